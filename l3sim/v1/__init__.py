@@ -1,0 +1,1 @@
+"""The contract in Python, generated from `proto/` by scripts/gen_protos.py; never edited."""
