@@ -1,0 +1,205 @@
+"""The order of a session: commits, releases, places, rounds; and the books that follow from it."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from l3sim.device.ledger import MAX_TOKENS, Ledger, Members, members_of
+from l3sim.errors import OutOfRoom, OutOfStep
+from l3sim.ports import DeviceSession
+from l3sim.units import Int64s
+from l3sim.work import Account, Commit, Costs, Hello, OpCost, Placed, Window
+
+
+@dataclass(frozen=True, slots=True)
+class _Seats:
+    """The seats of one replica in this process.
+
+    Attributes:
+        index: which of all seats, shape (seats,).
+        token_bytes: what one token of a request at bin (o, b) puts on each, shape (seats, bins).
+    """
+
+    index: Int64s
+    token_bytes: Int64s
+
+
+class BookkeepingSession(DeviceSession):
+    """Keeps the ledger and the counters of all devices of a process; a subclass costs the rounds.
+
+    Args:
+        room_bytes: KV bytes that each seat holds, over all slots in order; None: this device holds no KV.
+    """
+
+    def __init__(self, hello: Hello, room_bytes: Int64s | None = None) -> None:
+        self.hello = hello
+        self.ledger = Ledger()
+        self._open: dict[int, tuple[Window, Members]] = {}
+        self._windows = np.zeros(hello.layout.dp, dtype=np.int64)
+        self._rounds = np.zeros(hello.layout.dp, dtype=np.int64)
+        seats = [seat for slot in hello.slots for seat in slot.seats]
+        self._room_bytes = room_bytes
+        self._held_bytes = np.zeros(len(seats), dtype=np.int64)
+        self._seats: dict[int, _Seats] = {}
+        layout = hello.layout
+        self._bins = layout.ranksets * layout.ranks
+        per_token = layout.token_bytes(hello.model).reshape(self._bins, layout.ranksets, layout.ranks)
+        for replica in sorted({seat.replica for seat in seats}):
+            index = [i for i, seat in enumerate(seats) if seat.replica == replica and not seat.unused]
+            token_bytes = [per_token[:, seats[i].rankset, seats[i].rank] for i in index]
+            self._seats[replica] = _Seats(
+                np.array(index, dtype=np.int64),
+                np.array(token_bytes, dtype=np.int64).reshape(len(index), self._bins),
+            )
+
+    @abstractmethod
+    def costs(self, window: Window, ledger: Ledger) -> tuple[OpCost, ...]:
+        """Cost a window's rounds; `ledger` says where its requests' KV begins."""
+
+    def valid_rounds(self, window: Window) -> int:
+        """Rounds that this device foresees, at most the window's."""
+        return window.rounds
+
+    def window(self, window: Window) -> Costs:
+        """See DeviceSession.window."""
+        self._check_form(window)
+        for commit in window.commits:
+            self._commit(commit, window.replica)
+        for request in window.releases:
+            self._release(request, window.replica)
+        for placed in window.places:
+            self._check_place(placed)
+            self.ledger.place(placed, window.replica)
+        members = members_of(window)
+        self.ledger.check(window, members)
+        if window.window_id in self._open:
+            raise OutOfStep(f"window {window.window_id} is already open")
+        self._open[window.window_id] = (window, members)
+        return Costs(window.window_id, self.valid_rounds(window), self.costs(window, self.ledger))
+
+    def estimate(self, windows: Sequence[Window]) -> Sequence[Costs]:
+        """See DeviceSession.estimate."""
+        answers = []
+        for window in windows:
+            self._check_form(window)
+            ledger = Ledger()
+            for placed in window.places:
+                self._check_place(placed)
+                ledger.place(placed, window.replica)
+            members = members_of(window)
+            ledger.require(members.requests, window.replica)
+            if len(members.held) and not 0 <= members.held.min() <= members.held.max() <= MAX_TOKENS:
+                raise OutOfRoom(f"window {window.window_id}: contexts must be 0 to {MAX_TOKENS} tokens")
+            answers.append(Costs(window.window_id, self.valid_rounds(window), self.costs(window, ledger)))
+        return answers
+
+    def audit(self) -> Sequence[Account]:
+        """See DeviceSession.audit."""
+        present = self.ledger.present
+        accounts = []
+        first = 0
+        for slot in self.hello.slots:
+            here = slice(first, first + len(slot.seats))
+            first = here.stop
+            if slot.seats:
+                replica = slot.seats[0].replica
+                windows, rounds = self._windows[replica], self._rounds[replica]
+                requests = int((self.ledger.replica[present] == replica).sum())
+            else:
+                windows, rounds, requests = self._windows.sum(), self._rounds.sum(), len(present)
+            held = tuple(self._held_bytes[here].tolist())
+            accounts.append(Account(slot.slot, int(windows), int(rounds), held, requests))
+        return accounts
+
+    def close(self, commits: Sequence[Commit]) -> Sequence[Account]:
+        """See DeviceSession.close."""
+        for commit in commits:
+            self._commit(commit, None)
+        return self.audit()
+
+    def _check_form(self, window: Window) -> None:
+        """Refuse a window that no ledger could ever agree with."""
+        name = f"window {window.window_id}"
+        if not 0 <= window.replica < self.hello.layout.dp:
+            raise OutOfStep(f"{name}: there is no replica {window.replica} of {self.hello.layout.dp}")
+        if window.rounds < 1:
+            raise OutOfStep(f"{name}: must have at least 1 round, got {window.rounds}")
+        indices = [batch.index for batch in window.sub_batches]
+        if indices not in ([], [0], [1], [0, 1]):
+            raise OutOfStep(f"{name}: sub-batches must be 0, 1 or 0 and 1, got {indices}")
+        for batch in window.sub_batches:
+            if len(batch.decode) != len(batch.context):
+                raise OutOfStep(
+                    f"{name}: {len(batch.decode)} decoding requests but {len(batch.context)} contexts"
+                )
+            if batch.chunks and window.rounds != 1:
+                raise OutOfStep(f"{name}: with a prefill chunk it must be 1 round long, got {window.rounds}")
+            for chunk in batch.chunks:
+                if not 1 <= chunk.tokens <= MAX_TOKENS:
+                    raise OutOfStep(
+                        f"{name}: a chunk of request {chunk.request} must have 1 to {MAX_TOKENS} tokens, "
+                        f"got {chunk.tokens}"
+                    )
+
+    def _check_place(self, placed: Placed) -> None:
+        layout = self.hello.layout
+        if not (0 <= placed.offset < layout.ranksets and 0 <= placed.rank < layout.ranks):
+            raise OutOfStep(
+                f"request {placed.request} is placed at ({placed.offset}, {placed.rank}), outside "
+                f"{layout.ranksets} ranksets of {layout.ranks} ranks"
+            )
+
+    def _release(self, request: int, replica: int) -> None:
+        tokens = self.ledger.release(request, replica)
+        seats = self._seats.get(replica)
+        if seats is not None:
+            key = self.ledger.offset[request] * self.hello.layout.ranks + self.ledger.rank[request]
+            self._held_bytes[seats.index] -= seats.token_bytes[:, key] * tokens
+
+    def _commit(self, commit: Commit, replica: int | None) -> None:
+        """Let the KV of an open window grow by the rounds that were taken, and drop what never happened."""
+        window, members = self._open.pop(commit.window_id, (None, None))
+        if window is None or members is None:
+            raise OutOfStep(
+                f"cannot commit {commit.rounds} rounds of window {commit.window_id}; it is not open"
+            )
+        if not 1 <= commit.rounds <= window.rounds:
+            raise OutOfStep(
+                f"cannot commit {commit.rounds} rounds of window {commit.window_id}; it has {window.rounds}"
+            )
+        if replica is not None and window.replica != replica:
+            raise OutOfStep(
+                f"a window of replica {replica} cannot commit window {commit.window_id} "
+                f"of replica {window.replica}"
+            )
+        self._windows[window.replica] += 1
+        self._rounds[window.replica] += commit.rounds
+        requests = members.requests
+        if bool((self.ledger.held[requests] != members.held).any()):
+            raise OutOfStep(f"cannot commit window {commit.window_id}; its KV has changed since")
+        growth = members.growth * commit.rounds
+        self.ledger.held[requests] = members.held + growth
+        seats = self._seats.get(window.replica)
+        if seats is not None and len(requests):
+            self._grow(seats, requests, growth)
+
+    def _grow(self, seats: _Seats, requests: Int64s, growth: Int64s) -> None:
+        keys = self.ledger.offset[requests] * self.hello.layout.ranks + self.ledger.rank[requests]
+        # bincount adds in float64: tokens stay far below 2**53, so that every sum is exact.
+        tokens = np.bincount(keys, weights=growth, minlength=self._bins).astype(np.int64)
+        self._held_bytes[seats.index] += seats.token_bytes @ tokens
+        if self._room_bytes is not None and bool((self._held_bytes > self._room_bytes).any()):
+            seat = int(np.argmax(self._held_bytes - self._room_bytes))
+            raise OutOfRoom(
+                f"{self._seat_name(seat)} holds {self._held_bytes[seat]} bytes of KV, "
+                f"more than its {self._room_bytes[seat]}; preempt a request first"
+            )
+
+    def _seat_name(self, seat: int) -> str:
+        for slot in self.hello.slots:
+            if seat < len(slot.seats):
+                return f"rank-{seat} of {slot.slot}"
+            seat -= len(slot.seats)
+        raise IndexError(f"no seat {seat}")

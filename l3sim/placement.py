@@ -1,0 +1,159 @@
+"""Where KV lies: ranksets, ranks, head groups.
+
+A *rankset* is one rank from every channel. Replica d of DP owns channels [d*C/DP, (d+1)*C/DP), which is
+`ranks` ranks in each of `ranksets` ranksets. A *head group* is `heads_per_group` KV heads of one request
+and layer; it fills one rank's chips in lockstep. A request placed at (offset o, rank b) has
+
+    layer l, head group g   on rankset (o + l) mod ranksets, rank (b + g) mod ranks
+
+            layer 0        layer 1        layer 2        layer 3      (o = 1, b = 0, 2 groups)
+    R_0   .  .  .  .     .  .  .  .     .  .  .  .     g0 g1 .  .
+    R_1   g0 g1 .  .     .  .  .  .     .  .  .  .     .  .  .  .
+    R_2   .  .  .  .     g0 g1 .  .     .  .  .  .     .  .  .  .
+    R_3   .  .  .  .     .  .  .  .     g0 g1 .  .     .  .  .  .
+    rank  0  1  2  3     0  1  2  3     0  1  2  3     0  1  2  3
+
+so every rankset moves and computes the same share, and costs repeat with l mod ranksets.
+Source: arXiv 2504.17584, rankset-granular overlap; the formula is our reading of it.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from l3sim.errors import InvalidInput
+from l3sim.specs.config import DimmPimConfig
+from l3sim.specs.machine import slots_per_channel
+from l3sim.specs.model import ELEMENT_BYTES, ModelShape
+from l3sim.units import Int64s
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How one job is laid over the machine.
+
+    Attributes:
+        tp, dp: tensor-parallel GPUs of a replica, and replicas.
+        ranksets, ranks: of a replica; `ranks` in each rankset (= its channels).
+        heads_per_group: KV heads that fill one rank's chips.
+        groups: head groups of one request in one layer.
+        chips_per_head: N_hc.
+        queries_per_read: N_cmr, query heads that one KV read serves.
+    """
+
+    tp: int
+    dp: int
+    ranksets: int
+    ranks: int
+    heads_per_group: int
+    groups: int
+    chips_per_head: int
+    queries_per_read: int
+
+    @cached_property
+    def group_counts(self) -> Int64s:
+        """Head groups of one layer on rank r of a request whose first rank is b: shape (b, r)."""
+        full, rest = divmod(self.groups, self.ranks)
+        first = np.arange(self.ranks)
+        extra = (first[None, :] - first[:, None]) % self.ranks < rest
+        return full + extra.astype(np.int64)
+
+    def layer_counts(self, layers: int) -> Int64s:
+        """Layers that lie on rankset j of a request with offset o: shape (o, j)."""
+        counts = np.zeros((self.ranksets, self.ranksets), dtype=np.int64)
+        for layer in range(layers):
+            for offset in range(self.ranksets):
+                counts[offset, (offset + layer) % self.ranksets] += 1
+        return counts
+
+    def token_bytes(self, model: ModelShape) -> Int64s:
+        """KV bytes that one token of a request at (o, b) puts on rank r of rankset j.
+
+        Returns: int64, shape (o, b, j, r). A group books all its chips, also when heads are too few to
+        use them all: they run in lockstep.
+        """
+        group_bytes = self.heads_per_group * model.head_kv_bytes
+        layers = self.layer_counts(model.layers)
+        return layers[:, None, :, None] * self.group_counts[None, :, None, :] * group_bytes
+
+    def group_heads(self, kv_heads: int) -> Int64s:
+        """KV heads in each head group: shape (groups,); the last may be short."""
+        heads = np.full(self.groups, self.heads_per_group, dtype=np.int64)
+        heads[-1] = kv_heads - self.heads_per_group * (self.groups - 1)
+        return heads
+
+    def channel_heads(self, kv_heads: int) -> Int64s:
+        """KV heads of one layer on rank (= channel) r of a request whose first rank is b: shape (b, r)."""
+        counts = np.zeros((self.ranks, self.ranks), dtype=np.int64)
+        for group, heads in enumerate(self.group_heads(kv_heads)):
+            for first in range(self.ranks):
+                counts[first, (first + group) % self.ranks] += heads
+        return counts
+
+
+def layout_of(pim: DimmPimConfig, model: ModelShape, tp: int, dp: int) -> Layout:
+    """Lay a job over a machine's DIMM-PIM modules.
+
+    Raises:
+        InvalidInput: channels are not a multiple of `dp`.
+    """
+    slots = slots_per_channel(pim)
+    channels = pim.modules // slots
+    if channels % dp:
+        raise InvalidInput(
+            ("dp", f"{channels} memory channels cannot be shared by {dp} replicas; use a divisor")
+        )
+    built = slots * pim.ranks_per_module
+    reads = pim.n_cmr if pim.n_cmr is not None else model.queries_per_kv
+    chips = pim.n_hc if pim.n_hc is not None else chips_per_head(pim, model, reads)
+    per_group = pim.chips_per_rank // chips
+    return Layout(
+        tp=tp,
+        dp=dp,
+        ranksets=min(pim.ranksets or built, built),
+        ranks=channels // dp,
+        heads_per_group=per_group,
+        groups=-(-model.kv_heads // per_group),
+        chips_per_head=chips,
+        queries_per_read=reads,
+    )
+
+
+def chips_per_head(pim: DimmPimConfig, model: ModelShape, queries_per_read: int) -> int:
+    """N_hc: the largest power of two up to the chips of a rank that leaves no bubble, at least 1.
+
+    N_hc <= E_h * B_rk * ceil(N_gqa / N_cmr) / (B_bk * N_bk * N_gqa * N_chips), with B_rk in partial sums
+    a second and B_bk in FP16 elements a second (arXiv 2504.17584).
+    """
+    sums_per_s = pim.rank_bytes_per_s / pim.result_bytes
+    elements_per_s = pim.bank_bytes_per_s / ELEMENT_BYTES
+    queries = model.queries_per_kv
+    passes = -(-queries // queries_per_read)
+    bound = model.head_size * sums_per_s * passes
+    bound /= elements_per_s * pim.banks_per_chip * queries * pim.chips_per_rank
+    chips = 1
+    while chips * 2 <= min(bound, pim.chips_per_rank):
+        chips *= 2
+    return chips
+
+
+def seats_of(pim: DimmPimConfig, layout: Layout, module: int) -> list[tuple[int, int, int, bool]]:
+    """(replica, rankset, rank, unused) of each rank of a module.
+
+    Module m sits on channel m div s at slot m mod s (s modules a channel); its rank i belongs to rankset
+    ranks_per_module * slot + i; replica d owns `layout.ranks` channels from d * layout.ranks on.
+    """
+    channel, slot = divmod(module, slots_per_channel(pim))
+    replica, rank = divmod(channel, layout.ranks)
+    first = pim.ranks_per_module * slot
+    ranksets = range(first, first + pim.ranks_per_module)
+    return [(replica, j, rank, j >= layout.ranksets) for j in ranksets]
+
+
+def rank_room_bytes(pim: DimmPimConfig, layout: Layout) -> int:
+    """KV bytes that one rank may hold."""
+    whole = pim.rank_capacity_bytes
+    if pim.capacity_bytes is not None:
+        whole = pim.capacity_bytes // (layout.dp * layout.ranksets * layout.ranks)
+    return int(whole * pim.memory_share)

@@ -1,0 +1,1 @@
+"""Model, machine and workload: dataclasses, loaders and validation, in one place."""

@@ -1,0 +1,95 @@
+"""Files of models and machines: where they lie and how they are read.
+
+YAML 1.2 by ruamel.yaml (chosen over PyYAML because it reads `2e12` as a number, keeps `off` a word, and
+refuses duplicate keys).
+"""
+
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from l3sim.errors import InvalidInput
+from l3sim.registry import unknown
+from l3sim.specs.machine import Machine, machine_from
+from l3sim.specs.model import ModelShape, model_from
+
+ROOT = Path(__file__).parents[2]
+MODELS = ROOT / "models"
+MACHINES = ROOT / "machines"
+
+
+def model_names() -> list[str]:
+    """Names that `load_model` knows."""
+    return sorted(path.stem for path in MODELS.glob("*.yaml"))
+
+
+def machine_names() -> list[str]:
+    """Names that `load_machine` knows."""
+    return sorted(path.stem for path in MACHINES.glob("*.yaml"))
+
+
+def is_path(name_or_path: str) -> bool:
+    """Whether a model or machine is given by its file rather than by its name."""
+    return "/" in name_or_path or name_or_path.endswith((".yaml", ".yml"))
+
+
+def load_model(name_or_path: str) -> ModelShape:
+    """Load a model by its name in `models/`, or from a YAML file of the same form.
+
+    Raises:
+        InvalidInput: no such model, or a key that is missing, unknown or out of range.
+    """
+    path = _find("model", name_or_path, MODELS, model_names())
+    try:
+        return model_from(_read("model", path))
+    except InvalidInput as error:
+        raise InvalidInput(("model", f"{path}: {error.violations[0][1]}")) from None
+
+
+def load_machine(name_or_path: str, modules: int | None = None) -> Machine:
+    """Load a machine by its name in `machines/`, or from a file of the same form.
+
+    Args:
+        modules: how many attention modules it has, instead of the file's number (`L3_MODULES`).
+
+    Raises:
+        InvalidInput: no such machine, or a section or key that is missing, unknown or refused.
+    """
+    path = _find("machine", name_or_path, MACHINES, machine_names())
+    raw = _read("machine", path)
+    if modules is not None and isinstance(raw, dict) and isinstance(raw.get("attention"), dict):
+        raw["attention"]["modules"] = {"value": modules, "source": "L3_MODULES"}
+    return machine_from(raw, str(path))
+
+
+def parse_value(path: str, text: str) -> Any:
+    """A value as a person writes it on the command line: a YAML 1.2 scalar.
+
+    Raises:
+        InvalidInput: the text is not a scalar.
+    """
+    try:
+        value = YAML(typ="safe", pure=True).load(text)
+    except YAMLError:
+        raise InvalidInput((path, f"cannot read {text!r} as a value")) from None
+    if isinstance(value, dict | list):
+        raise InvalidInput((path, f"must be one value, got {text!r}"))
+    return value
+
+
+def _find(what: str, name_or_path: str, folder: Path, names: list[str]) -> Path:
+    path = Path(name_or_path) if is_path(name_or_path) else folder / f"{name_or_path}.yaml"
+    if is_path(name_or_path) and not path.is_file():
+        raise InvalidInput((what, f"no file {name_or_path!r}"))
+    if not path.is_file():
+        raise InvalidInput((what, unknown(what, name_or_path, names)))
+    return path
+
+
+def _read(what: str, path: Path) -> Any:
+    try:
+        return YAML(typ="safe", pure=True).load(path)
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise InvalidInput((what, f"{path}: {' '.join(str(error).split())}")) from None

@@ -1,0 +1,112 @@
+"""What the sections of a machine file may say: one struct a section, every key with its unit.
+
+Devices, orchestrator and clients check against the same structs. Values and their sources stand in
+`machines/*.yaml`; the only defaults here are switches, not hardware numbers.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+Positive = Annotated[float, Meta(gt=0)]
+NonNegative = Annotated[float, Meta(ge=0)]
+Share = Annotated[float, Meta(gt=0, le=1)]
+Count = Annotated[int, Meta(ge=1, le=1_000_000)]
+Bytes = Annotated[int, Meta(ge=1)]
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A section of a machine file; unknown keys are refused by name."""
+
+
+class GpuConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Kind `gpu`: tensor-parallel groups of one GPU type, level `roofline`."""
+
+    kind: Literal["gpu"] = "gpu"
+    level: Literal["roofline"] = "roofline"
+    gpus: Count
+    memory_bytes: Bytes  # of one GPU
+    memory_reserve_share: Annotated[float, Meta(ge=0, lt=1)]
+    memory_bytes_per_s: Positive
+    memory_efficiency: Share
+    compute_flops: Positive  # dense FP16
+    compute_efficiency: Share
+    attention_compute_efficiency: Share
+    kernel_overhead_us: NonNegative  # launch and tail of one kernel
+    fabric_bytes_per_s: Positive  # each way, one GPU
+    fabric_efficiency: Share
+    fabric_latency_us: NonNegative  # one step of a ring collective
+    tdp_w: Positive
+    idle_w: NonNegative
+
+
+class DimmPimConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Kind `dimm-pim`: DIMMs with processing units beside the DRAM banks, level `roofline`."""
+
+    kind: Literal["dimm-pim"] = "dimm-pim"
+    level: Literal["roofline"] = "roofline"
+    modules: Annotated[int, Meta(ge=2, le=4096)]
+    modules_per_channel: Annotated[int, Meta(ge=1, le=8)]
+    ranks_per_module: Annotated[int, Meta(ge=1, le=8)]
+    chips_per_rank: Count
+    banks_per_chip: Count
+    rank_capacity_bytes: Bytes
+    capacity_bytes: Bytes | None = None  # of the whole machine, instead of all ranks in use
+    memory_share: Share = 1.0  # of the capacity that KV may use
+    ranksets: Count | None = None  # use only the first so many
+    n_hc: Annotated[int, Meta(ge=1, le=64)] | None = None  # chips per head; none: the bubble-free bound
+    n_cmr: Count | None = None  # query heads per KV read; none: the model's queries per KV head
+    pipelining: bool = True
+    bank_bytes_per_s: Positive
+    rank_bytes_per_s: Positive
+    result_bytes: Annotated[int, Meta(ge=1, le=16)]
+    softmax_elements_per_s: Positive
+    pass_overhead_ns: NonNegative
+    row_bytes: Bytes  # of one chip
+    row_cycle_ns: NonNegative  # RCD + RP
+    rank_active_w: NonNegative  # above idle, while a rank attends
+    module_idle_w: NonNegative
+
+
+class LinkConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Kind `interconnect`: PCIe per GPU and the host's memory channels, level `roofline`."""
+
+    kind: Literal["interconnect"] = "interconnect"
+    level: Literal["roofline"] = "roofline"
+    pcie_bytes_per_s: Positive  # each way, one GPU
+    pcie_efficiency: Share
+    channel_bytes_per_s: Positive
+    channel_efficiency: Share
+    setup_us: NonNegative
+    overlap: Literal["rankset", "off"] = "rankset"
+    channel_bus: Literal["half", "full"] = "half"
+    active_w: NonNegative  # above idle, of one replica's link while a transfer runs
+    idle_w: NonNegative
+
+
+class HostConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The host: explicit stages of every round, and its power."""
+
+    schedule_us: NonNegative  # between a join and the next round
+    output_us: NonNegative  # between the end of a pass and its tokens' stamps
+    power_w: NonNegative
+
+
+class SchedulerConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What policies read; a policy refuses keys that it does not read when a job sets them."""
+
+    max_chunk_tokens: Annotated[int, Meta(ge=64, le=1_048_576)]  # of a sub-batch in a round
+    min_chunk_tokens: Annotated[int, Meta(ge=64, le=1_048_576)]
+    admit_watermark: Annotated[float, Meta(ge=0, lt=1)]
+    horizon: Annotated[int, Meta(ge=1)]  # rounds of a plan that leaves somebody out
+    selection: Literal["aligned", "all"] = "aligned"
+    admission: Literal["memory", "aligned"] = "memory"
+
+
+#: Configuration struct by (slot section, kind).
+DEVICE_KINDS: dict[tuple[str, str], type[Section]] = {
+    ("gpu", "gpu"): GpuConfig,
+    ("attention", "dimm-pim"): DimmPimConfig,
+    ("link", "interconnect"): LinkConfig,
+}

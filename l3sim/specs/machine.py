@@ -1,0 +1,219 @@
+"""Machine files: what the virtual machine is made of, each number with its source.
+
+A number is written `key: {value: 312.0e12, source: "A100 data sheet"}`; a bare value has no source and is
+only accepted from people's own files and `--set`. Sections: gpu, attention, link, host, scheduler.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_origin
+
+import msgspec
+
+from l3sim.errors import InvalidInput
+from l3sim.registry import unknown
+from l3sim.specs.config import (
+    DEVICE_KINDS,
+    DimmPimConfig,
+    GpuConfig,
+    HostConfig,
+    LinkConfig,
+    SchedulerConfig,
+    Section,
+)
+
+SECTIONS = ("gpu", "attention", "link", "host", "scheduler")
+_TOP = {"name", "description", "default_model", *SECTIONS}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine file, resolved and checked.
+
+    Attributes:
+        sources: where each value comes from, by "section.key".
+    """
+
+    name: str
+    description: str
+    default_model: str
+    gpu: GpuConfig
+    attention: DimmPimConfig
+    link: LinkConfig
+    host: HostConfig
+    scheduler: SchedulerConfig
+    sources: Mapping[str, str]
+
+    def section(self, name: str) -> dict[str, Any]:
+        """A section as plain values."""
+        result: dict[str, Any] = msgspec.to_builtins(getattr(self, name))
+        return result
+
+    def resolved(self) -> dict[str, Any]:
+        """Everything, as the mapping that a machine file is, sources included."""
+        top: dict[str, Any] = {
+            "name": self.name,
+            "description": self.description,
+            "default_model": self.default_model,
+        }
+        for name in SECTIONS:
+            top[name] = {
+                key: {"value": value, "source": self.sources.get(f"{name}.{key}", "default")}
+                for key, value in self.section(name).items()
+            }
+        return top
+
+    @property
+    def digest(self) -> str:
+        """Of all values, not of their sources: equal machines, equal digests."""
+        values = {name: self.section(name) for name in SECTIONS}
+        return digest_of(values)
+
+    def with_settings(self, settings: Iterable[tuple[str, Any]], source: str = "job") -> "Machine":
+        """A copy with `section.key` = value set on top.
+
+        Raises:
+            InvalidInput: an unknown section or key, or a value that is refused.
+        """
+        raw = self.resolved()
+        for path, value in settings:
+            section, _, key = path.partition(".")
+            if section not in SECTIONS or not key:
+                raise InvalidInput(("set", unknown("section", section, list(SECTIONS))))
+            fields = list(getattr(self, section).__struct_fields__)
+            if key not in fields:
+                raise InvalidInput((f"{section}.{key}", unknown("key", key, fields)))
+            if key in {"kind", "modules", "gpus"}:
+                raise InvalidInput((path, "belongs to the machine, not to a job; use another machine file"))
+            raw[section][key] = {"value": value, "source": source}
+        return machine_from(raw, self.name)
+
+
+def digest_of(value: Any) -> str:
+    """SHA-256 of a JSON value in canonical form, the first 16 hex digits."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def machine_from(raw: Any, where: str) -> Machine:
+    """Check a mapping and make a machine of it.
+
+    Raises:
+        InvalidInput: naming `section.key`.
+    """
+    if not isinstance(raw, dict):
+        raise InvalidInput(("machine", f"{where}: must be a mapping of {', '.join(sorted(_TOP))}"))
+    for key in raw:
+        if key not in _TOP:
+            raise InvalidInput((str(key), f"{where}: {unknown('key', str(key), sorted(_TOP))}"))
+    for key in sorted(_TOP - raw.keys()):
+        raise InvalidInput((key, f"{where}: missing"))
+    sources: dict[str, str] = {}
+    sections = {name: _section(name, raw[name], sources, where) for name in SECTIONS}
+    machine = Machine(
+        name=str(raw["name"]),
+        description=str(raw["description"]),
+        default_model=str(raw["default_model"]),
+        sources=sources,
+        **sections,  # type: ignore[arg-type]
+    )
+    _check_whole(machine, where)
+    return machine
+
+
+def _section(name: str, raw: Any, sources: dict[str, str], where: str) -> Section:
+    if not isinstance(raw, dict):
+        raise InvalidInput((name, f"{where}: must be a mapping"))
+    values: dict[str, Any] = {}
+    for key, entry in raw.items():
+        if isinstance(entry, dict):
+            if not {"value"} <= entry.keys() <= {"value", "source"}:
+                raise InvalidInput((f"{name}.{key}", f"{where}: must have value and source, nothing else"))
+            values[key] = entry["value"]
+            sources[f"{name}.{key}"] = str(entry.get("source", "unsourced"))
+        else:
+            values[key] = entry
+            sources[f"{name}.{key}"] = "unsourced"
+    return check_section(name, values, where)
+
+
+def check_section(name: str, values: Mapping[str, Any], where: str) -> Section:
+    """Check a section's plain values.
+
+    Raises:
+        InvalidInput: naming `section.key`, what it got and what there is.
+    """
+    struct: type[Section]
+    if name == "host":
+        struct = HostConfig
+    elif name == "scheduler":
+        struct = SchedulerConfig
+    else:
+        kind = str(values.get("kind"))
+        kinds = [known for section, known in DEVICE_KINDS if section == name]
+        if kind not in kinds:
+            raise InvalidInput((f"{name}.kind", f"{where}: {unknown('kind', kind, kinds)}"))
+        struct = DEVICE_KINDS[name, kind]
+    for key in values:
+        if key not in struct.__struct_fields__:
+            text = unknown("key", key, list(struct.__struct_fields__))
+            raise InvalidInput((f"{name}.{key}", f"{where}: {text}"))
+    for field in msgspec.structs.fields(struct):
+        if field.required and field.name not in values:
+            raise InvalidInput((f"{name}.{field.name}", f"{where}: missing"))
+        if field.name in values:
+            _check_value(name, field, values[field.name], where)
+    return msgspec.convert(dict(values), struct)
+
+
+def _check_value(section: str, field: msgspec.structs.FieldInfo, value: Any, where: str) -> None:
+    """Check one value on its own, so that the message can name it."""
+    path = f"{section}.{field.name}"
+    try:
+        msgspec.convert(value, field.type)
+    except msgspec.ValidationError as error:
+        if get_origin(field.type) is Literal:
+            words = ", ".join(map(str, get_args(field.type)))
+            raise InvalidInput((path, f"{where}: must be one of: {words}; got {value!r}")) from None
+        raise InvalidInput((path, f"{where}: {error}, got {value!r}")) from None
+    if isinstance(value, float) and not abs(value) < 1e30:
+        raise InvalidInput((path, f"{where}: must be finite, got {value!r}"))
+
+
+def _check_whole(machine: Machine, where: str) -> None:
+    pim = machine.attention
+    if pim.modules % pim.modules_per_channel:
+        text = f"must be a multiple of modules_per_channel ({pim.modules_per_channel}), got {pim.modules}"
+        raise InvalidInput(("attention.modules", f"{where}: {text}"))
+    if pim.n_hc is not None and (pim.n_hc & (pim.n_hc - 1) or pim.n_hc > pim.chips_per_rank):
+        text = f"must be a power of two up to chips_per_rank ({pim.chips_per_rank}), got {pim.n_hc}"
+        raise InvalidInput(("attention.n_hc", f"{where}: {text}"))
+    slots_per_channel(pim, where)
+    if machine.scheduler.min_chunk_tokens > machine.scheduler.max_chunk_tokens:
+        raise InvalidInput(("scheduler.min_chunk_tokens", f"{where}: must not exceed max_chunk_tokens"))
+    least, most = machine.scheduler.min_chunk_tokens, machine.scheduler.max_chunk_tokens
+    # Chunks are multiples of 64: without one in these bounds, long prompts would wait for ever.
+    if most // 64 * 64 < least:
+        text = f"no multiple of 64 lies between it ({least}) and max_chunk_tokens ({most})"
+        raise InvalidInput(("scheduler.min_chunk_tokens", f"{where}: {text}"))
+
+
+def slots_per_channel(pim: DimmPimConfig, where: str = "machine") -> int:
+    """Modules of one channel: as built, or as many as `ranksets` asks for beyond that.
+
+    Raises:
+        InvalidInput: `ranksets` or `modules` does not divide.
+    """
+    slots = pim.modules_per_channel
+    built = slots * pim.ranks_per_module
+    if pim.ranksets is not None and pim.ranksets > built:
+        slots, rest = divmod(pim.ranksets, pim.ranks_per_module)
+        if rest or pim.modules % slots:
+            text = (
+                f"{where}: {pim.ranksets} ranksets need {pim.ranksets}/{pim.ranks_per_module} modules "
+                f"a channel, which must divide the {pim.modules} modules; use up to {built}"
+            )
+            raise InvalidInput(("attention.ranksets", text))
+    return slots

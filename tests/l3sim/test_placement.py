@@ -1,0 +1,166 @@
+"""Where KV lies: the layout of docs/models.md, walked layer by layer and group by group."""
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from l3sim.errors import InvalidInput
+from l3sim.placement import chips_per_head, layout_of, rank_room_bytes, seats_of
+from l3sim.specs.catalog import load_machine, load_model
+from l3sim.specs.config import DimmPimConfig
+from l3sim.testing.builders import small_layout, small_model
+
+REFERENCE = load_machine("l3-dgx-a100").attention
+MINI = load_machine("l3-mini").attention
+
+
+def pim(base: DimmPimConfig = REFERENCE, **settings: Any) -> DimmPimConfig:
+    machine = load_machine("l3-dgx-a100" if base is REFERENCE else "l3-mini")
+    return machine.with_settings((f"attention.{key}", value) for key, value in settings.items()).attention
+
+
+LAYOUTS = st.builds(
+    small_layout,
+    ranksets=st.integers(1, 4),
+    ranks=st.integers(1, 4),
+    groups=st.integers(1, 7),
+    heads_per_group=st.integers(1, 3),
+)
+
+
+@settings(max_examples=80, derandomize=True)
+@given(LAYOUTS, st.integers(1, 7))
+def test_counts_are_those_of_a_walk(layout: Any, layers: int) -> None:
+    model = small_model(layers=layers)
+    for o in range(layout.ranksets):
+        for b in range(layout.ranks):
+            size: Counter[tuple[int, int]] = Counter()
+            on_rank: Counter[int] = Counter()
+            on_rankset: Counter[int] = Counter()
+            for layer in range(layers):
+                on_rankset[(o + layer) % layout.ranksets] += 1
+                for group in range(layout.groups):
+                    at = (o + layer) % layout.ranksets, (b + group) % layout.ranks
+                    size[at] += layout.heads_per_group * model.head_kv_bytes
+            for group in range(layout.groups):
+                on_rank[(b + group) % layout.ranks] += 1
+            assert layout.group_counts[b].tolist() == [on_rank[r] for r in range(layout.ranks)]
+            assert layout.layer_counts(layers)[o].tolist() == [on_rankset[j] for j in range(layout.ranksets)]
+            expected = [[size[j, r] for r in range(layout.ranks)] for j in range(layout.ranksets)]
+            assert layout.token_bytes(model)[o, b].tolist() == expected
+
+
+@settings(max_examples=50, derandomize=True)
+@given(st.integers(1, 12), st.integers(1, 8), st.integers(1, 5))
+def test_heads_of_groups_and_channels(kv_heads: int, per_group: int, ranks: int) -> None:
+    layout = small_layout(ranks=ranks, groups=-(-kv_heads // per_group), heads_per_group=per_group)
+    groups = [min(per_group, kv_heads - first) for first in range(0, kv_heads, per_group)]
+    assert layout.group_heads(kv_heads).tolist() == groups
+    for first in range(ranks):
+        heads: Counter[int] = Counter()
+        for group, count in enumerate(groups):
+            heads[(first + group) % ranks] += count
+        assert layout.channel_heads(kv_heads)[first].tolist() == [heads[r] for r in range(ranks)]
+
+
+@pytest.mark.parametrize(
+    ("model", "tp", "dp", "expected"),
+    [
+        # (ranks of a replica's rankset, heads a group, groups, N_hc, N_cmr); N_hc 8 for MHA, 1 for GQA-8.
+        ("gpt-175b", 8, 1, (16, 1, 96, 8, 1)),
+        ("opt-66b", 2, 4, (4, 1, 72, 8, 1)),
+        ("llama-2-7b", 1, 8, (2, 1, 32, 8, 1)),
+        ("llama-2-70b", 4, 2, (8, 8, 1, 1, 8)),
+        ("qwen-72b", 4, 2, (8, 8, 1, 1, 8)),
+    ],
+)
+def test_published_models_on_the_reference_machine(
+    model: str, tp: int, dp: int, expected: tuple[int, ...]
+) -> None:
+    layout = layout_of(REFERENCE, load_model(model), tp, dp)
+    found = (layout.ranks, layout.heads_per_group, layout.groups, layout.chips_per_head)
+    assert (*found, layout.queries_per_read) == expected
+    assert (layout.ranksets, layout.tp, layout.dp) == (4, tp, dp)
+
+
+def test_the_bound_doubles_with_half_sums() -> None:
+    """Collected sums are FP32; with 2 bytes the bounds 8 and 1 double."""
+    mha, gqa = load_model("gpt-175b"), load_model("llama-2-70b")
+    assert (chips_per_head(REFERENCE, mha, 1), chips_per_head(REFERENCE, gqa, 8)) == (8, 1)
+    half = pim(result_bytes=2)
+    # 16 is beyond the chips of a rank.
+    assert (chips_per_head(half, mha, 1), chips_per_head(half, gqa, 8)) == (8, 2)
+    # Without sharing reads, GQA computes eight times as long, so that the bound is that of MHA.
+    assert chips_per_head(REFERENCE, gqa, 1) == 8
+    assert chips_per_head(pim(rank_bytes_per_s=1e6), gqa, 8) == 1
+
+
+def test_settings_win() -> None:
+    layout = layout_of(pim(n_hc=4, n_cmr=2), load_model("llama-2-70b"), 4, 2)
+    assert (layout.chips_per_head, layout.heads_per_group, layout.groups) == (4, 2, 4)
+    assert layout.queries_per_read == 2
+
+
+def test_channels_are_shared_evenly() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        layout_of(REFERENCE, load_model("llama-2-7b"), 1, 3)
+    assert str(refused.value) == "dp: 16 memory channels cannot be shared by 3 replicas; use a divisor"
+
+
+@pytest.mark.parametrize(("dp", "settings"), [(1, {}), (4, {}), (2, {"ranksets": 2}), (2, {"ranksets": 8})])
+def test_seats_cover_every_rank_once(dp: int, settings: dict[str, Any]) -> None:
+    config = pim(**settings)
+    layout = layout_of(config, load_model("llama-2-7b"), 1, dp)
+    seats = [seat for module in range(config.modules) for seat in seats_of(config, layout, module)]
+    used = [seat[:3] for seat in seats if not seat[3]]
+    every = {(d, j, r) for d in range(dp) for j in range(layout.ranksets) for r in range(layout.ranks)}
+    assert len(used) == len(every)
+    assert set(used) == every
+
+
+def test_modules_sit_two_on_a_channel() -> None:
+    """Module m: channel m div 2, slot m mod 2; its rank i belongs to rankset 2 * slot + i."""
+    layout = layout_of(REFERENCE, load_model("llama-2-70b"), 4, 2)
+    assert seats_of(REFERENCE, layout, 0) == [(0, 0, 0, False), (0, 1, 0, False)]
+    assert seats_of(REFERENCE, layout, 7) == [(0, 2, 3, False), (0, 3, 3, False)]
+    assert seats_of(REFERENCE, layout, 16) == [(1, 0, 0, False), (1, 1, 0, False)]
+
+
+def test_fewer_ranksets_leave_ranks_unused_and_take_their_capacity() -> None:
+    config = pim(ranksets=2)
+    layout = layout_of(config, load_model("llama-2-70b"), 4, 2)
+    assert layout.ranksets == 2
+    assert [seat[3] for seat in seats_of(config, layout, 0)] == [False, False]
+    assert [seat[3] for seat in seats_of(config, layout, 1)] == [True, True]
+    assert rank_room_bytes(config, layout) == 32 * 2**30
+
+
+def test_more_ranksets_than_built_stack_modules_on_fewer_channels() -> None:
+    """r/2 slots a channel: 8 ranksets are 4 modules on each of 8 channels."""
+    layout = layout_of(pim(ranksets=8), load_model("gpt-175b"), 8, 1)
+    assert (layout.ranksets, layout.ranks) == (8, 8)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, 32 * 2**30),
+        ({"memory_share": 0.5}, 16 * 2**30),
+        ({"capacity_bytes": 64 * 1000 + 63}, 1000),
+        # All of the capacity on the ranks that are left.
+        ({"capacity_bytes": 64_000, "ranksets": 2}, 2000),
+        ({"capacity_bytes": 64_000, "memory_share": 0.25}, 250),
+    ],
+)
+def test_room_of_a_rank(settings: dict[str, Any], expected: int) -> None:
+    config = pim(**settings)
+    assert rank_room_bytes(config, layout_of(config, load_model("gpt-175b"), 8, 1)) == expected
+
+
+def test_mini_is_a_small_one() -> None:
+    layout = layout_of(MINI, load_model("llama-2-7b"), 1, 1)
+    assert (layout.ranksets, layout.ranks) == (4, 2)
+    assert rank_room_bytes(MINI, layout) * 8 == 256 * 2**30
