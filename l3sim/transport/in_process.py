@@ -1,0 +1,94 @@
+"""Devices in the orchestrator's own process: the dataclasses pass as they are, nothing is encoded."""
+
+from collections.abc import Mapping, Sequence
+
+from l3sim.errors import L3Error, Unreachable
+from l3sim.ports import Device, DevicePort, DeviceSource
+from l3sim.transport.conversation import Conversation, blamed
+from l3sim.work import Account, Commit, Costs, DeviceDescription, DeviceReady, Hello, Window
+
+
+class InProcessPort(DevicePort):
+    """A session with a device object. Answers at once, with the errors that GrpcPort would raise."""
+
+    def __init__(self, device: Device) -> None:
+        self._conversation = Conversation(device)
+        self.slots: tuple[str, ...] = ()
+        self.messages = 0
+
+    async def hello(self, hello: Hello) -> Sequence[DeviceReady]:
+        """See DevicePort.hello."""
+        self.slots = tuple(slot.slot for slot in hello.slots)
+        self.messages += 2
+        try:
+            return self._conversation.hello(hello)
+        except L3Error as error:
+            raise blamed(error, self.slots) from error
+
+    async def window(self, window: Window) -> Costs:
+        """See DevicePort.window."""
+        self.messages += 2
+        try:
+            return self._conversation.window(window)
+        except L3Error as error:
+            raise blamed(error, self.slots) from error
+
+    async def estimate(self, windows: Sequence[Window]) -> Sequence[Costs]:
+        """See DevicePort.estimate."""
+        self.messages += 2
+        try:
+            return self._conversation.estimate(windows)
+        except L3Error as error:
+            raise blamed(error, self.slots) from error
+
+    async def audit(self) -> Sequence[Account]:
+        """See DevicePort.audit."""
+        self.messages += 2
+        try:
+            return self._conversation.audit()
+        except L3Error as error:
+            raise blamed(error, self.slots) from error
+
+    async def close(self, commits: Sequence[Commit]) -> Sequence[Account]:
+        """See DevicePort.close."""
+        self.messages += 2
+        try:
+            return self._conversation.close(commits)
+        except L3Error as error:
+            raise blamed(error, self.slots) from error
+
+    async def abort(self) -> None:
+        """See DevicePort.abort."""
+        self._conversation.drop()
+
+
+class InProcessSource(DeviceSource):
+    """Device objects by a made-up address.
+
+    Args:
+        devices: all devices of what would be one process, by the address that it would have.
+    """
+
+    transport = "in-process"
+
+    def __init__(self, devices: Mapping[str, Device]) -> None:
+        self._devices = devices
+
+    def present(self) -> Sequence[tuple[str, DeviceDescription]]:
+        """See DeviceSource.present."""
+        return [
+            (address, description)
+            for address, device in self._devices.items()
+            for description in device.describe()
+        ]
+
+    def connect(self, address: str) -> DevicePort:
+        """See DeviceSource.connect.
+
+        Raises:
+            Unreachable: no device object has that address.
+        """
+        try:
+            return InProcessPort(self._devices[address])
+        except KeyError:
+            raise Unreachable(f"no device in this process at {address!r}") from None
