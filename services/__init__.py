@@ -1,0 +1,1 @@
+"""The devices of the virtual machine, a folder each; none of them knows of another."""

@@ -1,0 +1,204 @@
+"""DIMM-PIM modules as devices: one module = one DIMM; a process may host many, costed together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from l3sim.device import BookkeepingSession, ConfiguredDevice, Ledger
+from l3sim.errors import InvalidInput
+from l3sim.placement import rank_room_bytes
+from l3sim.ports import DeviceSession
+from l3sim.specs.config import DimmPimConfig
+from l3sim.units import Int64s, nj
+from l3sim.work import DeviceReady, Hello, MemoryRegion, Op, OpCost, Role, SubBatch, Window
+from services.dimm_pim.model import (
+    Decoding,
+    GroupCosts,
+    HeadGroup,
+    RankSums,
+    check_sum,
+    decoding,
+    head_group,
+)
+
+
+class DimmPimDevice(ConfiguredDevice[DimmPimConfig]):
+    """Modules of this process."""
+
+    role = Role.ATTENTION
+    kind = "dimm-pim"
+    operations = (Op.ATTEND_DECODE,)
+    domains = ("rank-0", "rank-1")
+    struct = DimmPimConfig
+    shared_keys = frozenset(
+        {
+            "kind",
+            "modules",
+            "modules_per_channel",
+            "ranks_per_module",
+            "chips_per_rank",
+            "capacity_bytes",
+            "ranksets",
+            "n_hc",
+            "n_cmr",
+        }
+    )
+
+    def open(self, hello: Hello) -> DeviceSession:
+        """See Device.open."""
+        configs = self.settle(hello)
+        for slot, config in zip(hello.slots, configs, strict=True):
+            if len(slot.seats) != config.ranks_per_module:
+                text = f"has {config.ranks_per_module} ranks but got {len(slot.seats)} seats"
+                raise InvalidInput((slot.slot, f"{text}; give one seat to each rank"))
+            if len({seat.replica for seat in slot.seats}) != 1:
+                raise InvalidInput((slot.slot, "its ranks are of several replicas; a channel has one"))
+            layout = hello.layout
+            for seat in slot.seats:
+                inside = seat.replica < layout.dp and seat.rank < layout.ranks
+                if not inside or (not seat.unused and seat.rankset >= layout.ranksets):
+                    raise InvalidInput((slot.slot, f"seat {seat} lies outside the layout {layout}"))
+        return DimmPimSession(hello, configs)
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """Ranks of one replica that cost the same."""
+
+    costs: GroupCosts
+    active_w: float
+    sums: RankSums
+
+
+@dataclass(frozen=True)
+class _Replica:
+    """The lanes of one replica.
+
+    Attributes:
+        index: row of each (lane, layer class) in the sums of all kinds, stacked as (rankset offset, rank).
+    """
+
+    device: tuple[int, ...]
+    domain: tuple[int, ...]
+    kinds: tuple[_Kind, ...]
+    index: Int64s
+
+
+class DimmPimSession(BookkeepingSession):
+    """One job on this process's modules."""
+
+    def __init__(self, hello: Hello, configs: Sequence[DimmPimConfig]) -> None:
+        self._configs = configs
+        self._rooms = [rank_room_bytes(config, hello.layout) for config in configs]
+        seats = [len(slot.seats) for slot in hello.slots]
+        super().__init__(hello, np.repeat(np.array(self._rooms, dtype=np.int64), seats))
+        tables: dict[HeadGroup, GroupCosts] = {}
+        self._costs = []
+        for slot, config in zip(hello.slots, configs, strict=True):
+            group = head_group(config, hello.model, hello.layout)
+            if group not in tables:
+                tables[group] = _group_costs(group, slot.slot)
+            self._costs.append(tables[group])
+        self._replicas = [self._lanes(replica) for replica in range(hello.layout.dp)]
+
+    def ready(self) -> Sequence[DeviceReady]:
+        """See DeviceSession.ready."""
+        layout, model = self.hello.layout, self.hello.model
+        granule = layout.heads_per_group * model.head_kv_bytes
+        answers = []
+        for slot, config, room in zip(self.hello.slots, self._configs, self._rooms, strict=True):
+            names = tuple(f"rank-{i}" for i in range(len(slot.seats)))
+            regions = tuple(
+                MemoryRegion(name, 0 if seat.unused else room, granule)
+                for name, seat in zip(names, slot.seats, strict=True)
+            )
+            answers.append(
+                DeviceReady(
+                    slot=slot.slot,
+                    level=config.level,
+                    lookahead_rounds=0,
+                    domains=names,
+                    regions=regions,
+                    config=msgspec.to_builtins(config),
+                    idle_mw=round(config.module_idle_w * 1000),
+                )
+            )
+        return answers
+
+    def costs(self, window: Window, ledger: Ledger) -> tuple[OpCost, ...]:
+        """See BookkeepingSession.costs. Both sub-batches are costed at once."""
+        replica = self._replicas[window.replica]
+        batches = [batch for batch in window.sub_batches if len(batch.decode)]
+        if replica is None or not batches:
+            return ()
+        requests = self._gather(batches, ledger, self.valid_rounds(window))
+        times, energies = [], []
+        costs: dict[GroupCosts, Int64s] = {}
+        for kind in replica.kinds:
+            if kind.costs not in costs:
+                costs[kind.costs] = kind.costs.at(requests.tokens, requests.most)
+                check_sum(int(costs[kind.costs].max()), len(requests.tokens), self.hello.layout)
+            time = kind.sums.add(costs[kind.costs], requests.bounds)
+            time = time.reshape(len(batches), -1, time.shape[-1])
+            times.append(time)
+            energies.append(nj(kind.active_w, time))
+        time = times[0] if len(times) == 1 else np.concatenate(times, axis=1)
+        energy = energies[0] if len(energies) == 1 else np.concatenate(energies, axis=1)
+        duration_ps = time.take(replica.index, axis=1)
+        energy_nj = energy.take(replica.index, axis=1).sum(axis=1)
+        return tuple(
+            OpCost(Op.ATTEND_DECODE, batch.index, replica.device, replica.domain, *lanes)
+            for batch, *lanes in zip(batches, duration_ps, energy_nj, strict=True)
+        )
+
+    def _gather(self, batches: Sequence[SubBatch], ledger: Ledger, rounds: int) -> Decoding:
+        layout = self.hello.layout
+        bins = layout.ranksets * layout.ranks
+        requests, context = batches[0].decode, batches[0].context
+        if len(batches) == 2:
+            requests = np.concatenate([requests, batches[1].decode])
+            context = np.concatenate([context, batches[1].context])
+        keys = ledger.offset[requests] * layout.ranks + ledger.rank[requests]
+        keys[len(batches[0].decode) :] += bins
+        return decoding(keys, bins * len(batches), context, rounds)
+
+    def _lanes(self, replica: int) -> _Replica | None:
+        """Lay out the used ranks of one replica; None when there are none here."""
+        layout = self.hello.layout
+        device, domain, places = [], [], []
+        ranks: dict[tuple[GroupCosts, float], list[int]] = {}
+        for slot, assignment in enumerate(self.hello.slots):
+            for number, seat in enumerate(assignment.seats):
+                if seat.unused or seat.replica != replica:
+                    continue
+                kind = (self._costs[slot], self._configs[slot].rank_active_w)
+                of_kind = ranks.setdefault(kind, [])
+                if seat.rank not in of_kind:
+                    of_kind.append(seat.rank)
+                device.append(slot)
+                domain.append(number)
+                places.append((kind, seat.rankset, seat.rank))
+        if not device:
+            return None
+        first, rows = {}, 0
+        for kind, of_kind in ranks.items():
+            first[kind] = rows
+            rows += layout.ranksets * len(of_kind)
+        index = [
+            [
+                first[kind] + (rankset - layer) % layout.ranksets * len(ranks[kind]) + ranks[kind].index(rank)
+                for layer in range(layout.ranksets)
+            ]
+            for kind, rankset, rank in places
+        ]
+        kinds = tuple(_Kind(*kind, RankSums(layout, of_kind)) for kind, of_kind in ranks.items())
+        return _Replica(tuple(device), tuple(domain), kinds, np.array(index, dtype=np.int64))
+
+
+def _group_costs(group: HeadGroup, slot: str) -> GroupCosts:
+    try:
+        return GroupCosts(group)
+    except ValueError as error:
+        raise InvalidInput((slot, f"{error}; check the rates of its configuration")) from None

@@ -1,0 +1,1 @@
+"""The GPU side: tensor-parallel groups that run everything but decode attention."""

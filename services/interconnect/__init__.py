@@ -1,0 +1,1 @@
+"""The host interconnect: PCIe of each GPU and the memory channels, rankset by rankset."""

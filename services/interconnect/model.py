@@ -1,0 +1,89 @@
+"""The host interconnect at level `roofline`: what crosses it, and how long that takes.
+
+A transfer serves one sub-batch, layer and rankset. It moves, for every request whose KV of this layer lies on
+the rankset (docs/models.md):
+
+    transfer_down   q, k, v of a decoding request's token
+    transfer_up     its attention output
+    transfer_kv     k, v of a prefill chunk's tokens
+
+and takes setup + the largest, over endpoints, of bytes / rate: each GPU's PCIe link and each of the replica's
+channels, cut through. All elements have 2 bytes. GPU i carries the query heads [i*H/TP, (i+1)*H/TP); a KV
+head is sent once, by the GPU that has the first of its query heads. (So with fewer KV heads than GPUs, where
+several GPUs hold a copy of a KV head, only one of them sends it.) Channel r carries the heads that lie on
+rank r of the rankset, k and v of a KV head beside the q and the outputs of its N_gqa query heads.
+"""
+
+import numpy as np
+
+from l3sim.placement import Layout
+from l3sim.specs.config import LinkConfig
+from l3sim.specs.model import ELEMENT_BYTES, ModelShape
+from l3sim.units import Int64s, ps
+
+
+class TransferCosts:
+    """Transfers of one job.
+
+    Raises:
+        ValueError: one token costs more than `units.MAX_COST_PS`.
+    """
+
+    def __init__(self, link: LinkConfig, model: ModelShape, layout: Layout) -> None:
+        self._layout = layout
+        self._pcie_bytes_per_s = link.pcie_bytes_per_s * link.pcie_efficiency
+        self._channel_bytes_per_s = link.channel_bytes_per_s * link.channel_efficiency
+        self._setup_s = link.setup_us / 1e6
+        self.channel_heads = layout.channel_heads(model.kv_heads)
+        heads, kv_heads = gpu_heads(model, layout.tp)
+        head_bytes = model.head_size * ELEMENT_BYTES
+        query_bytes = model.queries_per_kv * head_bytes  # of the query heads of one KV head
+        #: Bytes of one token: (the busiest GPU's, those of a KV head on a channel).
+        self.down_bytes = (
+            int((heads * head_bytes + kv_heads * model.head_kv_bytes).max()),
+            query_bytes + model.head_kv_bytes,
+        )
+        self.up_bytes = (int(heads.max()) * head_bytes, query_bytes)
+        self.kv_bytes = (int(kv_heads.max()) * model.head_kv_bytes, model.head_kv_bytes)
+        one = np.ones((1, layout.ranksets, layout.ranks), dtype=np.int64)
+        self.cost_ps(one, np.array([self.down_bytes]))
+
+    def tokens(self, offset: Int64s, rank: Int64s, tokens: Int64s | None = None) -> Int64s:
+        """Tokens of a round by where their requests begin: shape (offsets, ranks).
+
+        Args:
+            offset, rank: of each request, shape (n,).
+            tokens: of each request; None: one each.
+        """
+        layout = self._layout
+        keys = offset * layout.ranks + rank
+        # Weights are added in float64: tokens stay far below 2**53, so that every sum is exact.
+        counts = np.bincount(keys, weights=tokens, minlength=layout.ranksets * layout.ranks)
+        return counts.astype(np.int64).reshape(layout.ranksets, layout.ranks)
+
+    def cost_ps(self, tokens: Int64s, token_bytes: Int64s) -> Int64s:
+        """Time of one layer's transfers to or from the rankset on which requests of offset o lie.
+
+        Args:
+            tokens: of requests at (offset, first rank), shape (transfers, offsets, ranks).
+            token_bytes: rows `down_bytes`, `up_bytes` or `kv_bytes`, shape (transfers, 2).
+
+        Returns: shape (transfers, offsets); 0 where nothing moves.
+
+        Raises:
+            ValueError: one of them is above `units.MAX_COST_PS`.
+        """
+        moved = tokens.sum(axis=2)
+        channel_most = (tokens @ self.channel_heads).max(axis=2)
+        pcie_s = moved * token_bytes[:, :1] / self._pcie_bytes_per_s
+        channel_s = channel_most * token_bytes[:, 1:] / self._channel_bytes_per_s
+        cost: Int64s = ps(self._setup_s + np.maximum(pcie_s, channel_s)) * (moved > 0)
+        return cost
+
+
+def gpu_heads(model: ModelShape, tp: int) -> tuple[Int64s, Int64s]:
+    """Query heads that each GPU has and KV heads that it sends: two arrays of shape (tp,)."""
+    edges = np.arange(tp + 1) * model.heads // tp
+    first_query = np.arange(model.kv_heads) * model.queries_per_kv
+    owner = np.searchsorted(edges, first_query, side="right") - 1
+    return np.diff(edges), np.bincount(owner, minlength=tp).astype(np.int64)

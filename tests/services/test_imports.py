@@ -1,0 +1,40 @@
+"""Device processes start quickly and stay small: no compiler, no learner, no command line."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = (
+    "numba",
+    "llvmlite",
+    "sklearn",
+    "scipy",
+    "typer",
+    "rich",
+    "ruamel",
+    "orchestrator",
+    "clients",
+    "launch",
+)
+
+
+@pytest.mark.parametrize("service", ["gpu", "dimm_pim", "interconnect"])
+@pytest.mark.parametrize("module", ["servicer", "__main__"])
+def test_what_a_device_process_does_not_import(service: str, module: str) -> None:
+    others = {"gpu", "dimm_pim", "interconnect"} - {service}
+    heavy = (*HEAVY, *(f"services.{other}" for other in sorted(others)))
+    code = f"import services.{service}.{module}, sys; print([m for m in {heavy!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("service", ["gpu", "dimm_pim", "interconnect"])
+def test_models_know_no_network(service: str) -> None:
+    code = (
+        f"import services.{service}.model, sys; "
+        "print([m for m in ('grpc', 'google.protobuf', 'aiomqtt', 'l3sim.transport', 'l3sim.v1') "
+        "if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
