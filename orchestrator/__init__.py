@@ -1,0 +1,1 @@
+"""The orchestrator: sessions, windows, KV ledger, timeline, policies, jobs."""

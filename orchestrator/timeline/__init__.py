@@ -1,0 +1,25 @@
+"""The exact timeline: list scheduling of a round's tasks, compiled."""
+
+from orchestrator.timeline.attention import AttentionTimeline
+from orchestrator.timeline.base import (
+    SPAN_COLUMNS,
+    TASKS,
+    TIMELINES,
+    Outcome,
+    RoundCosts,
+    Rules,
+    Timeline,
+    Waits,
+)
+
+__all__ = [
+    "SPAN_COLUMNS",
+    "TASKS",
+    "TIMELINES",
+    "AttentionTimeline",
+    "Outcome",
+    "RoundCosts",
+    "Rules",
+    "Timeline",
+    "Waits",
+]
