@@ -1,0 +1,278 @@
+"""Run one job: open the sessions, let every replica run to its end, close the books, report."""
+
+import asyncio
+import io
+import json
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from ruamel.yaml import YAML
+
+from l3sim.errors import Cancelled, InvariantBroken, OutOfRoom
+from l3sim.ports import DeviceSource
+from l3sim.specs.machine import Machine
+from l3sim.units import seconds
+from l3sim.work import Role
+from orchestrator.costs import Assembler
+from orchestrator.gpu_memory import GpuMemory
+from orchestrator.invariants import books_differ, conservation, counts_differ, energy_adds_up
+from orchestrator.kv import KvLedger, KvShape
+from orchestrator.observer import Observer, Progress
+from orchestrator.policies import POLICIES
+from orchestrator.queueing import Arrivals
+from orchestrator.replica import Limits, Replica
+from orchestrator.report import build_report
+from orchestrator.resolve import ResolvedJob
+from orchestrator.sessions import Sessions
+from orchestrator.spans import publish_spans, spans_jsonl
+from orchestrator.state import RequestTable
+from orchestrator.timeline import TIMELINES, Rules
+from orchestrator.warm import warm
+
+#: Windows between two audits of the attention devices' books.
+AUDIT_WINDOWS = 100
+PROGRESS_S = 0.2
+#: Windows between two turns of the event loop when no device ever makes us wait.
+TURN_WINDOWS = 16
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """What a job leaves: its report, and files by name."""
+
+    report: dict[str, Any]
+    artifacts: dict[str, bytes] = field(default_factory=dict)
+
+
+async def run_job(
+    job: ResolvedJob, source: DeviceSource, observer: Observer, cancel: asyncio.Event
+) -> JobResult:
+    """Run a job on the devices that a source offers.
+
+    Raises:
+        NotReady: a role has too few devices.
+        DeviceLost: one went away; naming its slot and the reason.
+        OutOfRoom: a device has less KV memory than the machine file says, and a request would not fit.
+        Cancelled: `cancel` was set.
+        InvariantBroken: the simulator contradicts itself.
+    """
+    await asyncio.to_thread(warm)
+    run = _Run(job, await Sessions.open(job, source), observer, cancel, source.transport)
+    try:
+        return await run.whole()
+    except BaseException:
+        await run.sessions.abort()
+        raise
+
+
+class _Run:
+    """One attempt at one job."""
+
+    def __init__(
+        self, job: ResolvedJob, sessions: Sessions, observer: Observer, cancel: asyncio.Event, transport: str
+    ) -> None:
+        self.job, self.sessions = job, sessions
+        self._observer, self._cancel, self._transport = observer, cancel, transport
+        self._table = RequestTable(job.table)
+        self._replicas: list[Replica] = []
+        self._began = time.monotonic()
+        self._shown = self._began
+        self._wall = dict.fromkeys(("scheduler", "timeline"), 0.0)
+
+    async def whole(self) -> JobResult:
+        """Everything between Hello and the report."""
+        self._replicas = [await self._build(index) for index in range(self.job.layout.dp)]
+        loops = [asyncio.ensure_future(self._loop(replica)) for replica in self._replicas]
+        try:
+            await asyncio.gather(*loops)
+        except BaseException:
+            for loop in loops:
+                loop.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+            raise
+        broken = await self._close()
+        report = self._report(broken)
+        self._show(force=True)
+        return JobResult(report, self._artifacts())
+
+    async def _build(self, index: int) -> Replica:
+        job, machine = self.job, self.job.machine
+        layout, model = job.layout, job.model
+        shape = KvShape.of(layout, model, self.sessions.rooms(index))
+        self._check_fit(index, shape)
+        rules = Rules(
+            layers=model.layers,
+            ranksets=layout.ranksets,
+            overlap=machine.link.overlap != "off",
+            half_duplex=machine.link.channel_bus == "half",
+            schedule_ps=_us(machine.host.schedule_us),
+        )
+        timeline = TIMELINES.get("attention")(rules)
+        timeline.record_rounds = job.spec.spans_rounds
+        limits = Limits(
+            max_window=job.spec.max_window,
+            lookahead=self.sessions.lookahead(),
+            schedule_ps=_us(machine.host.schedule_us),
+            output_ps=_us(machine.host.output_us),
+        )
+        hellos = [line.hello for line in self.sessions.of_replica(index)]
+        return Replica(
+            index,
+            limits,
+            machine.scheduler,
+            self._table,
+            self._arrivals(index),
+            KvLedger(shape, self._table, machine.scheduler.admit_watermark),
+            GpuMemory(job.weight_room_bytes, model.kv_bytes_per_token, model.layer_kv_bytes),
+            timeline,
+            POLICIES.get(job.policy)(),
+            await self.sessions.predictor(index),
+            Assembler(index, layout, model, hellos),
+        )
+
+    def _check_fit(self, index: int, shape: KvShape) -> None:
+        """Refuse what could never end on these devices: a request must fit wherever it is placed."""
+        job, longest = self.job, int(shape.fit_tokens.min())
+        needed = job.table.prompt + job.table.output - 1
+        needed[np.arange(len(needed)) % job.layout.dp != index] = 0
+        large = np.flatnonzero(needed > longest)
+        if len(large):
+            raise OutOfRoom(
+                f"line {job.table.line[large[0]]}: needs {needed[large[0]]} tokens of KV, the devices of "
+                f"replica {index} hold {longest}; one of them has less memory than {job.machine.name} says"
+            )
+
+    def _arrivals(self, index: int) -> Arrivals:
+        """Request i in arrival order belongs to replica i mod DP."""
+        dp = self.job.layout.dp
+        clients = self.job.spec.workload.concurrency
+        if clients is not None:
+            clients = clients // dp + (index < clients % dp)
+        return Arrivals(self._table, list(range(index, len(self._table), dp)), clients)
+
+    async def _loop(self, replica: Replica) -> None:
+        lines = self.sessions.of_replica(replica.index)
+        attention = [line for line in lines if line.role == Role.ATTENTION]
+        hellos = [line.hello for line in attention]
+        while True:
+            began = time.perf_counter()
+            window = replica.next_window()
+            self._wall["scheduler"] += time.perf_counter() - began
+            if window is None:
+                return
+            answers = await self.sessions.window(lines, window)
+            if replica.metrics.windows % AUDIT_WINDOWS == AUDIT_WINDOWS - 1:
+                accounts = await self.sessions.audit(attention)
+                _refuse(books_differ(replica, hellos, accounts, closing=False))
+                _refuse(replica.kv.check_integrity())
+            walking = time.perf_counter()
+            replica.take(answers)
+            self._wall["timeline"] += time.perf_counter() - walking
+            if replica.metrics.windows % TURN_WINDOWS == 0:
+                await asyncio.sleep(0)
+            self._show()
+            if self._cancel.is_set():
+                raise Cancelled("somebody asked the job to stop")
+
+    async def _close(self) -> list[str]:
+        """Close the sessions and check what must hold; the list of what does not."""
+        commits = [(replica.index, replica.commits) for replica in self._replicas]
+        accounts = await self.sessions.close(commits)
+        broken = conservation(self._table, self._replicas)
+        broken += counts_differ(self._replicas, [line.hello for line in self.sessions.lines], accounts)
+        for replica in self._replicas:
+            lines = self.sessions.of_replica(replica.index)
+            hellos = [line.hello for line in lines if line.role == Role.ATTENTION]
+            broken += books_differ(replica, hellos, accounts, closing=True)
+        return broken
+
+    def _report(self, broken: list[str]) -> dict[str, Any]:
+        sessions = self.sessions
+        devices = [(slot.slot, slot.device, sessions.ready[slot.slot]) for slot in sessions.filled]
+        report = build_report(self.job, self._table, self._replicas, devices, broken, self._exchange())
+        if wrong := energy_adds_up(report):
+            report["invariants"] = [*broken, *wrong]
+        return report
+
+    def _exchange(self) -> dict[str, Any]:
+        wall = time.monotonic() - self._began
+        iterations = sum(replica.metrics.rounds for replica in self._replicas)
+        windows = sum(replica.metrics.windows for replica in self._replicas)
+        return {
+            "wall_s": wall,
+            "windows": windows,
+            "messages": self.sessions.messages,
+            "simulated_iterations_per_wall_s": iterations / wall,
+            "transport": self._transport,
+            # Replicas wait for their devices side by side, so the exchange is what the rest leaves.
+            "parts_wall_s": {**self._wall, "exchange": wall - sum(self._wall.values())},
+        }
+
+    def _show(self, force: bool = False) -> None:
+        now = time.monotonic()
+        if not force and now - self._shown < PROGRESS_S:
+            return
+        self._shown = now
+        table = self._table
+        self._observer.progress(
+            Progress(
+                virtual_time_ps=min(replica.now_ps for replica in self._replicas),
+                requests_done=int((table.emitted == table.output).sum()),
+                requests_total=len(table),
+                output_tokens_done=int(table.emitted.sum()),
+                output_tokens_total=int(table.output.sum()),
+                windows=sum(replica.metrics.windows for replica in self._replicas),
+                iterations=sum(replica.metrics.rounds for replica in self._replicas),
+                wall_s=now - self._began,
+            )
+        )
+
+    def _artifacts(self) -> dict[str, bytes]:
+        text = io.StringIO()
+        YAML(typ="safe", pure=True).dump(self.job.config(), text)
+        files = {"requests.jsonl": requests_jsonl(self._table), "config.yaml": text.getvalue().encode()}
+        if self.job.spec.spans_rounds:
+            tasks = [(replica.index, replica.spans) for replica in self._replicas]
+            files["spans.jsonl"] = spans_jsonl(tasks)
+            publish_spans(self._observer, tasks)
+        return files
+
+
+def requests_jsonl(table: RequestTable) -> bytes:
+    """A line a request, in order of arrival; times in seconds since the job's start."""
+    lines = []
+    for index in range(len(table)):
+        arrival, first = int(table.arrival_ps[index]), int(table.first_stamp_ps[index])
+        last, gaps = int(table.last_stamp_ps[index]), int(table.output[index]) - 1
+        record = {
+            "request": index,
+            "line": int(table.line[index]),
+            "prompt_tokens": int(table.prompt[index]),
+            "output_tokens": int(table.output[index]),
+            "arrival_s": seconds(arrival),
+            "queue_s": seconds(int(table.first_round_ps[index]) - arrival),
+            "ttft_s": seconds(first - arrival),
+            "tpot_s": seconds(last - first) / gaps if gaps else None,
+            "e2e_s": seconds(last - arrival),
+            "preemptions": int(table.preemptions[index]),
+        }
+        lines.append(json.dumps(record))
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _refuse(wrong: list[str]) -> None:
+    if wrong:
+        raise InvariantBroken("; ".join(wrong[:3]))
+
+
+def _us(microseconds: float) -> int:
+    return int(np.floor(microseconds * 10**6 + 0.5))
+
+
+def describe_machine(machine: Machine) -> str:
+    """The machine file, resolved, as YAML."""
+    text = io.StringIO()
+    YAML(typ="safe", pure=True).dump(machine.resolved(), text)
+    return text.getvalue()

@@ -1,0 +1,66 @@
+"""The state of all requests of a job, in arrays over request numbers."""
+
+from enum import IntEnum
+
+import numpy as np
+
+from l3sim.specs.workload import Requests
+from l3sim.units import Int64s
+
+NEVER = -1
+
+
+class Phase(IntEnum):
+    """Where a request is in its life."""
+
+    FUTURE = 0  # has not arrived
+    WAITING = 1  # in the queue, new or preempted
+    PREFILL = 2  # admitted, its prompt (or what must be computed again) is not all in KV yet
+    DECODE = 3  # admitted, makes a token a round
+    DONE = 4
+
+
+class RequestTable:
+    """One row a request; every column has shape (requests,).
+
+    Attributes:
+        prompt, output, arrival_ps: as given; arrivals of a closed loop are set when they come to be.
+        phase: a Phase.
+        held: KV tokens.
+        emitted: output tokens made.
+        target: tokens to prefill since the last admission: the prompt and the output so far.
+        offset, rank: placement, while admitted.
+        admission: number of its last admission on its replica; larger is later.
+        planned: number of the last plan that let it decode.
+        first_round_ps: start of the round with its first chunk.
+        first_stamp_ps, last_stamp_ps: of its first and its newest token.
+        preemptions: times that its KV was dropped.
+        recomputed: KV tokens dropped over its life.
+    """
+
+    def __init__(self, requests: Requests) -> None:
+        count = len(requests)
+        self.prompt = requests.prompt
+        self.output = requests.output
+        self.arrival_ps = requests.arrival_ps.copy()
+        self.line = requests.line
+        self.phase = np.full(count, Phase.FUTURE, dtype=np.int8)
+        self.held = np.zeros(count, dtype=np.int64)
+        self.emitted = np.zeros(count, dtype=np.int64)
+        self.target = requests.prompt.copy()
+        self.offset = np.zeros(count, dtype=np.int64)
+        self.rank = np.zeros(count, dtype=np.int64)
+        self.admission = np.full(count, NEVER, dtype=np.int64)
+        self.planned = np.full(count, NEVER, dtype=np.int64)
+        self.first_round_ps = np.full(count, NEVER, dtype=np.int64)
+        self.first_stamp_ps = np.full(count, NEVER, dtype=np.int64)
+        self.last_stamp_ps = np.full(count, NEVER, dtype=np.int64)
+        self.preemptions = np.zeros(count, dtype=np.int64)
+        self.recomputed = np.zeros(count, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.prompt)
+
+    def rows(self, requests: "list[int] | Int64s") -> Int64s:
+        """Request numbers as an index array."""
+        return np.asarray(requests, dtype=np.int64)

@@ -1,0 +1,89 @@
+"""What rounds do to requests: tokens made, stamped and held; chunks prefilled."""
+
+import numpy as np
+
+from l3sim.work import SubBatch
+from orchestrator.gpu_memory import GpuMemory
+from orchestrator.metrics import ReplicaMetrics
+from orchestrator.state import NEVER, Phase, RequestTable
+from orchestrator.timeline.base import Outcome
+from orchestrator.transit import Transit
+
+
+class Tokens:
+    """Writes the outcome of windows into the request table and the metrics of one replica.
+
+    Args:
+        output_ps: host time between the end of a pass and its tokens' stamps.
+    """
+
+    def __init__(
+        self,
+        table: RequestTable,
+        metrics: ReplicaMetrics,
+        gpu: GpuMemory,
+        transit: Transit,
+        output_ps: int,
+    ) -> None:
+        self._table, self._metrics, self._gpu, self._transit = table, metrics, gpu, transit
+        self._output_ps = output_ps
+
+    def take(self, batch: SubBatch, outcome: Outcome) -> list[int]:
+        """Take one sub-batch's rounds; the requests that made their last token."""
+        finished = [*self._decode(batch, outcome), *self._prefill(batch, outcome)]
+        self._table.phase[finished] = Phase.DONE
+        return finished
+
+    def _decode(self, batch: SubBatch, outcome: Outcome) -> list[int]:
+        """Every decoding request gets one token a round, stamped at the end of its own pass."""
+        if len(batch.decode) == 0:
+            return []
+        table, who = self._table, batch.decode
+        stamps = outcome.end_ps[:, batch.index] + self._output_ps
+        self._metrics.gaps.add(stamps[0] - table.last_stamp_ps[who], np.ones(len(who), dtype=np.int64))
+        if len(stamps) > 1:
+            self._metrics.gaps.add(np.diff(stamps), np.full(len(stamps) - 1, len(who), dtype=np.int64))
+        table.last_stamp_ps[who] = stamps[-1]
+        table.held[who] += outcome.rounds
+        table.emitted[who] += outcome.rounds
+        self._note(int(stamps[-1]))
+        return [int(one) for one in who[table.emitted[who] == table.output[who]]]
+
+    def _prefill(self, batch: SubBatch, outcome: Outcome) -> list[int]:
+        """Chunks enter KV; the pass with a prompt's end samples the request's next token."""
+        if not batch.chunks:
+            return []
+        table = self._table
+        number = outcome.batches[batch.index]
+        self._transit.add(number, batch.chunks)
+        stamp = int(outcome.end_ps[0, batch.index]) + self._output_ps
+        ended = []
+        for chunk in batch.chunks:
+            request = chunk.request
+            table.held[request] += chunk.tokens
+            self._metrics.prefilled_tokens += chunk.tokens
+            if table.first_round_ps[request] == NEVER:
+                table.first_round_ps[request] = outcome.start_ps[0]
+            self._gpu.add_batch(request, number)
+            if chunk.last:
+                self._gpu.close(request)
+                self._first_token(request, stamp)
+                if table.emitted[request] == table.output[request]:
+                    ended.append(request)
+        return ended
+
+    def _first_token(self, request: int, stamp: int) -> None:
+        """The token sampled at the end of a prefill; after a preemption it is not the first."""
+        table = self._table
+        if table.first_stamp_ps[request] == NEVER:
+            table.first_stamp_ps[request] = stamp
+        else:
+            gap = np.array([stamp - table.last_stamp_ps[request]])
+            self._metrics.gaps.add(gap, np.ones(1, dtype=np.int64))
+        table.last_stamp_ps[request] = stamp
+        table.emitted[request] += 1
+        table.phase[request] = Phase.DECODE
+        self._note(stamp)
+
+    def _note(self, stamp: int) -> None:
+        self._metrics.last_event_ps = max(self._metrics.last_event_ps, stamp)

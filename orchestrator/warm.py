@@ -1,0 +1,52 @@
+"""Compiles, or loads from numba's cache, everything that a job will call.
+
+The first time takes ten seconds or more; with a cache it takes well under one. Done before a job's
+sessions open, in a thread, so that nobody waits for it inside a window.
+"""
+
+import threading
+
+import numpy as np
+
+from orchestrator.policies.deal import align_chunks, deal_aligned, deal_all, deal_lighter, fullest_ranks
+from orchestrator.predictor import line_at, plane_at
+from orchestrator.timeline import TIMELINES, RoundCosts, Rules
+
+_lock = threading.Lock()
+_done = threading.Event()
+
+
+def warm() -> None:
+    """Compile once a process; later calls return at once."""
+    with _lock:
+        if not _done.is_set():
+            _timelines()
+            _policies()
+            _done.set()
+
+
+def _timelines() -> None:
+    """One round of one layer on one rankset, by every layer program."""
+    one = np.ones((1, 2), dtype=np.int64)
+    square = np.ones((1, 2, 1, 1), dtype=np.int64)
+    unchunked = np.zeros(2, dtype=np.bool_)
+    costs = RoundCosts(one, one, one, one, square, square, square, square, unchunked)
+    for name in TIMELINES:
+        timeline = TIMELINES.get(name)(Rules(1, 1, overlap=True, half_duplex=True, schedule_ps=1))
+        timeline.compose(costs, 1, 2, [])
+        timeline.drain(1000)
+
+
+def _policies() -> None:
+    """One request on one rank."""
+    who, cost = np.zeros(1, dtype=np.int64), np.ones(1)
+    groups, pace = np.ones((1, 1), dtype=np.int64), np.ones((1, 1))
+    two, times, grid, comm = np.zeros(2, dtype=np.int64), np.zeros(2), np.array([1.0, 2.0]), np.zeros(4)
+    placed = (who, cost, groups, pace, two, times, grid, grid, comm)
+    deal_lighter(who)
+    deal_all(*placed)
+    side, _ = deal_aligned(*placed, 1)
+    fullest_ranks(who, cost, side, groups, pace)
+    align_chunks(times, two, two, times, who, cost, who, cost, grid, grid, comm)
+    line_at(grid, grid, who)
+    plane_at(grid, grid, np.ones((2, 2)), who, who)

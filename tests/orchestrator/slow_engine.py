@@ -1,0 +1,288 @@
+"""One replica by the rules of docs/time.md and docs/policies.md, a round at a time: slow, plain, no windows.
+
+Imports nothing of the orchestrator. Time is walked by the brute-force timeline; what rounds cost comes from a
+`meter` (`tests.orchestrator.meter`). Policies `serial` and `fill` only.
+
+    enqueue, release, preempt, admit ── round ── join ── round ── join ── (scheduling point) enqueue, ...
+"""
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from tests.orchestrator.meter import Meter, PassWork, WorkChunk
+from tests.orchestrator.slow_state import Counts, Life, SlowRules
+from tests.orchestrator.timeline.brute_force import Machine as TimeRules
+from tests.orchestrator.timeline.brute_force import Request as TimedRequest
+from tests.orchestrator.timeline.brute_force import Simulation
+
+FAR = 2**62
+
+
+class SlowReplica:
+    """Run with `run`; then `lives` and `counts` tell what happened."""
+
+    def __init__(self, rules: SlowRules, meter: Meter, lives: Sequence[Life], clients: int | None) -> None:
+        self.rules, self.meter, self.lives, self.counts = rules, meter, lives, Counts()
+        self.now = 0
+        cut = len(lives) if clients is None else clients
+        self.coming, self.later = list(lives[:cut]), list(lives[cut:])
+        self.waiting: list[Life] = []
+        self.residents: list[Life] = []
+        self.gpu_booked: dict[Life, int] = {}
+        self.leaving: list[tuple[set[str], int]] = []
+        time = TimeRules(meter.model.layers, meter.ranksets, rules.overlap, rules.half_duplex)
+        self.sim = Simulation(time)
+        self.rounds = 0
+        #: What this run came to, for the statistics of the cases.
+        self.reached: set[str] = set()
+
+    # -- where KV lies -------------------------------------------------------------------------------
+
+    def bytes_on(self, place: tuple[int, int], tokens: int) -> dict[tuple[int, int], int]:
+        """Bytes on each (rankset, rank) of so many tokens."""
+        result: dict[tuple[int, int], int] = {}
+        for layer in range(self.meter.model.layers):
+            for group in range(self.meter.groups):
+                at = (place[0] + layer) % self.meter.ranksets, (place[1] + group) % self.meter.ranks
+                result[at] = result.get(at, 0) + tokens * self.meter.group_bytes
+        return result
+
+    def holds(self, place: tuple[int, int]) -> int:
+        """The longest request that an empty replica holds at a place."""
+        return min(self.rules.room_bytes // size for size in self.bytes_on(place, 1).values())
+
+    def booking(self, life: Life, place: tuple[int, int]) -> int:
+        """Tokens that a resident books; never more than an empty replica holds."""
+        tokens = life.held if life.decoding else life.target
+        return min(tokens + 1, self.holds(place))
+
+    def booked(self) -> dict[tuple[int, int], int]:
+        total: dict[tuple[int, int], int] = {}
+        for life in self.residents:
+            for at, size in self.bytes_on(life.at, self.booking(life, life.at)).items():
+                total[at] = total.get(at, 0) + size
+        return total
+
+    def where_fits(self, life: Life) -> tuple[int, int] | None:
+        """Of the pairs where it fits, the one that makes the fullest of its bins least full."""
+        booked, meter = self.booked(), self.meter
+        room = Fraction(self.rules.room_bytes)
+        limit = room * (1 - self.rules.watermark) if self.residents else room
+        bins: dict[tuple[int, int], int] = {}
+        for other in self.residents:
+            for group in range(meter.groups):
+                at = other.at[0], (other.at[1] + group) % meter.ranks
+                bins[at] = bins.get(at, 0) + self.booking(other, other.at)
+        best = None
+        for o in range(meter.ranksets):
+            for b in range(meter.ranks):
+                tokens = min(life.target + 1, self.holds((o, b)))
+                own = self.bytes_on((o, b), tokens)
+                fits = all(booked.get(at, 0) + size <= limit for at, size in own.items())
+                if not fits or life.target > self.holds((o, b)):
+                    continue
+                after: dict[int, int] = {}
+                for group in range(meter.groups):
+                    r = (b + group) % meter.ranks
+                    after[r] = after.get(r, bins.get((o, r), 0)) + tokens
+                if best is None or max(after.values()) < best[0]:
+                    best = (max(after.values()), (o, b))
+        return best[1] if best else None
+
+    # -- the loop ------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Live until nobody waits, comes or runs."""
+        while True:
+            self.enqueue()
+            self.free_gpu()
+            self.residents = [life for life in self.residents if life.emitted < life.output]
+            dropped = self.preempt()
+            passes, blocked = self.plan(dropped)
+            self.reached.add(f"blocked by {blocked}")
+            if not any(work.decode or work.chunks for work in passes):
+                if not self.jump():
+                    break
+                continue
+            arrived = False
+            while True:
+                self.one_round(passes)
+                arrived |= self.enqueue()
+                freed = self.free_gpu()
+                finished = any(life.emitted == life.output for life in self.residents)
+                lacking = any(size > self.rules.room_bytes for size in self.booked().values())
+                if finished or lacking or any(work.chunks for work in passes):
+                    break
+                if (freed and blocked == "gpu") or (arrived and self.where_fits(self.waiting[0])):
+                    break
+        self.sim.idle(FAR)
+        last_stamps = (life.stamps[-1] for life in self.lives)
+        self.counts.end_ps = max([span[6] for span in self.sim.spans] + list(last_stamps))
+
+    def enqueue(self) -> bool:
+        come = sorted(
+            (life for life in self.coming if life.arrival_ps <= self.now),
+            key=lambda life: (life.arrival_ps, life.number),
+        )
+        self.coming = [life for life in self.coming if life not in come]
+        for life in come:
+            life.target = life.prompt
+        self.waiting += come
+        return bool(come)
+
+    def preempt(self) -> list[Life]:
+        dropped = []
+        while over := [at for at, size in self.booked().items() if size > self.rules.room_bytes]:
+            rank = min(over)
+            users = [one for one in self.residents if rank in self.bytes_on(one.at, 1)]
+            life = users[-1]
+            self.residents.remove(life)
+            dropped.append(life)
+            life.recomputed += life.held
+            life.preemptions += 1
+            life.held, life.target = 0, life.prompt + life.emitted
+            self.close_gpu(life)
+        again = sorted(
+            (life for life in [*self.waiting, *dropped] if life.preemptions),
+            key=lambda life: (life.arrival_ps, life.number),
+        )
+        self.waiting = again + [life for life in self.waiting if not life.preemptions]
+        return dropped
+
+    def jump(self) -> bool:
+        """Nothing runs: go on to what comes next."""
+        times = [life.arrival_ps for life in self.coming]
+        if self.waiting:
+            self.sim.idle(self.now)
+            times += [event[0] for event in self.sim._events]
+        if not times:
+            assert not self.waiting
+            return False
+        self.reached.add("waits idle for a transfer" if self.waiting else "idle")
+        self.sim.idle(min(times))
+        self.now = max(self.now, min(times))
+        return True
+
+    # -- plans ---------------------------------------------------------------------------------------
+
+    def plan(self, dropped: list[Life]) -> tuple[list[PassWork], str]:
+        passes = [PassWork() for _ in range(1 if self.rules.policy == "serial" else 2)]
+        decoding = [life for life in self.residents if life.decoding]
+        for life in [one for one in self.residents if one not in decoding]:
+            if not self.give(passes, life):
+                blocked = "chunk"
+                break
+        else:
+            blocked = self.admit(passes, dropped)
+        for life in sorted(decoding, key=lambda life: (-life.held, life.number)):
+            loads = [sum(other.held for other in work.decode) for work in passes]
+            passes[loads.index(min(loads))].decode.append(life)
+        if self.rules.policy == "serial":
+            passes.append(PassWork())
+        return passes, blocked
+
+    def admit(self, passes: list[PassWork], dropped: list[Life]) -> str:
+        while self.waiting:
+            life = self.waiting[0]
+            whole = life.target * self.meter.model.kv_bytes_per_token
+            unchunked = whole > self.rules.gpu_room_bytes
+            needed = life.target * self.meter.model.layer_kv_bytes if unchunked else whole
+            free = self.rules.gpu_room_bytes - sum(self.gpu_booked.values())
+            free -= sum(size for _, size in self.leaving)
+            if life in dropped:
+                return "barred"
+            if needed > free or (unchunked and any(work.chunks for work in passes)):
+                return "gpu"
+            if not unchunked and not self.size(passes, life.target):
+                return "chunk"
+            place = self.where_fits(life)
+            if place is None:
+                return "kv"
+            self.waiting.remove(life)
+            self.residents.append(life)
+            life.place, life.batches = place, set()
+            self.gpu_booked[life] = needed
+            if unchunked:
+                passes[0].chunks.append(WorkChunk(life, life.target, 0, True))
+                passes[0].unchunked = True
+                self.reached.add("unchunked")
+                return ""
+            self.give(passes, life)
+        return ""
+
+    def size(self, passes: list[PassWork], rest: int) -> int:
+        room = self.rules.max_chunk - min(work.chunk_tokens for work in passes)
+        return rest if rest <= room else room - room % 64 if room - room % 64 >= self.rules.min_chunk else 0
+
+    def give(self, passes: list[PassWork], life: Life) -> bool:
+        rest = life.target - life.held
+        if size := self.size(passes, rest):
+            lightest = min(passes, key=lambda work: work.chunk_tokens)
+            lightest.chunks.append(WorkChunk(life, size, life.held, size == rest))
+        return size > 0
+
+    # -- rounds --------------------------------------------------------------------------------------
+
+    def one_round(self, passes: list[PassWork]) -> None:
+        work = {s: one for s, one in enumerate(passes) if one.decode or one.chunks}
+        costs = self.meter.measure(work, self.counts.busy, self.counts.energy)
+        timed = {}
+        for s, one in work.items():
+            asked = tuple(TimedRequest(life.at[0], frozenset(life.batches)) for life in one.decode)
+            timed[s] = costs[s].timed(asked, f"{self.rounds}/{s}", one.unchunked)
+        (times,) = self.sim.window([timed], self.now + self.rules.schedule_ps, FAR)
+        ended = []
+        for s, one in work.items():
+            stamp = times.end_ps[s] + self.rules.output_ps
+            ended += self.tokens(one, stamp, times.start_ps, f"{self.rounds}/{s}")
+        for _, life in sorted((life.stamps[-1], life.number) for life in ended):
+            if self.later:
+                self.later[0].arrival_ps = self.lives_by_number(life).stamps[-1]
+                self.coming.append(self.later.pop(0))
+        self.count(times.start_ps, times.join_ps, sum(len(one.decode) for one in passes))
+        self.now = times.join_ps
+        self.rounds += 1
+        if self.sim.pending():
+            self.reached.add("prefill KV crosses a join")
+
+    def lives_by_number(self, number: int) -> Life:
+        return next(life for life in self.lives if life.number == number)
+
+    def tokens(self, work: PassWork, stamp: int, start: int, batch: str) -> list[Life]:
+        """Tokens of one pass; who made its last."""
+        for life in work.decode:
+            life.held += 1
+        for chunk in work.chunks:
+            life = chunk.life
+            life.held += chunk.tokens
+            life.batches.add(batch)
+            if life.first_round_ps < 0:
+                life.first_round_ps = start
+        made = work.decode + [chunk.life for chunk in work.chunks if chunk.last]
+        for life in made:
+            life.emitted += 1
+            life.stamps.append(stamp)
+        for chunk in work.chunks:
+            if chunk.last:
+                self.close_gpu(chunk.life)
+        return [life for life in made if life.emitted == life.output]
+
+    def count(self, start: int, join: int, decoding: int) -> None:
+        counts = self.counts
+        counts.iterations.append(join - self.now)
+        counts.active_ps += join - start
+        counts.batch_time += decoding * (join - self.now)
+        counts.max_batch = max(counts.max_batch, decoding)
+        held = sum(sum(self.bytes_on(life.at, life.held).values()) for life in self.residents)
+        counts.peak_bytes = max(counts.peak_bytes, held)
+
+    def close_gpu(self, life: Life) -> None:
+        if life in self.gpu_booked:
+            self.leaving.append((set(life.batches), self.gpu_booked.pop(life)))
+
+    def free_gpu(self) -> bool:
+        before = len(self.leaving)
+        self.leaving = [
+            entry for entry in self.leaving if any(self.sim.batch_end(batch) < 0 for batch in entry[0])
+        ]
+        return len(self.leaving) < before

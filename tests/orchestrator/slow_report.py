@@ -1,0 +1,125 @@
+"""What a report must say of runs of the slow engine: docs/report.md, word by word, from plain lists."""
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from tests.orchestrator.slow_engine import SlowReplica
+from tests.orchestrator.slow_state import Life
+from tests.orchestrator.small_jobs import SmallJob
+
+PS = 10**12
+
+
+def close(value: Fraction | float) -> Any:
+    """Equal but for the last digits of a float."""
+    return pytest.approx(float(value), rel=1e-12, abs=1e-15)
+
+
+def slow_distribution(values: Sequence[int]) -> dict[str, Any]:
+    """Mean, standard deviation over n, nearest-rank percentiles and maximum of picoseconds, in seconds."""
+    names = ("mean", "std", "p50", "p90", "p95", "p99", "max")
+    if not values:
+        return dict.fromkeys(names)
+    ranked = sorted(values)
+    mean = Fraction(sum(values), len(values))
+    variance = sum((value - mean) ** 2 for value in values) / len(values)
+    result = {"mean": close(mean / PS), "std": pytest.approx(math.sqrt(variance) / PS, rel=1e-9, abs=1e-12)}
+    for percent in (50, 90, 95, 99):
+        # Nearest rank: the least value that at least so many percent do not exceed.
+        result[f"p{percent}"] = next(
+            value / PS
+            for value in ranked
+            if 100 * sum(other <= value for other in ranked) >= percent * len(ranked)
+        )
+    return {**result, "max": ranked[-1] / PS}
+
+
+def slow_report(job: SmallJob, replicas: Sequence[SlowReplica]) -> dict[str, Any]:
+    """The parts of a report that tell what happened."""
+    lives = [life for replica in replicas for life in replica.lives]
+    counts = [replica.counts for replica in replicas]
+    makespan = max(one.end_ps for one in counts)
+    iterations = [time for one in counts for time in one.iterations]
+    iteration = slow_distribution(iterations)
+    output = sum(len(life.stamps) for life in lives)
+    rooms = [replica.rules.room_bytes * replica.meter.ranksets * replica.meter.ranks for replica in replicas]
+    return {
+        "requests": {
+            "submitted": len(lives),
+            "completed": len(lives),
+            "failed": 0,
+            "preempted": sum(life.preemptions > 0 for life in lives),
+        },
+        "preemptions": sum(life.preemptions for life in lives),
+        "tokens": {
+            "prompt": sum(life.prompt for life in lives),
+            "output": output,
+            "recomputed": sum(life.recomputed for life in lives),
+        },
+        "makespan_s": makespan / PS,
+        "throughput_tokens_per_s": close(Fraction(output * PS, makespan)),
+        **_latencies(lives),
+        "batch": {
+            "mean_requests": close(Fraction(sum(one.batch_time for one in counts), sum(iterations))),
+            "max_requests": max(one.max_batch for one in counts),
+        },
+        "iterations": len(iterations),
+        "iteration_s": {key: iteration[key] for key in ("mean", "p50", "p99")},
+        "utilization": _shares(replicas, makespan * len(replicas)),
+        "bubbles": _bubbles(replicas, sum(one.active_ps for one in counts)),
+        "energy_j": _energy(job, replicas, makespan),
+        "kv": {"capacity_bytes": sum(rooms), "peak_bytes": sum(one.peak_bytes for one in counts)},
+    }
+
+
+def _latencies(lives: Sequence[Life]) -> dict[str, Any]:
+    gaps = [
+        later - earlier
+        for life in lives
+        for earlier, later in zip(life.stamps, life.stamps[1:], strict=False)
+    ]
+    per_token = [
+        math.floor(Fraction(life.stamps[-1] - life.stamps[0], life.output - 1) + Fraction(1, 2))
+        for life in lives
+        if life.output > 1
+    ]
+    return {
+        "ttft_s": slow_distribution([life.stamps[0] - life.arrival_ps for life in lives]),
+        "tbt_s": slow_distribution(gaps),
+        "tpot_s": slow_distribution(per_token),
+        "e2e_s": slow_distribution([life.stamps[-1] - life.arrival_ps for life in lives]),
+        "queue_s": slow_distribution([life.first_round_ps - life.arrival_ps for life in lives]),
+    }
+
+
+def _shares(replicas: Sequence[SlowReplica], span_ps: int) -> dict[str, Any]:
+    ranks = replicas[0].meter.ranksets * replicas[0].meter.ranks
+    domains = {"gpu": 1, "attention": ranks, "link_down": 1, "link_up": 1}
+    return {
+        name: close(Fraction(sum(one.counts.busy.get(name, 0) for one in replicas), count * span_ps))
+        for name, count in domains.items()
+    }
+
+
+def _bubbles(replicas: Sequence[SlowReplica], active_ps: int) -> dict[str, Any]:
+    busy = _shares(replicas, active_ps)
+    return {name: pytest.approx(1 - busy[name].expected, abs=1e-12) for name in ("gpu", "attention")}
+
+
+def _energy(job: SmallJob, replicas: Sequence[SlowReplica], makespan: int) -> dict[str, Any]:
+    machine = job.machine
+    rows = {
+        row: Fraction(sum(one.counts.energy.get(row, 0) for one in replicas), 10**9)
+        for row in ("gpu", "attention", "link")
+    }
+    idle_w = machine.gpu.idle_w * machine.gpu.gpus + machine.link.idle_w
+    idle_w += machine.attention.module_idle_w * machine.attention.modules
+    rows["host"] = Fraction(machine.host.power_w) * makespan / PS
+    rows["idle"] = Fraction(idle_w) * makespan / PS
+    # Host and idle are rounded down to nanojoules.
+    parts = {row: pytest.approx(float(value), rel=1e-12, abs=1.1e-9) for row, value in rows.items()}
+    return {"total": pytest.approx(float(sum(rows.values())), rel=1e-12, abs=2.1e-9), **parts}

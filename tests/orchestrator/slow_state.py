@@ -1,0 +1,64 @@
+"""What the slow engine knows of a job: rules, requests, counts."""
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+
+@dataclass(frozen=True)
+class SlowRules:
+    """What holds for a job, in plain numbers."""
+
+    policy: str
+    room_bytes: int  # of every rank
+    gpu_room_bytes: int
+    watermark: Fraction
+    min_chunk: int
+    max_chunk: int
+    schedule_ps: int
+    output_ps: int
+    overlap: bool
+    half_duplex: bool
+
+
+@dataclass(eq=False)
+class Life:
+    """One request."""
+
+    number: int
+    prompt: int
+    output: int
+    arrival_ps: int
+    target: int = 0
+    held: int = 0
+    emitted: int = 0
+    place: tuple[int, int] | None = None
+    batches: set[str] = field(default_factory=set)
+    stamps: list[int] = field(default_factory=list)
+    first_round_ps: int = -1
+    preemptions: int = 0
+    recomputed: int = 0
+
+    @property
+    def at(self) -> tuple[int, int]:
+        """Its place, while it has one."""
+        assert self.place is not None
+        return self.place
+
+    @property
+    def decoding(self) -> bool:
+        """Whether all it must prefill is in KV (true only of residents)."""
+        return self.held >= self.target
+
+
+@dataclass
+class Counts:
+    """What a run adds up."""
+
+    iterations: list[int] = field(default_factory=list)
+    active_ps: int = 0
+    batch_time: int = 0
+    max_batch: int = 0
+    busy: dict[str, int] = field(default_factory=dict)
+    energy: dict[str, int] = field(default_factory=dict)
+    peak_bytes: int = 0
+    end_ps: int = 0

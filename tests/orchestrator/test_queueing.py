@@ -1,0 +1,85 @@
+"""Who has not come yet, and who waits."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from l3sim.specs.workload import Requests
+from orchestrator.queueing import Arrivals, Queue
+from orchestrator.state import Phase, RequestTable
+from tests.orchestrator.small_jobs import numbers
+
+
+def table_at(*arrival_ps: int) -> RequestTable:
+    count = len(arrival_ps)
+    ones = numbers([1] * count)
+    return RequestTable(Requests(ones, ones, numbers(arrival_ps), numbers(range(1, count + 1))))
+
+
+def test_open_loop_comes_by_time_then_number() -> None:
+    arrivals = Arrivals(table_at(0, 5, 5, 9), [0, 1, 2, 3])
+    assert arrivals.next_ps == 0
+    assert arrivals.until(4) == [0]
+    assert arrivals.until(4) == []
+    assert arrivals.next_ps == 5
+    assert arrivals.until(9) == [1, 2, 3]
+    assert arrivals.next_ps is None
+
+
+def test_closed_loop_brings_the_next_at_a_finish() -> None:
+    table = table_at(0, 0, 0, 0)
+    arrivals = Arrivals(table, [0, 1, 2, 3], clients=2)
+    assert arrivals.until(0) == [0, 1]
+    assert arrivals.next_ps is None
+    arrivals.finished(70)
+    arrivals.finished(60)
+    assert (table.arrival_ps[2], table.arrival_ps[3]) == (70, 60)
+    assert arrivals.next_ps == 60
+    assert arrivals.until(70) == [3, 2]
+    arrivals.finished(99)
+    assert arrivals.next_ps is None
+
+
+def test_open_loop_ignores_finishes() -> None:
+    arrivals = Arrivals(table_at(0, 5), [0, 1])
+    arrivals.finished(3)
+    assert arrivals.until(4) == [0]
+
+
+def test_a_replica_has_its_own_requests_only() -> None:
+    assert Arrivals(table_at(0, 1, 2, 3), [1, 3]).until(9) == [1, 3]
+
+
+@settings(max_examples=50, derandomize=True)
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=8), st.data())
+def test_preempted_first_each_kind_by_arrival_and_number(arrival: list[int], data: st.DataObject) -> None:
+    arrival.sort()
+    table = table_at(*arrival)
+    queue, out = Queue(table), list(range(len(arrival)))
+    preempted: list[int] = []
+    new: list[int] = []
+    for _ in range(20):
+        if data.draw(st.booleans()) and new:
+            head = queue.head
+            queue.admitted(head)
+            (preempted if preempted else new).remove(head)
+        elif data.draw(st.booleans()) and out:
+            request = out.pop(0)
+            queue.arrive([request])
+            new.append(request)
+        gone = sorted(set(range(len(arrival))) - set(out) - set(new) - set(preempted))
+        if data.draw(st.booleans()) and gone:
+            back = data.draw(st.sampled_from(gone))
+            queue.come_back(back)
+            preempted.append(back)
+        order = sorted(preempted, key=lambda one: (arrival[one], one)) + new
+        assert list(queue) == order
+        assert len(queue) == len(order)
+        assert (table.phase[numbers(order)] == Phase.WAITING).all()
+
+
+def test_nobody_overtakes() -> None:
+    queue = Queue(table_at(0, 0))
+    queue.arrive([0, 1])
+    with pytest.raises(ValueError, match="request 1 overtakes 0"):
+        queue.admitted(1)
