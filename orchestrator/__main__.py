@@ -1,0 +1,89 @@
+"""The orchestrator process: `python -m orchestrator --bus HOST:PORT --state DIR ...`, see `--help`."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Sequence
+from functools import partial
+
+from l3sim.errors import L3Error
+from l3sim.transport import lifetime
+from l3sim.transport.bus import MqttBus
+from orchestrator.arguments import Arguments, parse_arguments
+from orchestrator.clock import WallClock
+from orchestrator.discovery import Discovery
+from orchestrator.intake import resolve_message
+from orchestrator.jobs import JobManager
+from orchestrator.journal import Journal
+from orchestrator.notices import Notices
+from orchestrator.observer import Observer
+from orchestrator.resolve import ResolvedJob
+from orchestrator.run import JobResult, run_job
+from orchestrator.serving import ApiServer
+from orchestrator.source import GrpcSource, describe_soon
+
+_log = logging.getLogger("orchestrator")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run until told to stop.
+
+    Returns:
+        The exit code: 0 after an orderly end, else that of the error, said in one line on stderr.
+    """
+    try:
+        arguments = parse_arguments(argv)
+        lifetime.log_as_json(arguments.log_level)
+        return asyncio.run(serve(arguments))
+    except L3Error as error:
+        lifetime.complain(error)
+        return error.exit_code
+
+
+async def serve(arguments: Arguments) -> int:
+    """Serve one machine. Returns: 0, or 1 when a part of the process failed."""
+    machine, clock = arguments.machine, WallClock()
+    journal = Journal(arguments.state)
+    try:
+        async with lifetime.StopSignal(lifeline=arguments.lifeline) as stop, MqttBus(arguments.bus) as bus:
+            discovery = Discovery(bus, machine, describe_soon, clock)
+            source = GrpcSource(discovery)
+
+            async def runner(job: ResolvedJob, observer: Observer, cancel: asyncio.Event) -> JobResult:
+                return await run_job(job, source, observer, cancel)
+
+            resolver = partial(resolve_message, machine=machine)
+            jobs = JobManager(journal, resolver, runner, discovery, Notices(bus, machine.name, clock))
+            api = ApiServer(jobs, discovery, machine, arguments.listen, arguments.health_file)
+            listening = asyncio.create_task(discovery.listen(), name="discovery")
+            try:
+                async with api:
+                    working = await jobs.start()
+                    lifetime.announce_ready(api.address)
+                    _log.info("ready", extra={"address": api.address, "machine": machine.name})
+                    failed = await _until_stopped(stop, working, listening)
+                    # Say so before anything ends; the job that runs is taken up by the next orchestrator.
+                    await api.not_serving()
+                    await jobs.stop()
+            finally:
+                listening.cancel()
+                await asyncio.wait({listening})
+    finally:
+        journal.close()
+    _log.info("stopped")
+    return int(failed)
+
+
+async def _until_stopped(stop: lifetime.StopSignal, *parts: "asyncio.Task[None]") -> bool:
+    """Wait for the signal. Returns: whether a part ended first, which it never should."""
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({stopped, *parts}, return_when=asyncio.FIRST_COMPLETED)
+    ended = [part for part in parts if part.done()]
+    for part in ended:
+        _log.error("%s ended", part.get_name(), exc_info=part.exception())
+    stopped.cancel()
+    return bool(ended)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
