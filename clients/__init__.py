@@ -1,0 +1,1 @@
+"""What people use: the Python client, the command line, trace readers, tables and progress."""

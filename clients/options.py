@@ -1,0 +1,224 @@
+"""Options that several commands share, each declared once.
+
+A command takes a group as one parameter, and `grouped` unfolds it for typer:
+
+    @app.command()
+    @grouped
+    def submit(workload: WorkloadArgument, job: JobOptions, output: OutputOptions) -> None:
+        spec = job.spec(workload)
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from clients.numbers import positive, whole
+from clients.workloads import DEFAULT_REQUESTS, workload_spec
+from l3sim.errors import InvalidInput
+from l3sim.specs.catalog import load_model, parse_value
+from l3sim.specs.job import DEFAULT_MAX_WINDOW, DEFAULT_POLICY, JobSpec
+from l3sim.specs.model import ModelShape
+from l3sim.specs.workload import MAX_REQUESTS
+
+MAX_RATE = 1e9
+MAX_SPEED = 1e9
+MAX_DEGREE = 1024
+MAX_UINT32 = 2**32 - 1
+MAX_SEED = 2**64 - 1
+
+WorkloadArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="WORKLOAD",
+        help="openr1, dolphin, openthoughts, dolphin-short, fixed:IN:OUT or a trace (Azure CSV, JSONL).",
+    ),
+]
+JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Its id, as `submit` and `jobs` show it.")]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT", help="Of the machine; else $L3_ADDRESS, else that of `up`."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and only that.")]
+
+
+@dataclass(frozen=True)
+class JobOptions:
+    """What to serve, how it arrives, and on which model and policy; None is the default."""
+
+    model: Annotated[
+        str,
+        typer.Option(help="A name from models/ or a YAML file; default: the machine's.", show_default=False),
+    ] = ""
+    policy: Annotated[str, typer.Option(help="l3, fill or serial.")] = DEFAULT_POLICY
+    requests: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole("--requests", 1, MAX_REQUESTS),
+            metavar="N",
+            help=f"Default: {DEFAULT_REQUESTS}, or all of a trace.",
+        ),
+    ] = None
+    seed: Annotated[
+        int,
+        typer.Option(parser=whole("--seed", 0, MAX_SEED), metavar="S", help="Root of all random streams."),
+    ] = 0
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            parser=positive("--rate", MAX_RATE, "requests a second"),
+            metavar="R",
+            help="Open loop: Poisson arrivals, requests a second.",
+        ),
+    ] = None
+    concurrency: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole("--concurrency", 1, MAX_REQUESTS),
+            metavar="C",
+            help="Closed loop: clients that each wait for their answer.",
+        ),
+    ] = None
+    speed: Annotated[
+        float,
+        typer.Option(
+            parser=positive("--speed", MAX_SPEED, "times real time"),
+            metavar="F",
+            help="A trace's times are divided by this.",
+        ),
+    ] = 1.0
+    tp: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole("--tp", 1, MAX_DEGREE),
+            metavar="N",
+            help="Tensor parallel; default: by model and machine.",
+        ),
+    ] = None
+    dp: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole("--dp", 1, MAX_DEGREE),
+            metavar="N",
+            help="Data parallel; default: by model and machine.",
+        ),
+    ] = None
+    max_window: Annotated[
+        int,
+        typer.Option(
+            parser=whole("--max-window", 1, MAX_UINT32),
+            metavar="K",
+            help="Most rounds in a window; 1: lockstep, same result.",
+        ),
+    ] = DEFAULT_MAX_WINDOW
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="SLOT.KEY=VALUE", help="Above the machine file; repeatable."),
+    ] = None
+    spans: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole("--spans", 1, MAX_UINT32),
+            metavar="K",
+            help="Keep the tasks of each replica's first K rounds.",
+        ),
+    ] = None
+
+    def spec(self, workload: str, machine: str = "") -> JobSpec:
+        """The job that these options describe; reads the trace and the model file.
+
+        Args:
+            machine: name of the machine that must answer, or "" for any.
+
+        Raises:
+            InvalidInput: whatever of it is refused, by option, or by `file:line` of a trace.
+        """
+        if not self.policy:
+            raise InvalidInput(("--policy", "must not be empty"))
+        return JobSpec(
+            settings=_settings(self.settings or []),
+            model=_model(self.model),
+            workload=workload_spec(workload, self.requests, self.rate, self.concurrency, self.speed),
+            machine=machine,
+            policy=self.policy,
+            seed=self.seed,
+            tp=self.tp or 0,
+            dp=self.dp or 0,
+            max_window=self.max_window,
+            spans_rounds=self.spans or 0,
+        )
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """Where a report goes."""
+
+    json: JsonOption = False
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Also write report.json, requests.jsonl, config.yaml (and spans.jsonl) there."
+        ),
+    ] = None
+
+
+def grouped(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Unfold the parameters of `command` that are option groups, so that typer sees every option."""
+    hints = get_type_hints(command, include_extras=True)
+    groups = {name: hint for name, hint in hints.items() if is_dataclass(hint) and isinstance(hint, type)}
+    unfolded: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command).parameters.values():
+        if parameter.name in groups:
+            unfolded += _parameters(groups[parameter.name])
+        else:
+            unfolded.append(_keyword(parameter.name, hints[parameter.name], parameter.default))
+
+    @functools.wraps(command)
+    def run(**values: Any) -> Any:
+        for name, group in groups.items():
+            values[name] = group(**{field.name: values.pop(field.name) for field in fields(group)})
+        return command(**values)
+
+    run.__signature__ = inspect.Signature(unfolded)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in unfolded}
+    return run
+
+
+def _parameters(group: type[Any]) -> list[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    return [
+        _keyword(
+            field.name,
+            hints[field.name],
+            inspect.Parameter.empty if field.default is MISSING else field.default,
+        )
+        for field in fields(group)
+    ]
+
+
+def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _model(name_or_path: str) -> str | ModelShape:
+    is_path = "/" in name_or_path or name_or_path.endswith((".yaml", ".yml", ".json"))
+    return load_model(name_or_path) if is_path else name_or_path
+
+
+def _settings(texts: list[str]) -> tuple[tuple[str, str], ...]:
+    settings: dict[str, str] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        key, value = key.strip(), value.strip()
+        slot, dot, name = key.partition(".")
+        if not (equals and dot and slot and name and value):
+            raise InvalidInput(("--set", f"must be slot.key=value, got {text!r}"))
+        if key in settings:
+            raise InvalidInput(("--set", f"{key} is set twice"))
+        parse_value(key, value)
+        settings[key] = value
+    return tuple(settings.items())

@@ -1,0 +1,180 @@
+"""A report (`l3.report/1`, docs/report.md) for people: what was delivered, where time and energy went."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from l3sim.units import GIB
+
+WIDTH = 100
+_STATISTICS = ("mean", "std", "p50", "p90", "p95", "p99", "max")
+_LATENCIES = (
+    ("time to first token", "ttft_s"),
+    ("time between tokens", "tbt_s"),
+    ("time per output token", "tpot_s"),
+    ("end to end", "e2e_s"),
+    ("queueing", "queue_s"),
+    ("iteration", "iteration_s"),
+)
+_BUSY = (("GPU", "gpu"), ("attention", "attention"), ("link down", "link_down"), ("link up", "link_up"))
+_SCALES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"))
+
+
+def print_report(report: Mapping[str, Any], console: Console | None = None) -> None:
+    """Print a report on standard output; at least `WIDTH` wide where that is no terminal."""
+    target = console or Console(highlight=False)
+    if not target.is_terminal and target.width < WIDTH:
+        target.width = WIDTH
+    target.print(report_view(report))
+
+
+def report_view(report: Mapping[str, Any]) -> RenderableType:
+    """Everything that a report says, as text and tables."""
+    parts: list[RenderableType] = [
+        *_headline(report),
+        Text(),
+        _latency(report),
+        Text(),
+        _time(report),
+        Text(),
+        _energy(report),
+        Text(),
+        *_memory_and_exchange(report),
+    ]
+    parts += [Text(f"warning: {warning}", style="yellow") for warning in report["warnings"]]
+    return Group(*parts)
+
+
+def _headline(report: Mapping[str, Any]) -> list[Text]:
+    requests, tokens, batch = report["requests"], report["tokens"], report["batch"]
+    counts = ", ".join(f"{requests[key]:,} {key}" for key in ("completed", "failed", "preempted"))
+    lines = [
+        Text(f"job {report['job']}: {report['model']} on {report['machine']}", style="bold"),
+        Text(_how(report)),
+        Text(f"workload {report['workload']['name']}, {_arrivals(report['workload'])}"),
+        Text(),
+        Text(f"throughput  {_number(report['throughput_tokens_per_s'])} tokens/s", style="bold"),
+        Text(f"makespan    {_number(report['makespan_s'])} s, {report['iterations']:,} iterations"),
+        Text(f"requests    {requests['submitted']:,} submitted: {counts}"),
+        Text(f"lengths     {_lengths(report['workload'])}"),
+        Text(f"preemptions {report['preemptions']:,}"),
+        Text(
+            f"tokens      {', '.join(f'{tokens[key]:,} {key}' for key in ('prompt', 'output', 'recomputed'))}"
+        ),
+        Text(
+            f"batch       {_number(batch['mean_requests'])} requests on average, "
+            f"{batch['max_requests']:,} at most"
+        ),
+    ]
+    if report["saturated"]:
+        text = "saturated   yes: requests arrived faster than they were served; latencies grow with the trace"
+        lines.append(Text(text, style="bold yellow"))
+    if report["invariants"] != "ok":
+        lines += [Text(f"INVARIANT BROKEN: {text}", style="bold red") for text in report["invariants"]]
+    return lines
+
+
+def _how(report: Mapping[str, Any]) -> str:
+    parallel = report["parallel"]
+    return f"policy {report['policy']}, tp {parallel['tp']}, dp {parallel['dp']}, seed {report['seed']}"
+
+
+def _arrivals(workload: Mapping[str, Any]) -> str:
+    if workload["rate_per_s"] is not None:
+        return f"open loop at {workload['rate_per_s']:g} requests/s"
+    return {
+        "offline": "all at time 0",
+        "open": f"open loop, its own times at speed {workload['speed']:g}",
+        "closed": f"closed loop of {workload['concurrency']} clients",
+    }[workload["mode"]]
+
+
+def _lengths(workload: Mapping[str, Any]) -> str:
+    prompt, output = workload["prompt_tokens"], workload["output_tokens"]
+    return (
+        f"prompt {_number(prompt['mean'])} (std {_number(prompt['std'])}), "
+        f"output {_number(output['mean'])} (std {_number(output['std'])}) tokens on average"
+    )
+
+
+def _latency(report: Mapping[str, Any]) -> Table:
+    table = _table("latency", "unit", *_STATISTICS)
+    for name, key in _LATENCIES:
+        values = report[key]
+        scale, unit = _scale(values)
+        table.add_row(name, unit, *(_scaled(values.get(statistic), scale) for statistic in _STATISTICS))
+    return table
+
+
+def _time(report: Mapping[str, Any]) -> Table:
+    table = _table("where time goes", "busy", "idle in rounds")
+    for name, key in _BUSY:
+        bubbles = report["bubbles"].get(key)
+        table.add_row(name, f"{report['utilization'][key]:.1%}", "-" if bubbles is None else f"{bubbles:.1%}")
+    return table
+
+
+def _energy(report: Mapping[str, Any]) -> Table:
+    energy = report["energy_j"]
+    output = report["tokens"]["output"]
+    table = _table("where energy goes", "J", "share", "J/token")
+    for key in [*(key for key in energy if key != "total"), "total"]:
+        share = f"{energy[key] / energy['total']:.1%}" if energy["total"] else "-"
+        token = _number(energy[key] / output) if output else "-"
+        table.add_row(key, _number(energy[key]), share, token, style="bold" if key == "total" else None)
+    return table
+
+
+def _memory_and_exchange(report: Mapping[str, Any]) -> list[Text]:
+    kv, exchange = report["kv"], report["exchange"]
+    share = kv["peak_bytes"] / kv["capacity_bytes"] if kv["capacity_bytes"] else 0.0
+    rate = _number(exchange["simulated_iterations_per_wall_s"])
+    return [
+        Text(
+            f"KV          {_bytes(kv['peak_bytes'])} at most of {_bytes(kv['capacity_bytes'])} ({share:.1%})"
+        ),
+        Text(
+            f"simulated   in {exchange['wall_s']:.1f} s of wall time over {exchange['transport']}: "
+            f"{exchange['windows']:,} windows, {exchange['messages']:,} messages, {rate} iterations/s"
+        ),
+    ]
+
+
+def _table(*heads: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column(heads[0], min_width=22, no_wrap=True)
+    for head in heads[1:]:
+        table.add_column(head, justify="left" if head == "unit" else "right", min_width=7, no_wrap=True)
+    return table
+
+
+def _scale(values: Mapping[str, float | None]) -> tuple[float, str]:
+    """The largest unit in which the median is at least 1; of none at all, seconds."""
+    middle = values.get("p50")
+    if not middle:
+        return _SCALES[0]
+    return next((scale for scale in _SCALES if middle >= scale[0]), _SCALES[-1])
+
+
+def _scaled(value: float | None, scale: float) -> str:
+    return "-" if value is None else _number(value / scale)
+
+
+def _number(value: float) -> str:
+    """Four digits that count, thousands apart, never an exponent for what people meet."""
+    if value == 0:
+        return "0"
+    for least, decimals in ((1000, 0), (100, 1), (10, 2), (1, 3)):
+        if abs(value) >= least:
+            return f"{value:,.{decimals}f}"
+    return f"{value:.4g}"
+
+
+def _bytes(count: int) -> str:
+    for size, unit in ((GIB, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if count >= size:
+            return f"{_number(count / size)} {unit}"
+    return f"{count} bytes"

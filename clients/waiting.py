@@ -1,0 +1,122 @@
+"""Submit a job, follow it to its end, and bring home what it left."""
+
+import asyncio
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from clients.client import L3Client, failure_of
+from clients.options import OutputOptions
+from clients.progress import ProgressView
+from clients.report_view import print_report
+from clients.saved import ALWAYS, SOMETIMES, report_json, save
+from clients.tables import state_name
+from l3sim.errors import Cancelled, InvariantBroken, L3Error, NotFound
+from l3sim.specs.job import JobSpec
+from l3sim.v1 import job_pb2
+
+
+def note(text: str) -> None:
+    """Tell the person at the terminal, on standard error."""
+    print(f"l3: {text}", file=sys.stderr, flush=True)
+
+
+def note_warnings(warnings: Sequence[str]) -> None:
+    """Tell what the machine found odd about a job."""
+    for warning in warnings:
+        note(f"warning: {warning}")
+
+
+async def submit_and_wait(client: L3Client, spec: JobSpec) -> job_pb2.Job:
+    """Submit a job and show its progress until it has succeeded.
+
+    When the surrounding task is cancelled (Ctrl-C under asyncio.run), so is the job, even one whose
+    acceptance was still on its way.
+
+    Raises:
+        Cancelled: somebody else cancelled it.
+        L3Error: it was refused, or it failed.
+    """
+    submission = asyncio.ensure_future(client.submit(spec))
+    try:
+        job, warnings = await asyncio.shield(submission)
+        note_warnings(warnings)
+        return await follow(client, job.job_id)
+    except asyncio.CancelledError:
+        await _withdraw(client, submission)
+        raise
+
+
+async def follow(client: L3Client, job_id: str) -> job_pb2.Job:
+    """Show a job's progress until it has succeeded.
+
+    Raises:
+        NotFound: there is none of that id.
+        Cancelled: it was cancelled.
+        L3Error: it failed; of the class of the reason.
+    """
+    with ProgressView(job_id) as view:
+        async for job in client.watch(job_id):
+            view.update(state_name(job), job.progress)
+    return succeeded(job)
+
+
+def succeeded(job: job_pb2.Job) -> job_pb2.Job:
+    """The same job, if it has succeeded.
+
+    Raises:
+        Cancelled: it was cancelled.
+        L3Error: it failed; of the class of the reason.
+    """
+    if job.state == job_pb2.JOB_STATE_CANCELLED:
+        raise Cancelled(f"{job.job_id} was cancelled")
+    if job.state == job_pb2.JOB_STATE_FAILED:
+        raise failure_of(job)
+    return job
+
+
+async def deliver(client: L3Client, job_id: str, output: OutputOptions) -> None:
+    """Print a job's report, and save it with its files where the options say so.
+
+    Raises:
+        NotFound: there is none of that id.
+        NotReady: it has not succeeded.
+        InvariantBroken: the report, which is out by now, says that the simulator contradicted itself.
+    """
+    report = await client.report(job_id)
+    if output.out is not None:
+        artifacts = {name: await client.artifact(job_id, name) for name in ALWAYS}
+        for name in SOMETIMES:
+            try:
+                artifacts[name] = await client.artifact(job_id, name)
+            except NotFound:
+                continue
+        note(f"wrote {', '.join(str(path) for path in save(output.out, report, artifacts))}")
+    if output.json:
+        print(report_json(report))
+    else:
+        print_report(report)
+    refuse_broken(report)
+
+
+def refuse_broken(report: Mapping[str, Any]) -> None:
+    """Let nobody take a report for good in which an invariant broke.
+
+    Raises:
+        InvariantBroken: naming the first; all stand in the report.
+    """
+    if report["invariants"] != "ok":
+        first = report["invariants"][0]
+        raise InvariantBroken(f"an invariant broke: {first}; do not use this report, and tell us")
+
+
+async def _withdraw(client: L3Client, submission: "asyncio.Future[tuple[job_pb2.Job, list[str]]]") -> None:
+    try:
+        job, _ = await submission
+    except L3Error:
+        return  # never accepted: nothing to cancel
+    try:
+        job = await client.cancel(job.job_id)
+        note(f"{job.job_id} {state_name(job)}" if job.ended_at else f"asked {job.job_id} to stop")
+    except L3Error as error:
+        note(f"could not cancel {job.job_id}: {error}")

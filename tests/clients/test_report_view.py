@@ -1,0 +1,83 @@
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from clients.report_view import print_report
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+def printed(report: dict[str, Any], width: int = 80) -> str:
+    console = Console(file=io.StringIO(), width=width, highlight=False)
+    print_report(report, console)
+    assert isinstance(console.file, io.StringIO)
+    return "".join(f"{line.rstrip()}\n" for line in console.file.getvalue().splitlines())
+
+
+@pytest.fixture
+def report() -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((GOLDEN / "report.json").read_text())
+    return content
+
+
+def test_the_whole_view(report: dict[str, Any]) -> None:
+    assert printed(report) == (GOLDEN / "report.txt").read_text()
+
+
+def test_a_good_run_says_nothing_of_trouble(report: dict[str, Any]) -> None:
+    report |= {"saturated": False, "invariants": "ok", "warnings": []}
+    text = printed(report)
+    assert not any(word in text for word in ("saturated", "INVARIANT", "warning"))
+
+
+def test_an_empty_run_divides_by_nothing(report: dict[str, Any]) -> None:
+    report["energy_j"] = dict.fromkeys(report["energy_j"], 0)
+    report["tokens"]["output"] = 0
+    report["kv"]["capacity_bytes"] = 0
+    rows = [line.split() for line in printed(report).splitlines()]
+    assert ["total", "0", "-", "-"] in rows
+
+
+def test_rows_of_energy_are_all_that_the_report_has(report: dict[str, Any]) -> None:
+    report["energy_j"]["cooling"] = 5.0
+    lines = printed(report).splitlines()
+    start = next(index for index, line in enumerate(lines) if line.startswith("where energy goes"))
+    names = [line.split()[0] for line in lines[start + 1 : start + 8]]
+    assert names == ["gpu", "attention", "link", "host", "idle", "cooling", "total"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"mode": "offline", "rate_per_s": None}, "openr1, all at time 0\n"),
+        (
+            {"mode": "open", "rate_per_s": None, "speed": 2.0},
+            "openr1, open loop, its own times at speed 2\n",
+        ),
+        (
+            {"mode": "closed", "rate_per_s": None, "concurrency": 8},
+            "openr1, closed loop of 8 clients\n",
+        ),
+    ],
+)
+def test_how_requests_arrive(report: dict[str, Any], changes: dict[str, Any], text: str) -> None:
+    report["workload"] |= changes
+    assert text in printed(report)
+
+
+@pytest.mark.parametrize(
+    ("peak", "text"),
+    [
+        (0, "0 bytes at most"),
+        (2**10, "1.000 KiB at most"),
+        (2**25, "32.00 MiB at most"),
+        (2**40, "1,024 GiB"),
+    ],
+)
+def test_memory_in_a_unit_that_reads_well(report: dict[str, Any], peak: int, text: str) -> None:
+    report["kv"]["peak_bytes"] = peak
+    assert text in printed(report)

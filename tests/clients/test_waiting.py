@@ -1,0 +1,54 @@
+import asyncio
+
+import pytest
+
+from clients.client import L3Client
+from clients.waiting import submit_and_wait
+from l3sim.errors import NotReady
+from l3sim.specs.job import JobSpec
+from l3sim.specs.workload import WorkloadSpec
+from tests.clients.fake_machine import RUNNING, FakeMachine, make_job
+
+SPEC = JobSpec(WorkloadSpec("openr1", 200))
+
+
+async def test_a_job_whose_acceptance_was_on_its_way_is_cancelled_too(
+    machine: FakeMachine, address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine.answering.clear()
+    async with L3Client(address) as client:
+        waiting = asyncio.ensure_future(submit_and_wait(client, SPEC))
+        await asyncio.to_thread(machine.submitted.wait)
+        waiting.cancel()
+        machine.answering.set()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    assert machine.cancelled.is_set()
+    assert capsys.readouterr().err == "l3: job-000001 cancelled\n"
+
+
+async def test_a_refused_job_has_nothing_to_cancel(machine: FakeMachine, address: str) -> None:
+    machine.answering.clear()
+    machine.refusals.append(NotReady("role link needs 1, has 0"))
+    async with L3Client(address) as client:
+        waiting = asyncio.ensure_future(submit_and_wait(client, SPEC))
+        await asyncio.to_thread(machine.submitted.wait)
+        waiting.cancel()
+        machine.answering.set()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    assert not machine.cancelled.is_set()
+
+
+async def test_a_machine_that_is_gone_is_said_to_be(
+    machine: FakeMachine, address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine.streams.append([make_job(RUNNING, 1)])
+    async with L3Client(address, call_retries_s=[], watch_retries_s=[60.0]) as client:
+        waiting = asyncio.ensure_future(submit_and_wait(client, SPEC))
+        await asyncio.to_thread(machine.watching.wait)
+        machine.refusals.append(NotReady("going down"))
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    assert "l3: could not cancel job-000001: going down\n" in capsys.readouterr().err
