@@ -1,0 +1,55 @@
+"""Options of the commands that start a machine of local processes."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clients.numbers import whole
+
+if TYPE_CHECKING:
+    from l3sim.specs.machine import Machine
+    from launch.plan import DeviceProcess
+
+DEFAULT_MACHINE = "l3-dgx-a100"
+
+
+@dataclass(frozen=True)
+class MachineOptions:
+    """Which machine, and how its devices are shared out to processes."""
+
+    machine: Annotated[
+        str, typer.Option(metavar="NAME|FILE", help="A name from machines/ or a YAML file.")
+    ] = DEFAULT_MACHINE
+    modules_per_process: Annotated[
+        int,
+        typer.Option(
+            parser=whole("--modules-per-process", 1, 4096),
+            metavar="K",
+            help="DIMM modules in one process; same result.",
+        ),
+    ] = 1
+    override: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SLOT.KEY=VALUE", help="For one device (dimm-07.rank_bytes_per_s=1e9)."),
+    ] = None
+
+    def plan(self) -> "tuple[Machine, list[DeviceProcess]]":
+        """The machine and the processes of its devices.
+
+        Raises:
+            InvalidInput: whatever of it is refused.
+        """
+        # Not above: commands that only talk to a machine start without loading the device models.
+        from l3sim.specs.catalog import load_machine
+        from launch.plan import plan_devices
+
+        machine = load_machine(self.machine)
+        return machine, plan_devices(machine, self.modules_per_process, self.override or [])
+
+    def arguments(self) -> list[str]:
+        """The same options as a command line."""
+        words = ["--machine", self.machine, "--modules-per-process", str(self.modules_per_process)]
+        for override in self.override or []:
+            words += ["--override", override]
+        return words

@@ -1,0 +1,63 @@
+"""One job, many ways to run it, the same report byte for byte but `exchange`.
+
+in process, windowed  ==  in process, lockstep
+        ==                        ==
+gRPC, a process a module  ==  gRPC, modules packed  ==  gRPC, lockstep
+"""
+
+from typing import Any
+
+import pytest
+
+from tests.commands import Commands
+
+#: Preemptions, DP 2, aligned plans that leave somebody out, arrivals while rounds run.
+JOBS = {
+    "mini": ["fixed:48:24", "--requests", "12", "--machine", "l3-mini"],
+    "mini, Poisson, tight memory": [
+        *["fixed:300:300", "--requests", "16", "--machine", "l3-mini", "--rate", "40", "--seed", "3"],
+        *["--set", "attention.capacity_bytes=2400000000", "--set", "scheduler.horizon=3"],
+    ],
+    "two replicas, closed loop": [
+        *["dolphin-short", "--requests", "14", "--machine", "l3-mini", "--model", "llama-2-7b"],
+        *["--concurrency", "5", "--policy", "fill"],
+    ],
+}
+
+
+def report(l3: Commands, *words: str) -> dict[str, Any]:
+    """The report of `./l3 run`, without what may differ."""
+    full: dict[str, Any] = l3.json("run", *words, "--json")
+    assert full["invariants"] == "ok"
+    full.pop("exchange")
+    return full
+
+
+@pytest.mark.parametrize("job", JOBS.values(), ids=JOBS.keys())
+def test_every_way_to_run_a_job_gives_the_same_report(l3: Commands, job: list[str]) -> None:
+    expected = report(l3, *job, "--in-process")
+    assert report(l3, *job, "--in-process", "--max-window", "1") == expected
+    assert report(l3, *job) == expected
+    assert report(l3, *job, "--modules-per-process", "4") == expected
+    assert report(l3, *job, "--modules-per-process", "2", "--max-window", "1") == expected
+
+
+def test_the_hardest_job_does_preempt_and_leave_out(l3: Commands) -> None:
+    # Otherwise the test above would not show what it says.
+    tight = report(l3, *JOBS["mini, Poisson, tight memory"], "--in-process")
+    assert tight["preemptions"] > 0
+
+
+def test_a_slower_module_changes_the_report_the_same_way_everywhere(l3: Commands) -> None:
+    """One module process of four is started with half bandwidth."""
+    job = JOBS["mini"]
+    slower = ["--override", "dimm-02.bank_bytes_per_s=0.8e9"]
+    whole = report(l3, *job, "--in-process")
+    in_process = report(l3, *job, *slower, "--in-process")
+    assert in_process["utilization"]["attention"] > whole["utilization"]["attention"]
+    assert report(l3, *job, *slower) == in_process
+
+
+def test_lockstep_asks_for_one_round_at_a_time(l3: Commands) -> None:
+    full = l3.json("run", *JOBS["mini"], "--max-window", "1", "--json")
+    assert full["exchange"]["windows"] == full["iterations"] > 20
