@@ -1,0 +1,63 @@
+"""What can be said of the Docker files without an engine."""
+
+import importlib.util
+import re
+import tomllib
+
+from ruamel.yaml import YAML
+
+from tests.compose.composition import ROOT
+
+COMPOSE = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+SERVICES = YAML(typ="safe").load(COMPOSE)["services"]
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    used = set(re.findall(r"\$\{(\w+):-([^}]*)\}", COMPOSE))
+    example = (ROOT / ".env.example").read_text(encoding="utf-8")
+    assert used == set(re.findall(r"^#(\w+)=(.*)$", example, re.MULTILINE))
+    assert len(used) == len({name for name, _ in used}), "one setting, two defaults"
+
+
+def test_every_setting_has_a_default() -> None:
+    assert re.findall(r"\$\{\w+\}|\$\{\w+:?\?", COMPOSE) == []
+
+
+def test_what_scales_claims_no_name_and_no_port() -> None:
+    assert "container_name" not in COMPOSE
+    assert [name for name, service in SERVICES.items() if "ports" in service] == ["orchestrator"]
+
+
+def test_every_service_that_runs_has_a_health_check() -> None:
+    assert [name for name, service in SERVICES.items() if "healthcheck" not in service] == ["client"]
+
+
+def test_the_image_gets_every_package_of_ours_and_nothing_secret() -> None:
+    lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert lines[1] == "*"
+    wanted = {line[1:] for line in lines if line.startswith("!")}
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    packages = pyproject["tool"]["importlinter"]["root_packages"]
+    assert wanted >= {*packages, "machines", "models", "requirements.lock"}
+    assert all((ROOT / name).exists() for name in wanted)
+
+
+def test_commands_name_modules_that_exist() -> None:
+    modules = re.findall(r'-m"?,? "?([a-z][\w.]+)', DOCKERFILE + COMPOSE)
+    assert {"services.dimm_pim", "orchestrator", "l3sim.transport.probe", "launch"} <= set(modules)
+    assert [name for name in modules if name not in {"venv", "compileall"} and not _runs(name)] == []
+
+
+def test_the_classic_builder_can_build_it() -> None:
+    assert "# syntax" not in DOCKERFILE
+    assert "--mount" not in DOCKERFILE
+    assert "<<" not in DOCKERFILE
+
+
+def _runs(module: str) -> bool:
+    """Whether `python -m` takes it."""
+    spec = importlib.util.find_spec(module)
+    if spec is not None and spec.submodule_search_locations is not None:
+        spec = importlib.util.find_spec(f"{module}.__main__")
+    return spec is not None
