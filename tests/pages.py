@@ -1,0 +1,128 @@
+"""The pages of the documentation, taken apart; and how CI runs each command in them.
+
+A command is a line `$ ...` in a fenced `console` block. Lines below it are what it prints, `...` stands for
+any number of lines. What `COMMANDS` says and what the pages show must agree; `tests/test_docs.py` looks.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from launch.processes import ROOT
+
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text()
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+}
+AS_WRITTEN = "as written"
+#: With more options at its end: those after `# CI:` in the comment beside it.
+SMALLER = "smaller"
+COMPOSE = "tests/compose/test_compose.py::test_"
+FROM_HOST = COMPOSE + "a_job_from_the_host_reports_what_the_in_process_machine_does"
+
+#: Commands of each page in order, and how CI runs them: here, or in the test named.
+COMMANDS: dict[str, list[tuple[str, str]]] = {
+    "README.md": [
+        ("./l3 demo", AS_WRITTEN),
+        ("./l3 test", "tests/test_repository.py::test_ci_runs_what_people_run"),
+        ("./l3 run fixed:128:64 --machine l3-mini --requests 20", AS_WRITTEN),
+        ("./l3 up --machine l3-mini --detach", AS_WRITTEN),
+        ("./l3 status", AS_WRITTEN),
+        ("./l3 devices", AS_WRITTEN),
+        ("./l3 submit dolphin-short --requests 50 --wait", AS_WRITTEN),
+        ("./l3 submit fixed:128:64 --requests 20 --policy serial", AS_WRITTEN),
+        ("./l3 watch job-000002", AS_WRITTEN),
+        ("./l3 jobs", AS_WRITTEN),
+        ("./l3 report job-000002 --out results", AS_WRITTEN),
+        ("./l3 down", AS_WRITTEN),
+        (
+            "printf '%s\\n' TIMESTAMP,ContextTokens,GeneratedTokens "
+            "'2023-11-16 18:17:03.97,374,44' > mine.csv",
+            AS_WRITTEN,
+        ),
+        (
+            "printf '%s\\n' '2023-11-16 18:17:04.03,396,109' '2023-11-16 18:17:04.17,879,55' >> mine.csv",
+            AS_WRITTEN,
+        ),
+        ("./l3 run mine.csv --machine l3-mini", AS_WRITTEN),
+        ("./l3 run mine.csv --machine l3-mini --speed 2 --in-process", AS_WRITTEN),
+        ("docker compose up --detach", FROM_HOST),
+        ("./l3 devices", FROM_HOST),
+        ("./l3 submit openr1 --requests 200 --wait", FROM_HOST),
+        (
+            "docker compose run --rm client submit fixed:64:16 --requests 20 --wait",
+            COMPOSE + "a_job_from_the_client_container_reports_the_same",
+        ),
+        ("docker compose down", COMPOSE + "32_containers_of_one_module_and_nothing_left_behind"),
+        ("L3_MODULES_PER_CONTAINER=8 docker compose up --detach --scale dimm-pim=4", FROM_HOST),
+        ("./l3 run fixed:128:64 --machine l3-mini --requests 20 --in-process", AS_WRITTEN),
+    ],
+    "docs/machines.md": [
+        ("cp machines/l3-mini.yaml mine.yaml", AS_WRITTEN),
+        ("./l3 run fixed:128:64 --machine ./mine.yaml --requests 20", AS_WRITTEN),
+        (
+            "./l3 run fixed:128:64 --machine l3-mini --requests 20 --set link.overlap=off --in-process",
+            AS_WRITTEN,
+        ),
+        (
+            "./l3 run fixed:128:64 --machine l3-mini --requests 20 --override dimm-02.bank_bytes_per_s=0.8e9",
+            AS_WRITTEN,
+        ),
+    ],
+    "docs/devices.md": [
+        ("./l3 up --machine l3-mini --detach", AS_WRITTEN),
+        ("BUS=$(./l3 status | awk '$1 == \"broker\" {print $5}')", AS_WRITTEN),
+        ("kill $(./l3 status | awk '$1 == \"dimm-02\" {print $4}')", AS_WRITTEN),
+        (
+            ".venv/bin/python -m services.dimm_pim --machine l3-mini --bus $BUS --id slow --slot dimm-02 "
+            "--override bank_bytes_per_s=0.8e9 > slow.log 2>&1 &",
+            AS_WRITTEN,
+        ),
+        ("until ./l3 devices | grep -q 'slow .* ready .* dimm-02'; do sleep 0.5; done", AS_WRITTEN),
+        ("./l3 submit fixed:128:64 --requests 20 --wait", AS_WRITTEN),
+        ("./l3 down", AS_WRITTEN),
+        ("kill $!", AS_WRITTEN),
+        (
+            "./l3 run fixed:128:64 --machine l3-mini --requests 20 --override dimm-02.bank_bytes_per_s=0.8e9",
+            AS_WRITTEN,
+        ),
+    ],
+}
+
+
+@dataclass
+class Shown:
+    """A command as a page shows it; `ci` are the options that its comment adds in CI."""
+
+    command: str
+    ci: str = ""
+    output: list[str] = field(default_factory=list)
+
+
+def fenced(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.M | re.S)
+
+
+def shown(text: str) -> list[Shown]:
+    found: list[Shown] = []
+    for line in "".join(fenced(text, "console")).splitlines():
+        if line.startswith("$ "):
+            command, _, comment = line[2:].partition("  # ")
+            found.append(Shown(command.rstrip(), comment.partition("CI:")[2].strip()))
+        else:
+            found[-1].output.append(line)
+    return found
+
+
+def tables(text: str) -> Iterator[list[str]]:
+    """Cells of every row of every table, heads left out."""
+    before = ""
+    for line in text.splitlines():
+        is_row = line.startswith("|") and not line.startswith("|---") and before.startswith("|")
+        if is_row:
+            yield [cell.strip() for cell in line.strip("|").split(" | ")]
+        before = line
+
+
+def named(cell: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", cell)
