@@ -57,6 +57,13 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
         ("L3_MODULES_PER_CONTAINER=8 docker compose up --detach --scale dimm-pim=4", FROM_HOST),
         ("./l3 run fixed:128:64 --machine l3-mini --requests 20 --in-process", AS_WRITTEN),
     ],
+    "docs/benchmarks.md": [
+        (".venv/bin/python -m benchmarks.speed --list", AS_WRITTEN),
+        (
+            ".venv/bin/python -m benchmarks.speed requests-100-grpc | .venv/bin/python -m benchmarks.table",
+            AS_WRITTEN,
+        ),
+    ],
     "docs/machines.md": [
         ("cp machines/l3-mini.yaml mine.yaml", AS_WRITTEN),
         ("./l3 run fixed:128:64 --machine ./mine.yaml --requests 20", AS_WRITTEN),
