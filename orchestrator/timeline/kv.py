@@ -4,6 +4,7 @@ from l3sim.units import Int64s
 from orchestrator.timeline.compiling import compiled, inlined
 from orchestrator.timeline.layout import (
     AT_LAYER,
+    AWAITS,
     BATCH,
     BATCH_COLUMNS,
     BATCHES,
@@ -36,7 +37,6 @@ from orchestrator.timeline.layout import (
     ROOM,
     ROUND,
     TABLE_AT,
-    TODO,
     UNCHUNKED,
     WAITS,
     WAITS_AT,
@@ -117,7 +117,7 @@ def make_kv(m: Int64s, s: int) -> None:
             m[COUNTS + j] += 1
             m[KV_WAITING] += 1
             m[KV_LEFT] += 1
-            m[TODO + s] += m[UNCHUNKED + s]
+            m[AWAITS + s] += m[UNCHUNKED + s]
 
 
 @compiled

@@ -65,8 +65,8 @@ IDLE = 2**63 - 1
 #: Offsets in `m` of pairs, by pass.
 LAYER = SCALARS  # l
 COLUMN = LAYER + 2  # (s * R + l mod R) * R: where the costs of this pass and class start in a table of costs
-TODO = COLUMN + 2  # how much B(s,l+1) still waits for
-RUNS = TODO + 2  # 1 until the pass has ended
+AWAITS = COLUMN + 2  # how much B(s,l+1) still waits for
+RUNS = AWAITS + 2  # 1 until the pass has ended
 UNCHUNKED = RUNS + 2  # 1: B(s,l+1) waits for K too
 MAKES = UNCHUNKED + 2  # batch of its K tasks, or -1
 ENDED = MAKES + 2  # end of B(s,L)

@@ -10,6 +10,7 @@ no snapshot is taken before l = R, when both passes have started (B(1,0) is read
 from l3sim.units import Int64s
 from orchestrator.timeline.compiling import compiled, inlined
 from orchestrator.timeline.layout import (
+    AWAITS,
     COLUMN,
     DEPTH,
     GPU,
@@ -29,7 +30,6 @@ from orchestrator.timeline.layout import (
     SHOTS,
     SHOTS_AT,
     SKIPPED,
-    TODO,
     WAITING,
     B,
 )
@@ -62,8 +62,8 @@ def take(m: Int64s, shot: int) -> None:
     m[shot + TIME] = m[NOW]
     m[shot + AT] = m[LAYER + lowest]
     m[shot + APART] = m[LAYER + other] - m[LAYER + lowest] if m[RUNS + other] else ALONE
-    m[shot + TODOS] = m[TODO]
-    m[shot + TODOS + 1] = m[TODO + 1]
+    m[shot + TODOS] = m[AWAITS]
+    m[shot + TODOS + 1] = m[AWAITS + 1]
     cell = TASKS
     for place in range(QUEUE, QUEUE + m[WAITING]):
         m[shot + cell] = m[place]

@@ -4,6 +4,7 @@ from l3sim.units import Int64s
 from orchestrator.timeline.compiling import compiled, inlined
 from orchestrator.timeline.kv import batch_at, is_held, make_kv, serve_kv, undone
 from orchestrator.timeline.layout import (
+    AWAITS,
     BUSY,
     COLUMN,
     DOWN,
@@ -44,7 +45,6 @@ from orchestrator.timeline.layout import (
     SPANS,
     SPANS_AT,
     TABLE_AT,
-    TODO,
     WAITING,
     WAITS,
     A,
@@ -60,8 +60,8 @@ from orchestrator.timeline.service import code_of, make_ready, start_waiting
 @inlined
 def part_done(m: Int64s, s: int) -> None:
     """Count one thing less that B(s,l+1) waits for; at none left it becomes ready."""
-    m[TODO + s] -= 1
-    if m[TODO + s] > 0:
+    m[AWAITS + s] -= 1
+    if m[AWAITS + s] > 0:
         return
     m[LAYER + s] += 1
     ranksets = m[RANKSETS]
@@ -95,9 +95,9 @@ def after_block(m: Int64s, s: int) -> None:
         return
     ranksets = m[RANKSETS]
     # One more than the ranksets, so that B(s,l+1) becomes ready here, once, if there is nothing to wait for.
-    m[TODO + s] = 1 + ranksets
+    m[AWAITS + s] = 1 + ranksets
     if m[P_COST + s] > 0:
-        m[TODO + s] += 1
+        m[AWAITS + s] += 1
         make_ready(m, code_of(s, P, 0))
     if m[MAKES + s] >= 0:
         make_kv(m, s)

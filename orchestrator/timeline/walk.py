@@ -7,6 +7,7 @@ from orchestrator.timeline import skip as skipping
 from orchestrator.timeline.compiling import compiled, inlined, kept, sources
 from orchestrator.timeline.kv import kv_tasks, open_batch
 from orchestrator.timeline.layout import (
+    AWAITS,
     B_FIRST,
     B_LAST,
     B_MID,
@@ -30,7 +31,6 @@ from orchestrator.timeline.layout import (
     SHOTS,
     SOURCES,
     TABLES,
-    TODO,
     B,
 )
 from orchestrator.timeline.service import code_of, make_ready
@@ -106,7 +106,7 @@ def open_round(m: Int64s, begin: int, skip: bool) -> None:
     for s in range(2):
         m[LAYER + s] = 0
         m[COLUMN + s] = s * m[RANKSETS] * m[RANKSETS]
-        m[TODO + s] = 0
+        m[AWAITS + s] = 0
         m[ENDED + s] = 0
         m[RUNS + s] = m[B_FIRST + s] > 0
         m[MAKES + s] = open_batch(m, s)

@@ -23,7 +23,7 @@ class Wire(ConfiguredDevice[LinkConfig]):
     shared_keys = frozenset({"overlap"})
 
     def open(self, hello: Hello) -> DeviceSession:
-        raise NotImplementedError
+        raise AssertionError("no session is opened here")
 
 
 HELLO = hello("link", machine(), "llama-2-7b", 1)
