@@ -18,12 +18,12 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from clients.numbers import positive, whole
-from clients.workloads import DEFAULT_REQUESTS, workload_spec
+from clients.workloads import workload_spec
 from l3sim.errors import InvalidInput
 from l3sim.specs.catalog import load_model, parse_value
 from l3sim.specs.job import DEFAULT_MAX_WINDOW, DEFAULT_POLICY, JobSpec
 from l3sim.specs.model import ModelShape
-from l3sim.specs.workload import MAX_REQUESTS
+from l3sim.specs.workload import DEFAULT_REQUESTS, MAX_REQUESTS
 
 MAX_RATE = 1e9
 MAX_SPEED = 1e9

@@ -5,10 +5,9 @@ from pathlib import Path
 from clients.times import MAX_SPAN_S
 from clients.traces import JSON_SUFFIXES, read_trace
 from l3sim.errors import InvalidInput
-from l3sim.specs.workload import WorkloadSpec, draw, workload_names
+from l3sim.specs.workload import DEFAULT_REQUESTS, WorkloadSpec, draw, workload_names
 from l3sim.units import PS_PER_S
 
-DEFAULT_REQUESTS = 1000
 TRACE_SUFFIXES = {".csv", *JSON_SUFFIXES}
 
 

@@ -14,7 +14,6 @@ Floats = NDArray[np.float64]
 
 PS_PER_S = 10**12
 PS_PER_US = 10**6
-PS_PER_NS = 10**3
 NJ_PER_J = 10**9
 GIB = 2**30
 

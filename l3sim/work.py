@@ -5,7 +5,7 @@ These are the dataclasses behind `proto/l3sim/v1/device.proto`; that file's comm
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -222,13 +222,3 @@ class Account:
 
 #: No decoding requests.
 NOBODY: Int64s = np.zeros(0, dtype=np.int64)
-
-
-@dataclass(slots=True)
-class Exchange:
-    """What the transports count, for the report's `exchange`."""
-
-    transport: str
-    windows: int = 0
-    messages: int = 0
-    wall_s: dict[str, float] = field(default_factory=dict)

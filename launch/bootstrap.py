@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-VENV = ROOT / ".venv"
 LOCKS = ("requirements.lock", "requirements-dev.lock")
 #: Exists in `.venv` while something is being installed; left behind by an installation that was interrupted.
 UNFINISHED = "unfinished"

@@ -20,6 +20,8 @@ MAX_DRAWN_TOKENS = 32_768
 #: One request may not claim more than this; a machine refuses far earlier.
 MAX_TOKENS = 100_000_000
 MAX_REQUESTS = 10_000_000
+#: Requests that are drawn when nobody says how many.
+DEFAULT_REQUESTS = 1000
 #: Nobody may arrive later than this: a quarter of what int64 holds, so that sums of times fit as well.
 LAST_PS = 2**61
 
@@ -103,7 +105,7 @@ def requests_of(spec: WorkloadSpec, seed: int) -> Requests:
     if spec.listed is not None:
         requests = _checked(spec.listed)
     else:
-        requests = draw(spec.name, spec.count if spec.count is not None else 1000, seed)
+        requests = draw(spec.name, DEFAULT_REQUESTS if spec.count is None else spec.count, seed)
     if spec.rate is not None:
         arrival = poisson_ps(len(requests), spec.rate, seed)
     elif spec.concurrency is not None:

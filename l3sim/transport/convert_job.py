@@ -12,14 +12,11 @@ import numpy as np
 from l3sim.errors import InvalidInput
 from l3sim.specs.job import DEFAULT_MAX_WINDOW, DEFAULT_POLICY, JobSpec
 from l3sim.specs.model import ModelShape
-from l3sim.specs.workload import Requests, WorkloadSpec
+from l3sim.specs.workload import DEFAULT_REQUESTS, Requests, WorkloadSpec
 from l3sim.transport.convert import model_from_proto, model_to_proto
 from l3sim.transport.convert_rounds import integers_from_proto
 from l3sim.units import Int64s
 from l3sim.v1 import job_pb2 as pb
-
-#: Requests to draw when a workload does not say how many.
-DEFAULT_REQUESTS = 1000
 
 _U32 = 2**32
 _U64 = 2**64
