@@ -38,6 +38,7 @@ class L3(Policy):
         may_admit = sides.may_admit if view.options.admission == "aligned" else None
         dealt = deal_prefills(view, self.passes, may_admit)
         side, times = sides.deal(dealt)
+        # Nobody waited before this plan: cutting the prompt that empties the queue would only delay it.
         memory_full = not len(view.queue) or dealt.blocked not in ("", "chunk")
         if memory_full and dealt.unchunked < 0 and any(dealt.chunks) and sides.align(dealt, side, times):
             side, times = sides.deal(dealt)
