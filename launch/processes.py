@@ -93,11 +93,15 @@ class Part:
         return f"ended with exit code {code}"
 
     def last_words(self, begin: int = 0) -> str:
-        """The last line of the log from byte `begin` on."""
+        """Why the process left: its last complaint in the log from byte `begin` on, else the last line.
+
+        Libraries may log on after the complaint, while the process goes down.
+        """
         with contextlib.suppress(OSError):
             lines = self.log.read_bytes()[begin:].decode(errors="replace").strip().splitlines()
+            complaints = [line for line in lines if line.startswith("l3: error: ")]
             if lines:
-                return f"{lines[-1].strip()} (log: {self.log})"
+                return f"{(complaints or lines)[-1].strip()} (log: {self.log})"
         return f"it said nothing (log: {self.log})"
 
     def terminate(self) -> None:

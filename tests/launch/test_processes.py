@@ -61,6 +61,14 @@ async def test_a_part_that_dies_early_is_named_with_its_last_words(tmp_path: Pat
     assert thing.log.read_text().startswith("of the time before\n")
 
 
+async def test_what_is_logged_after_a_complaint_does_not_hide_it(tmp_path: Path) -> None:
+    said = "l3: error: listen: cannot bind\\nsomething about a task"
+    thing = part(tmp_path, f"import sys; print('{said}', file=sys.stderr); sys.exit(2)")
+    with pytest.raises(NotReady) as caught:
+        await thing.start()
+    assert "before it was ready: l3: error: listen: cannot bind (log: " in str(caught.value)
+
+
 async def test_a_part_without_last_words_is_not_given_those_of_the_time_before(tmp_path: Path) -> None:
     thing = part(tmp_path, "")
     thing.log.write_text("of the time before\n")
