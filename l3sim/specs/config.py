@@ -1,23 +1,16 @@
 """What the sections of a machine file may say: one struct a section, every key with its unit.
 
-Devices, orchestrator and clients check against the same structs. Values and their sources stand in
+Devices, orchestrator and clients check against the same structs; that of the memory modules has a file of
+its own. Values and their sources stand in
 `machines/*.yaml`; the only defaults here are switches, not hardware numbers.
 """
 
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta
 
-Positive = Annotated[float, Meta(gt=0)]
-NonNegative = Annotated[float, Meta(ge=0)]
-Share = Annotated[float, Meta(gt=0, le=1)]
-Count = Annotated[int, Meta(ge=1, le=1_000_000)]
-Bytes = Annotated[int, Meta(ge=1)]
-
-
-class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A section of a machine file; unknown keys are refused by name."""
+from l3sim.specs.dimm_pim import DimmPimConfig
+from l3sim.specs.section import Bytes, Count, NonNegative, Positive, Section, Share
 
 
 class GpuConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -39,34 +32,6 @@ class GpuConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     fabric_latency_us: NonNegative  # one step of a ring collective
     tdp_w: Positive
     idle_w: NonNegative
-
-
-class DimmPimConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Kind `dimm-pim`: DIMMs with processing units beside the DRAM banks, level `roofline`."""
-
-    kind: Literal["dimm-pim"] = "dimm-pim"
-    level: Literal["roofline"] = "roofline"
-    modules: Annotated[int, Meta(ge=2, le=4096)]
-    modules_per_channel: Annotated[int, Meta(ge=1, le=8)]
-    ranks_per_module: Annotated[int, Meta(ge=1, le=8)]
-    chips_per_rank: Count
-    banks_per_chip: Count
-    rank_capacity_bytes: Bytes
-    capacity_bytes: Bytes | None = None  # of the whole machine, instead of all ranks in use
-    memory_share: Share = 1.0  # of the capacity that KV may use
-    ranksets: Count | None = None  # use only the first so many
-    n_hc: Annotated[int, Meta(ge=1, le=64)] | None = None  # chips per head; none: the bubble-free bound
-    n_cmr: Count | None = None  # query heads per KV read; none: the model's queries per KV head
-    pipelining: bool = True
-    bank_bytes_per_s: Positive
-    rank_bytes_per_s: Positive
-    result_bytes: Annotated[int, Meta(ge=1, le=16)]
-    softmax_elements_per_s: Positive
-    pass_overhead_ns: NonNegative
-    row_bytes: Bytes  # of one chip
-    row_cycle_ns: NonNegative  # RCD + RP
-    rank_active_w: NonNegative  # above idle, while a rank attends
-    module_idle_w: NonNegative
 
 
 class LinkConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -110,3 +75,13 @@ DEVICE_KINDS: dict[tuple[str, str], type[Section]] = {
     ("attention", "dimm-pim"): DimmPimConfig,
     ("link", "interconnect"): LinkConfig,
 }
+
+__all__ = [
+    "DEVICE_KINDS",
+    "DimmPimConfig",
+    "GpuConfig",
+    "HostConfig",
+    "LinkConfig",
+    "SchedulerConfig",
+    "Section",
+]

@@ -1,0 +1,201 @@
+"""Lays down the program of decode attention: head groups one after the other on one rank.
+
+Event 0 is the start. `Attention` keeps the few events that tie one part to the next.
+"""
+
+from collections.abc import Sequence
+
+from services.dimm_pim.command.commands import Command as C
+from services.dimm_pim.command.constraints import slot_wait
+from services.dimm_pim.command.kernel import Kernel
+from services.dimm_pim.command.program import INNER, NO_EVENT, OUTER, UNIT, Cause, Phase, Program, Wait
+from services.dimm_pim.command.rows import Rows
+
+
+class Attention:
+    """Writes head groups into a program.
+
+    Args:
+        tokens: of each head group, the new one included, in the order in which they run.
+    """
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.program = Program()
+        self.rows = Rows(kernel, self.program)
+        pim = kernel.pim
+        self._sum_ready = slot_wait(pim, C.PIM_MAC, C.PIM_RD_RB)
+        self._slot_free = slot_wait(pim, C.PIM_RD_RB, C.PIM_MAC)
+        self._burst_here = slot_wait(pim, C.PIM_WR_SB, C.PIM_MAC)
+        self._burst_read = slot_wait(pim, C.PIM_MAC, C.PIM_WR_SB)
+        self._collected = pim.cl_tck + pim.bl_tck
+        #: The last outputs are in the rank's unit; the last MACs have been issued.
+        self._output = 0
+        self._drained = 0
+        #: The last MACs of a head group whose outputs are still on their way; 0: there is none.
+        self._last_mac = 0
+        self._begin = 0
+
+    def call(self, tokens: Sequence[int]) -> Program:
+        """The program of one attend call on one rank."""
+        for number, count in enumerate(tokens):
+            self.group(count, number)
+            if number == len(tokens) - 1 or not self.kernel.pim.overlap_heads:
+                self._begin, self._last_mac = self.finish(), 0
+        return self.program
+
+    def group(self, tokens: int, number: int) -> None:
+        """One head group: write the new token, then attend, a segment at a time."""
+        kernel = self.kernel
+        # With overlap the rows close at different times after the last MAC; by RAS + RP they are closed.
+        rows_free = kernel.pim.ras_tck + kernel.pim.rp_tck if self._last_mac else 0
+        self.rows.append(tokens - 1, number, Wait(self._last_mac or self._begin, rows_free, Cause.WRITE))
+        query = self.program.add(
+            C.PIM_WR_SB, OUTER, Phase.SCORE, Cause.QUERY, Wait(self._begin, 0, Cause.QUERY),
+            count=kernel.query_bursts, row=number, signal=True,
+        )  # fmt: skip
+        for first in range(0, tokens, kernel.segment_tokens):
+            count = min(kernel.segment_tokens, tokens - first)
+            softmax = self._score(count, first, number, query)
+            self.rows.host_transfer()
+            self._context(count, first, number, softmax)
+
+    def finish(self) -> int:
+        """Wait for the last outputs, close all rows, refresh if one is due; returns the event of the end."""
+        pim = self.kernel.pim
+        add = self.program.add
+        closed = self.rows.closed
+        waits = (
+            Wait(self._output, pim.rank_pu_latency_tck, Cause.COLLECT),
+            Wait(closed, pim.rp_tck, Cause.ROW),
+        )
+        add(C.NOP, INNER, Phase.OUTPUT, Cause.COLLECT, *waits)
+        add(C.REF, INNER, Phase.OUTPUT, Cause.REFRESH)
+        return add(C.NOP, INNER, Phase.OUTPUT, Cause.REFRESH, signal=True)
+
+    def _score(self, tokens: int, first: int, group: int, query: int) -> tuple[int, int]:
+        """Q x K; returns the events (last sums collected, last exponentials done)."""
+        kernel, at, add = self.kernel, self.kernel.at, self.program.add
+        passes = kernel.passes(at.queries)
+        moved: list[int] = []  # chunk by chunk: its slot is free again
+        done: list[int] = []
+        waits = [Wait(query, self._burst_here, Cause.QUERY)]
+        if self._output:  # the outputs before these lie in the result buffer
+            waits.append(Wait(self._drained, self._slot_free, Cause.COLLECT))
+
+        def write(row_first: int, row_tokens: int) -> None:
+            self.rows.open(Phase.SCORE, group, "K", (first + row_first) // at.k_row_tokens)
+            step = kernel.score_chunk * at.banks
+            for chunk_first in range(0, row_tokens, step):
+                chunk = min(step, row_tokens - chunk_first)
+                mac = add(
+                    C.PIM_MAC, INNER, Phase.SCORE, Cause.COMPUTE, *waits, *self._score_waits(moved, done),
+                    count=-(-chunk // at.banks) * at.token_columns * passes,
+                    column=chunk_first // at.banks * at.token_columns, column_hold=passes,
+                    row=self.rows.current, slot=len(moved), first=first + row_first + chunk_first, signal=True,
+                )  # fmt: skip
+                waits.clear()
+                moved.append(self._collect(chunk, len(moved), mac))
+                elements = at.heads * at.queries * chunk
+                cycles = max(kernel.softmax_tck(elements), kernel.adder_lag(elements * at.chips_per_head))
+                here = Wait(moved[-1], self._collected, Cause.COLLECT)
+                done.append(add(C.UNIT, UNIT, Phase.SCORE, Cause.SOFTMAX, here, count=cycles, signal=True))
+            self.rows.close(Phase.SCORE)
+
+        self.rows.through(tokens, at.k_row_tokens, write, (moved, done))
+        return moved[-1], done[-1]
+
+    def _score_waits(self, moved: list[int], done: list[int]) -> list[Wait]:
+        """What the next chunk's MACs wait for."""
+        if not self.kernel.pim.pipelining and moved:
+            return [
+                Wait(moved[-1], self._collected, Cause.COLLECT),
+                Wait(done[-1], self.kernel.pim.rank_pu_latency_tck, Cause.SOFTMAX),
+            ]
+        slots = self.kernel.result_slots
+        if len(moved) >= slots:
+            return [Wait(moved[len(moved) - slots], self._slot_free, Cause.COLLECT)]
+        return []
+
+    def _collect(self, tokens: int, slot: int, mac: int) -> int:
+        """Bring a chunk's sums to the rank's unit: bank by bank, so that bank groups take turns."""
+        kernel, at = self.kernel, self.kernel.at
+        whole, rest = divmod(tokens, at.banks)
+        bursts = -(-whole * at.queries // kernel.burst_sums)
+        more = -(-(whole + 1) * at.queries // kernel.burst_sums) - bursts if rest else 0
+        waits = (Wait(mac, self._sum_ready, Cause.COMPUTE),)
+        done = NO_EVENT
+        for count, banks, column in ((bursts * at.banks, at.banks, 0), (more * rest, rest, bursts)):
+            if count:
+                done = self.program.add(
+                    C.PIM_RD_RB, OUTER, Phase.SCORE, Cause.COLLECT, *waits, count=count, bank_span=banks,
+                    column=column, column_hold=banks, slot=slot, signal=True,
+                )  # fmt: skip
+        return done
+
+    def _context(self, tokens: int, first: int, group: int, softmax: tuple[int, int]) -> None:
+        """S x V, and the outputs to the rank's unit; queries in turns where their sums do not all fit."""
+        kernel, at = self.kernel, self.kernel.at
+        pending = [
+            Wait(softmax[0], self._collected, Cause.COLLECT),
+            Wait(softmax[1], kernel.pim.rank_pu_latency_tck, Cause.SOFTMAX),
+        ]
+        for query in range(0, at.queries, kernel.turn_queries):
+            queries = min(kernel.turn_queries, at.queries - query)
+            streamed: list[int] = []  # chunk by chunk: its MACs have read the shared buffer
+
+            def write(
+                row_first: int, row_tokens: int, queries: int = queries, streamed: list[int] = streamed
+            ) -> None:
+                self.rows.open(Phase.CONTEXT, group, "V", (first + row_first) // at.v_row_tokens)
+                for wait in pending:
+                    self.program.add(C.NOP, INNER, Phase.CONTEXT, wait.cause, wait)
+                for chunk_first in range(0, row_tokens, kernel.context_chunk):
+                    chunk = min(kernel.context_chunk, row_tokens - chunk_first)
+                    ready = pending[1:]
+                    pending.clear()
+                    self._multiply(chunk, first + row_first + chunk_first, chunk_first, queries, streamed, ready)
+                self.rows.close(Phase.CONTEXT)
+
+            self.rows.through(tokens, at.v_row_tokens, write, (streamed,))
+            self._last_mac = streamed[-1]
+            self._drained = self.program.add(
+                C.PIM_RD_RB, OUTER, Phase.OUTPUT, Cause.COLLECT, Wait(streamed[-1], self._sum_ready, Cause.COMPUTE),
+                count=-(-at.bank_dims * queries // kernel.burst_sums) * at.banks, bank_span=at.banks,
+                column_hold=at.banks, first=query, signal=True,
+            )  # fmt: skip
+            self._output = self.program.add(
+                C.UNIT, UNIT, Phase.OUTPUT, Cause.COLLECT, Wait(self._drained, self._collected, Cause.COLLECT),
+                count=kernel.adder_lag(at.chips * at.banks * at.bank_dims * queries), signal=True,
+            )  # fmt: skip
+            pending = [Wait(self._drained, self._slot_free, Cause.COLLECT), Wait(softmax[1], 0, Cause.SOFTMAX)]
+
+    def _multiply(
+        self, tokens: int, first: int, inside: int, queries: int, streamed: list[int], ready: list[Wait]
+    ) -> None:
+        """One chunk of S: finished by the rank's unit, streamed to the shared buffers, multiplied with V."""
+        kernel, at, add = self.kernel, self.kernel.at, self.program.add
+        quads = -(-tokens // at.column_elements)
+        slot = len(streamed)
+        finished = add(
+            C.UNIT, UNIT, Phase.CONTEXT, Cause.SOFTMAX, *ready,
+            count=kernel.softmax_tck(at.heads * queries * tokens), signal=True,
+        )  # fmt: skip
+        waits = [Wait(finished, 0, Cause.SOFTMAX)]
+        if streamed:
+            back = kernel.shared_slots if kernel.pim.pipelining else 1
+            delay = self._burst_read if kernel.pim.pipelining else self._sum_ready
+            if len(streamed) >= back:
+                waits.append(Wait(streamed[-back], delay, Cause.COMPUTE))
+        here = add(
+            C.PIM_WR_SB, OUTER, Phase.CONTEXT, Cause.STREAM, *waits, count=quads * queries, slot=slot, first=first,
+            signal=True,
+        )  # fmt: skip
+        passes = kernel.passes(queries)
+        streamed.append(
+            add(
+                C.PIM_MAC, INNER, Phase.CONTEXT, Cause.COMPUTE, Wait(here, self._burst_here, Cause.STREAM),
+                count=quads * at.bank_dims * passes, column=inside // at.column_elements * at.bank_dims,
+                column_hold=passes, slot=slot, first=first, row=self.rows.current, signal=True,
+            )  # fmt: skip
+        )

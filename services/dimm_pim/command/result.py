@@ -1,0 +1,145 @@
+"""Runs attention on one rank at level `command`, and says what it took."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from l3sim.specs.dimm_pim import DimmPimConfig
+from l3sim.units import Int64s
+from services.dimm_pim.command import engine
+from services.dimm_pim.command.attention import Attention
+from services.dimm_pim.command.commands import ISSUED, Command
+from services.dimm_pim.command.constraints import CONSTRAINTS
+from services.dimm_pim.command.kernel import Kernel
+from services.dimm_pim.command.program import Cause, Field, Phase, Program
+from services.dimm_pim.command.rank_attention import RankAttention
+from services.dimm_pim.command.rows import RowName
+
+LEVELS = {"rank": 0, "group": 1, "bank": 2}
+_SAYS = {
+    engine.ROW_OPEN: "a bank was to be opened, or refreshed, with a row open",
+    engine.ROW_CLOSED: "a column was to be read or written with no row open",
+    engine.STUCK: "its queues wait for each other",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one attend call on one rank took.
+
+    Attributes:
+        cycles: from the start to the end, in tCK.
+        commands: how many of each, by Command. spent: cycles by (Phase, Cause); they sum to `cycles`.
+        open_cycles: with a row open. refreshes: taken.
+        trace: (cycle, run, number in the run) of the first commands, shape (n, 3).
+        program, rows: what was run, and what the rows hold.
+    """
+
+    cycles: int
+    commands: Int64s
+    spent: Int64s
+    open_cycles: int
+    refreshes: int
+    trace: Int64s
+    program: Int64s
+    rows: Sequence[RowName]
+
+
+def attention_program(kernel: Kernel, tokens: Sequence[int]) -> tuple[Program, Sequence[RowName]]:
+    """The program of one attend call: head groups over so many tokens each, the new ones included.
+
+    Raises:
+        ValueError: no group, or one without tokens.
+    """
+    if not tokens or min(tokens) < 1:
+        raise ValueError(f"every head group attends at least 1 token, got {list(tokens)}")
+    writer = (RankAttention if kernel.pim.pu == "rank" else Attention)(kernel)
+    return writer.call(tokens), writer.rows.names
+
+
+def attend(kernel: Kernel, tokens: Sequence[int], traced: int = 0) -> Outcome:
+    """Run head groups one after the other on one rank.
+
+    Args:
+        tokens: of each head group, the new one included.
+        traced: record so many commands.
+    """
+    program, rows = attention_program(kernel, tokens)
+    return execute(kernel.pim, program, rows, traced)
+
+
+def execute(pim: DimmPimConfig, program: Program, rows: Sequence[RowName] = (), traced: int = 0) -> Outcome:
+    """Run any program.
+
+    Raises:
+        ValueError: the program is wrong: a bank is in the wrong state, or the queues are stuck.
+    """
+    ops = program.array()
+    queues = ops[:, Field.QUEUE]
+    order = np.argsort(queues, kind="stable")
+    bounds = np.searchsorted(queues[order], np.arange(4))
+    events = np.full(program.events, engine.UNKNOWN, dtype=np.int64)
+    events[0] = 0
+    table, first, steps, bars = _table(pim)
+    counts = np.zeros(len(Command), dtype=np.int64)
+    spent = np.zeros((len(Phase), len(Cause)), dtype=np.int64)
+    state = np.zeros(engine.STATE_SIZE, dtype=np.int64)
+    trace = np.zeros((traced, 3), dtype=np.int64)
+    refi = pim.refi_tck if pim.refresh else 0
+    due = pim.refi_tck - int(pim.refresh_phase * pim.refi_tck)
+    end = engine.run_program(
+        ops, order, bounds, events, pim.bank_groups, pim.banks_per_chip, table, first, steps, bars, pim.faw_tck,
+        refi, due, counts, spent, state, trace,
+    )  # fmt: skip
+    if end != engine.DONE:
+        raise ValueError(f"the program is wrong after {counts.sum()} commands: {_SAYS[end]}")
+    return Outcome(
+        cycles=int(state[engine.CLOCK]),
+        commands=counts,
+        spent=spent,
+        open_cycles=int(state[engine.OPEN_TIME]),
+        refreshes=int(state[engine.REFRESHES]),
+        trace=trace[: state[engine.TRACED]],
+        program=ops,
+        rows=rows,
+    )
+
+
+@lru_cache(maxsize=64)
+def _table(pim: DimmPimConfig) -> tuple[Int64s, Int64s, Int64s, NDArray[np.bool_]]:
+    """The table as the engine reads it: rows, where those of a command begin, steps, bars.
+
+    Rows are (before, level, cycles), sorted by the command after. The controller's own NOP waits for a refresh
+    as every command does.
+    """
+    rows = sorted(
+        (after, before, LEVELS[row.level], row.cycles(pim))
+        for row in CONSTRAINTS
+        if row.level != "slot"
+        for before in row.before
+        for after in (*row.after, Command.NOP)
+        if after != Command.NOP or (before == Command.REF and row.after == ISSUED)
+    )
+    flat = np.array(rows, dtype=np.int64)
+    bars = np.zeros((len(Command), len(Command)), dtype=np.bool_)
+    bars[flat[:, 1], flat[:, 0]] = True
+    first = np.searchsorted(flat[:, 0], np.arange(len(Command) + 1))
+    return flat[:, 1:].copy(), first, _steps(rows), bars
+
+
+def _steps(rows: Sequence[tuple[int, int, int, int]]) -> Int64s:
+    """Cycles between equal commands that follow each other, shape (commands, 2); 0: they are not even.
+
+    Column 0: all on one bank, or on no bank; column 1: on banks whose groups take turns.
+    """
+    steps = np.zeros((len(Command), 2), dtype=np.int64)
+    for command in ISSUED:
+        own = [(level, cycles) for after, before, level, cycles in rows if before == after == command]
+        rank = max((cycles for level, cycles in own if level == LEVELS["rank"]), default=0)
+        group = max((cycles for level, cycles in own if level == LEVELS["group"]), default=0)
+        if command not in {Command.ACT, Command.REF}:  # a window of activations; a refresh that is due
+            steps[command] = max(rank, group), rank if group <= 2 * rank else 0
+    return steps

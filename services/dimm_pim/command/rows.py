@@ -1,0 +1,139 @@
+"""Opening and closing rows, and what is written to them before a head group attends."""
+
+from collections.abc import Callable, Sequence
+
+from services.dimm_pim.command.commands import Command as C
+from services.dimm_pim.command.kernel import Kernel
+from services.dimm_pim.command.program import INNER, Cause, Phase, Program, Wait
+
+#: What a row holds: (head group in order of the call, "K", "V" or another word, row block of it).
+RowName = tuple[int, str, int]
+#: Writes the row of (first token, tokens).
+WriteRow = Callable[[int, int], None]
+
+
+class Rows:
+    """Rows of one program: each is the same row of all banks.
+
+    Attributes:
+        names: by the number that runs carry. current: number of the open one. closed: event of the last PREA.
+    """
+
+    def __init__(self, kernel: Kernel, program: Program) -> None:
+        self._kernel = kernel
+        self._program = program
+        self.names: list[RowName] = []
+        self.current = 0
+        self.closed = 0
+
+    def open(self, phase: Phase, group: int, kind: str, block: int) -> None:
+        """Refresh if one is due, then open a row of all banks."""
+        self._program.add(C.REF, INNER, phase, Cause.REFRESH)
+        self._activate(phase, Cause.ROW, (group, kind, block), self._kernel.at.banks)
+
+    def close(self, phase: Phase, cause: Cause = Cause.ROW, *waits: Wait) -> None:
+        """Close all rows."""
+        self.closed = self._program.add(C.PREA, INNER, phase, cause, *waits, signal=True)
+
+    def through(self, tokens: int, row_tokens: int, write: WriteRow, events: Sequence[list[int]] = ()) -> None:
+        """Write row after row; once two of them are alike, the other whole ones follow from them.
+
+        Args:
+            write: writes the row of so many tokens from a first one on; called in order.
+            events: lists that it appends events to.
+        """
+        whole, row = tokens // row_tokens, 0
+        marks = []
+        while row * row_tokens < tokens:
+            marks.append(self._program.mark)
+            sizes = [len(of) for of in events]
+            write(row * row_tokens, min(row_tokens, tokens - row * row_tokens))
+            row += 1
+            if not 2 <= row < whole:
+                continue
+            shift = self._program.repeat(marks[-2], marks[-1], whole - row)
+            if not shift:
+                continue
+            counts = [len(of) - size for of, size in zip(events, sizes, strict=True)]
+            for _ in range(whole - row):
+                for of, added in zip(events, counts, strict=True):
+                    of.extend([event + shift for event in of[len(of) - added :]])
+                group, kind, block = self.names[-1]
+                self.names.append((group, kind, block + 1))
+                self.closed += shift
+            self.current = len(self.names) - 1
+            row = whole
+
+    def append(self, token: int, group: int, *waits: Wait) -> None:
+        """Write a token's K and V where the geometry says; before that, the processor's copies if it re-lays out."""
+        at, add = self._kernel.at, self._program.add
+        if self._kernel.pim.relayout == "cpu":
+            self._copies(group, *waits)
+            waits = ()
+        if self._kernel.pim.pu == "rank":
+            self._append_bursts(token, group, *waits)
+            return
+        block, inside = divmod(token, at.v_row_tokens)
+        self._activate(Phase.APPEND, Cause.WRITE, (group, "V", block), at.banks, *waits)
+        add(
+            C.WR, INNER, Phase.APPEND, Cause.WRITE, count=at.banks * at.bank_dims, bank_span=at.banks,
+            column=inside // at.column_elements * at.bank_dims, column_hold=at.banks, row=self.current, first=token,
+        )  # fmt: skip
+        self.close(Phase.APPEND, Cause.WRITE)
+        block, bank, column = at.k_place(token)
+        self._activate(Phase.APPEND, Cause.WRITE, (group, "K", block), 1, bank=bank)
+        add(
+            C.WR, INNER, Phase.APPEND, Cause.WRITE, count=at.token_columns, bank=bank, column=column,
+            row=self.current, first=token,
+        )  # fmt: skip
+        self.close(Phase.APPEND, Cause.WRITE)
+
+    def host_transfer(self) -> None:
+        """What the host writes to this rank between score and context."""
+        kernel = self._kernel
+        bursts = -(-kernel.pim.host_transfer_bytes // kernel.rank_burst_bytes)
+        self._bursts(C.WR, bursts, Phase.HOST, Cause.HOST, (0, "host", 0))
+
+    def _copies(self, group: int, *waits: Wait) -> None:
+        """The processor reads q, k and v of the group in one layout and writes them in the other."""
+        at = self._kernel.at
+        elements = at.heads * (at.queries + 2) * at.head_size
+        bursts = -(-2 * elements // self._kernel.rank_burst_bytes)
+        name = (group, "staged", 0)
+        self._bursts(C.RD, bursts, Phase.APPEND, Cause.RELAYOUT, name, *waits)
+        self._bursts(C.WR, bursts, Phase.APPEND, Cause.RELAYOUT, name)
+
+    def _append_bursts(self, token: int, group: int, *waits: Wait) -> None:
+        """K and V as the host writes them: bursts over all chips."""
+        for kind in ("K", "V"):
+            name = (group, kind, token // self._kernel.row_tokens)
+            self._bursts(C.WR, self._kernel.token_bursts, Phase.APPEND, Cause.WRITE, name, *waits)
+            waits = ()
+
+    def _bursts(
+        self, command: C, count: int, phase: Phase, cause: Cause, name: tuple[int, str, int], *waits: Wait
+    ) -> None:
+        """Bursts to or from one bank of each group in turn, row by row."""
+        at = self._kernel.at
+        most = at.bank_groups * at.row_columns
+        for first in range(0, count, most):
+            self._activate(phase, cause, name, at.bank_groups, *waits)
+            self._program.add(
+                command, INNER, phase, cause, count=min(most, count - first), bank_span=at.bank_groups,
+                column_hold=at.bank_groups, row=self.current, first=first,
+            )  # fmt: skip
+            self.close(phase, cause)
+            waits = ()
+
+    def _activate(
+        self, phase: Phase, cause: Cause, name: tuple[int, str, int], banks: int, *waits: Wait, bank: int = 0
+    ) -> None:
+        self.current = len(self.names)
+        self.names.append(name)
+        whole = banks == self._kernel.at.banks
+        if whole and self._kernel.pim.pim_activation == "exempt":
+            self._program.add(C.ACTA, INNER, phase, cause, *waits, row=self.current)
+            return
+        self._program.add(
+            C.ACT, INNER, phase, cause, *waits, count=banks, bank=bank, bank_span=banks, row=self.current
+        )
