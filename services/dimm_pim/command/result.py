@@ -11,6 +11,7 @@ from l3sim.specs.dimm_pim import DimmPimConfig
 from l3sim.units import Int64s
 from services.dimm_pim.command import engine
 from services.dimm_pim.command.attention import Attention
+from services.dimm_pim.command.columns import Took, row_of
 from services.dimm_pim.command.commands import ISSUED, Command
 from services.dimm_pim.command.constraints import CONSTRAINTS
 from services.dimm_pim.command.kernel import Kernel
@@ -27,21 +28,15 @@ _SAYS = {
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Outcome(Took):
     """What one attend call on one rank took.
 
     Attributes:
-        cycles: from the start to the end, in tCK.
-        commands: how many of each, by Command. spent: cycles by (Phase, Cause); they sum to `cycles`.
-        open_cycles: with a row open. refreshes: taken.
+        refreshes: taken.
         trace: (cycle, run, number in the run) of the first commands, shape (n, 3).
         program, rows: what was run, and what the rows hold.
     """
 
-    cycles: int
-    commands: Int64s
-    spent: Int64s
-    open_cycles: int
     refreshes: int
     trace: Int64s
     program: Int64s
@@ -68,10 +63,14 @@ def attend(kernel: Kernel, tokens: Sequence[int], traced: int = 0) -> Outcome:
         traced: record so many commands.
     """
     program, rows = attention_program(kernel, tokens)
-    return execute(kernel.pim, program, rows, traced)
+    # Exponentials of the scores, and their scaling.
+    elements = 2 * kernel.at.heads * kernel.at.queries * sum(tokens)
+    return execute(kernel.pim, program, rows, traced, elements)
 
 
-def execute(pim: DimmPimConfig, program: Program, rows: Sequence[RowName] = (), traced: int = 0) -> Outcome:
+def execute(
+    pim: DimmPimConfig, program: Program, rows: Sequence[RowName] = (), traced: int = 0, elements: int = 0
+) -> Outcome:
     """Run any program.
 
     Raises:
@@ -97,10 +96,7 @@ def execute(pim: DimmPimConfig, program: Program, rows: Sequence[RowName] = (), 
     if end != engine.DONE:
         raise ValueError(f"the program is wrong after {counts.sum()} commands: {_SAYS[end]}")
     return Outcome(
-        cycles=int(state[engine.CLOCK]),
-        commands=counts,
-        spent=spent,
-        open_cycles=int(state[engine.OPEN_TIME]),
+        values=row_of(spent, counts, int(state[engine.OPEN_TIME]), elements),
         refreshes=int(state[engine.REFRESHES]),
         trace=trace[: state[engine.TRACED]],
         program=ops,

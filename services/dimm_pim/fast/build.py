@@ -1,0 +1,108 @@
+"""Makes an `AttendTable` with the command level, and proves on larger calls that it goes on like this.
+
+`python -m services.dimm_pim.fast.build OUT < KERNEL` is how a device process has one made: it loads the compiler,
+the device does not. KERNEL is the JSON of `store`.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from l3sim.units import Int64s
+from services.dimm_pim.command.columns import cycles_of
+from services.dimm_pim.command.kernel import Kernel
+from services.dimm_pim.command.result import attend
+from services.dimm_pim.fast.table import AttendTable
+
+#: Periods that are tabled at least and at most.
+LEAST, MOST = 3, 40
+#: Refreshes over which the cost of one is averaged.
+REFRESHES = 200
+
+
+def build(kernel: Kernel) -> AttendTable:
+    """Table the command pattern of a kernel.
+
+    Raises:
+        ValueError: its pattern does not repeat within MOST periods, or a refresh takes longer than REFI.
+    """
+    pim = kernel.pim
+    quiet = replace(kernel, pim=msgspec.structs.replace(pim, refresh=False))
+    base = _steady(quiet)
+    period = kernel.row_tokens
+    slope = base[-period:] - base[-2 * period : -period] if len(base) > 2 * period else base[-period:]
+    limit = kernel.segment_tokens
+    one, more = _rows(quiet, [1])[0], _rows(quiet, [limit + 1])[0]
+    pair = attend(quiet, [1, 1]).values
+    table = AttendTable(
+        base=base,
+        slope=slope,
+        segment_tokens=limit,
+        segment=more - one,
+        saving=2 * one - pair,
+        refresh=np.zeros_like(one),
+        refi_tck=0,
+        phase_tck=int(pim.refresh_phase * pim.refi_tck),
+    )
+    _prove(quiet, table)
+    return replace(table, refi_tck=pim.refi_tck, refresh=_refresh(kernel, table)) if pim.refresh else table
+
+
+def _rows(kernel: Kernel, tokens: Sequence[int]) -> Int64s:
+    return np.array([attend(kernel, [count]).values for count in tokens])
+
+
+def _steady(kernel: Kernel) -> Int64s:
+    """Rows of 0 to n tokens, where the last two periods grew alike or a segment is full."""
+    period = kernel.row_tokens
+    base = np.zeros((1, len(attend(kernel, [1]).values)), dtype=np.int64)
+    for periods in range(1, MOST + 1):
+        first = len(base)
+        if first > kernel.segment_tokens:
+            return base
+        base = np.concatenate([base, _rows(kernel, range(first, first + period))])
+        if periods >= LEAST:
+            late, middle, early = (base[len(base) - i * period :][:period] for i in (1, 2, 3))
+            if (late - middle == middle - early).all():
+                return base
+    raise ValueError(f"the command pattern of {kernel} does not repeat within {MOST} row blocks")
+
+
+def _prove(kernel: Kernel, table: AttendTable) -> None:
+    """Compare with calls that reach beyond the table."""
+    period, limit = kernel.row_tokens, kernel.segment_tokens
+    singles = [period * 7 + 3, period * 50 + period // 2, min(limit, 300 * period), limit + period + 5, 2 * limit + 1]
+    calls = [[count] for count in singles] + [[5, period + 1, 3 * period, 1], [singles[1], 1, singles[0]]]
+    for tokens in calls:
+        told, seen = table.call(np.array(tokens)).cycles, attend(kernel, tokens).cycles
+        if abs(told - seen) > 2 * len(tokens):
+            raise ValueError(f"the command pattern of {kernel} does not go on: {tokens} take {seen}, not {told} tCK")
+
+
+def _refresh(kernel: Kernel, table: AttendTable) -> Int64s:
+    """What one refresh adds to each column, on average over many."""
+    pim = kernel.pim
+    if pim.rfc_tck >= pim.refi_tck:
+        raise ValueError(f"refreshing takes {pim.rfc_tck} of every {pim.refi_tck} tCK; nothing else would run")
+    work = int(cycles_of(table.slope[0]))
+    count = np.array([max(REFRESHES * pim.refi_tck // max(work, 1), 1) * kernel.row_tokens])
+    seen = attend(kernel, count.tolist())
+    cost = (seen.values - table.groups(count)[0]) / max(seen.refreshes, 1)
+    rounded: Int64s = np.floor(cost + 0.5).astype(np.int64)
+    return rounded
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Build the table of the kernel on standard input into a file."""
+    from services.dimm_pim.fast.store import kernel_from, save
+
+    save(Path(arguments[0]), build(kernel_from(sys.stdin.buffer.read())))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
