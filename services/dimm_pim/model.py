@@ -1,245 +1,181 @@
-"""Decode attention in DIMM-PIM at level `roofline`: what a head group costs, and a rank's sum of them.
+"""What an attend call costs on each rank, at three levels of fidelity behind one face.
 
-A *head group* is the KV heads of one request and layer that fill a rank's chips in lockstep. Its time over t
-tokens, the new one included (arXiv 2504.17584; docs/models.md):
+| level      | what it is                                        | source of its numbers                       |
+|------------|---------------------------------------------------|---------------------------------------------|
+| `roofline` | rates and row openings, in closed form            | `roofline`                                  |
+| `command`  | every DRAM command under its constraints          | `command`: slow, exact by its own rules     |
+| `fast`     | the command level's periods, carried on (default) | `fast`: a table made by the command level   |
 
-    T = T_q + S + V + T_out + rows * (RCD + RP)
-    S = max(T_comp, T_comm, T_exp)     q x K in the banks | sums to the rank PU | exponentials
-    V = max(T_comp, T_S)               S x V in the banks | finished S back to the chips
-    T_comp = ceil(t / N_bk) * E_h * ceil(N_gqa / N_cmr) / (B_bk * N_hc)
-    T_comm = t * N_gqa * N_chips / B_rk             T_S = the same count of 2-byte elements
-    T_exp  = t * N_gqa * (N_chips / N_hc) / softmax rate
-
-Without pipelining each max is a sum. What the source leaves open, and our reading of it:
-- T_q and T_out move the queries (2-byte elements) and the outputs (collected sums) of all heads of the group,
-  N_gqa each, once over the rank's bus, and take a fixed pass cost each. V lies by dimensions over the
-  banks, since S is broadcast to all of them; so an output is collected once and not once a bank.
-- K and V open ceil(bytes / row) rows of each bank each, anew for every pass over the KV (ceil(N_gqa /
-  N_cmr) passes). The opening is not hidden.
-- A group whose heads do not fill the chips takes as long as a full one: the chips run in lockstep.
+An attend call is one layer of one sub-batch on one rank: its head groups one after the other, from closed rows
+to closed rows, the refresh counter starting anew; so its cost depends on the work alone. At `roofline` and `fast` the
+costs of head groups add up, so that a window of many rounds and ranks is a few array operations.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from abc import ABC, abstractmethod
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from l3sim.placement import Layout
-from l3sim.specs.config import DimmPimConfig
-from l3sim.specs.model import ELEMENT_BYTES, ModelShape
-from l3sim.units import MAX_COST_PS, Floats, Int64s, ps
+from l3sim.specs.dimm_pim import DimmPimConfig
+from l3sim.specs.model import ModelShape
+from l3sim.units import Int64s, nj
+from services.dimm_pim.command.columns import cycles_of
+from services.dimm_pim.command.energy import weights
+from services.dimm_pim.command.kernel import Kernel, kernel_of
+from services.dimm_pim.fast import store
+from services.dimm_pim.fast.table import AttendTable
+from services.dimm_pim.roofline import TABLE_TOKENS, GroupCosts, head_group
+from services.dimm_pim.sums import Decoding, RankSums, check_sum
 
-#: Costs are tabled up to so many tokens (2 MB), and worked out anew beyond.
-TABLE_TOKENS = 2**18
-
-
-@dataclass(frozen=True)
-class HeadGroup:
-    """One head group on one kind of rank; equal ones cost the same.
-
-    Attributes:
-        queries: N_gqa. passes: ceil(N_gqa / N_cmr). chips_per_head: N_hc. heads: KV heads of the group.
-        bank_elements_per_s: B_bk, FP16 elements. rank_bytes_per_s: the rank's bus.
-    """
-
-    head_size: int
-    queries: int
-    passes: int
-    heads: int
-    chips: int
-    chips_per_head: int
-    banks: int
-    row_bytes: int
-    result_bytes: int
-    bank_elements_per_s: float
-    rank_bytes_per_s: float
-    softmax_elements_per_s: float
-    pass_s: float
-    row_s: float
-    pipelining: bool
-
-    def compute_s(self, tokens: Int64s) -> Floats:
-        """T_comp: one pass of all banks over K, or over V."""
-        elements = -(-tokens // self.banks) * (self.head_size * self.passes)
-        return elements / (self.bank_elements_per_s * self.chips_per_head)
-
-    def collect_s(self, tokens: Int64s) -> Floats:
-        """T_comm: partial sums from the chips to the rank PU."""
-        return tokens * (self.queries * self.chips * self.result_bytes) / self.rank_bytes_per_s
-
-    def softmax_s(self, tokens: Int64s) -> Floats:
-        """T_exp: the rank PU's exponentials."""
-        return tokens * (self.queries * self.heads) / self.softmax_elements_per_s
-
-    def stream_s(self, tokens: Int64s) -> Floats:
-        """T_S: finished S elements from the rank PU to the chips."""
-        return tokens * (self.queries * self.chips * ELEMENT_BYTES) / self.rank_bytes_per_s
-
-    @cached_property
-    def ends_s(self) -> float:
-        """T_q + T_out."""
-        elements = self.heads * self.queries * self.head_size
-        return elements * (ELEMENT_BYTES + self.result_bytes) / self.rank_bytes_per_s + 2 * self.pass_s
-
-    def rows(self, tokens: Int64s) -> Int64s:
-        """Rows that one bank opens for K and V together."""
-        row_bytes = -(-tokens // self.banks) * (self.head_size * ELEMENT_BYTES)
-        return -(-row_bytes // (self.chips_per_head * self.row_bytes)) * (2 * self.passes)
-
-    def cost_s(self, tokens: Int64s) -> Floats:
-        """T: seconds over each count of tokens (the new one included), any shape."""
-        compute, collect = self.compute_s(tokens), self.collect_s(tokens)
-        softmax, stream = self.softmax_s(tokens), self.stream_s(tokens)
-        if self.pipelining:
-            score = np.maximum(np.maximum(compute, collect), softmax)
-            context = np.maximum(compute, stream)
-        else:
-            score = compute + collect + softmax
-            context = compute + stream
-        return score + context + self.ends_s + self.rows(tokens) * self.row_s
+LookedUp = TypeVar("LookedUp")
 
 
-def head_group(pim: DimmPimConfig, model: ModelShape, layout: Layout) -> HeadGroup:
-    """The head group of a model on a rank of a module."""
-    return HeadGroup(
-        head_size=model.head_size,
-        queries=model.queries_per_kv,
-        passes=-(-model.queries_per_kv // layout.queries_per_read),
-        heads=layout.heads_per_group,
-        chips=pim.chips_per_rank,
-        chips_per_head=layout.chips_per_head,
-        banks=pim.banks_per_chip,
-        row_bytes=pim.row_bytes,
-        result_bytes=pim.result_bytes,
-        bank_elements_per_s=pim.bank_bytes_per_s / ELEMENT_BYTES,
-        rank_bytes_per_s=pim.rank_bytes_per_s,
-        softmax_elements_per_s=pim.softmax_elements_per_s,
-        pass_s=pim.pass_overhead_ns / 1e9,
-        row_s=pim.row_cycle_ns / 1e9,
-        pipelining=pim.pipelining,
-    )
+class LevelModel(ABC, Generic[LookedUp]):
+    """Costs attend calls of one kind of rank."""
 
-
-class GroupCosts:
-    """Picoseconds of a head group by tokens: each is converted once, and then looked up.
-
-    Raises:
-        ValueError: one token costs more than `units.MAX_COST_PS`.
-    """
-
-    def __init__(self, group: HeadGroup) -> None:
-        self.group = group
-        self._table: Int64s = ps(group.cost_s(np.arange(2)))
-
-    def at(self, tokens: Int64s, most: int) -> Int64s:
-        """Costs of counts of tokens, any shape, none above `most`.
+    @abstractmethod
+    def look_up(self, requests: Decoding) -> LookedUp:
+        """Prepare a window, once for all ranks of this kind.
 
         Raises:
-            ValueError: one of them is above `units.MAX_COST_PS`.
+            ValueError: a cost is beyond measure.
         """
-        if most >= TABLE_TOKENS:
-            return ps(self.group.cost_s(tokens))
-        if most >= len(self._table):
-            size = min(max(2 * most, 4096), TABLE_TOKENS)
-            self._table = ps(self.group.cost_s(np.arange(size)))
-        return self._table.take(tokens)
 
+    @abstractmethod
+    def cost(self, looked_up: LookedUp, requests: Decoding, sums: RankSums) -> tuple[Int64s, Int64s]:
+        """Duration (ps) and dynamic energy (nJ) of each call.
 
-@dataclass(frozen=True)
-class Decoding:
-    """Decoding requests of one sub-batch or two, sorted by bin: (sub-batch, rankset offset, first rank).
-
-    Attributes:
-        tokens: attended in each round, shape (requests, rounds).
-        most: the largest of them.
-        bounds: requests of bin k stand at bounds[k] to bounds[k + 1], shape (bins + 1,).
-    """
-
-    tokens: Int64s
-    most: int
-    bounds: Int64s
-
-
-def decoding(keys: Int64s, bins: int, context: Int64s, rounds: int) -> Decoding:
-    """Sort at least one request by bin and count what they attend: round i attends context + i + 1 tokens.
-
-    Args:
-        keys: bin of each request, in 0..bins-1, shape (requests,).
-        context: KV tokens of each before the first round, shape (requests,).
-    """
-    small = keys.astype(np.int16) if bins < 2**15 else keys  # 16 bits: a radix sort
-    order = np.argsort(small, kind="stable")
-    bounds = np.zeros(bins + 1, dtype=np.int64)
-    np.cumsum(np.bincount(keys, minlength=bins), out=bounds[1:])
-    tokens = context[order][:, None] + np.arange(1, rounds + 1)
-    return Decoding(tokens, int(context.max()) + rounds, bounds)
-
-
-class RankSums:
-    """Adds up head groups over the requests of a rank, for some ranks of a replica.
-
-    The requests whose KV of a layer lies on a rankset are those of one offset; rank r carries
-    layout.group_counts[b, r] groups of one whose first rank is b: groups // ranks of each, and one more of
-    those with b in the circular range of groups % ranks bins that ends at r. Sorted by bin, each such
-    range is a difference of prefix sums: integers, so exact in any order.
-
-    Args:
-        ranks: which ranks, shape (m,).
-    """
-
-    def __init__(self, layout: Layout, ranks: Sequence[int]) -> None:
-        count = layout.ranks
-        self._whole, rest = divmod(layout.groups, count)
-        last = np.array(ranks, dtype=np.int64)
-        first = last - rest + 1
-        # The first bin of each (sub-batch, offset), shape (2, ranksets, 1).
-        base = (np.arange(2 * layout.ranksets) * count).reshape(2, layout.ranksets, 1)
-        # Bins [start, stop) and, where the range wraps around, [wrap, end), of each rank as well.
-        self._stop = base + last + 1
-        self._start = base + np.maximum(first, 0)
-        self._wrap = base + np.where(first < 0, first + count, count)
-        self._first, self._end = base, base + count
-        self._bins = layout.ranksets * count
-        self._ranges = rest > 0
-        self._wraps = bool((first < 0).any())
-
-    def add(self, costs: Int64s, bounds: Int64s) -> Int64s:
-        """Time of one layer of the requests with offset o of sub-batch s, on rank i of `ranks`.
-
-        Args:
-            costs: of one head group, shape (requests, rounds), requests sorted by bin.
-            bounds: see Decoding.
-
-        Returns: shape (sub-batches, ranksets, m, rounds).
+        Returns: two arrays of shape (sub-batches, ranksets, ranks of `sums`, rounds); 0 where nobody is.
         """
-        prefix = np.zeros((costs.shape[0] + 1, costs.shape[1]), dtype=np.int64)
-        np.cumsum(costs, axis=0, out=prefix[1:])
-
-        batches = (len(bounds) - 1) // self._bins
-
-        def between(start: Int64s, stop: Int64s) -> Int64s:
-            parts: Int64s = prefix[bounds[stop[:batches]]] - prefix[bounds[start[:batches]]]
-            return parts
-
-        if not self._ranges:
-            every = between(self._first, self._end) * self._whole
-            return np.broadcast_to(every, (batches, *self._stop.shape[1:], costs.shape[1]))
-        sums = between(self._start, self._stop)
-        if self._wraps:
-            sums += between(self._wrap, self._end)
-        if self._whole:
-            sums += between(self._first, self._end) * self._whole
-        return sums
 
 
-def check_sum(most_ps: int, requests: int, layout: Layout) -> None:
-    """Refuse costs so large that the sum over a rank's groups could overflow.
+class RooflineModel(LevelModel[Int64s]):
+    """Level `roofline`; energy is power x time."""
+
+    def __init__(self, pim: DimmPimConfig, model: ModelShape, layout: Layout) -> None:
+        self._groups = GroupCosts(head_group(pim, model, layout))
+        self._layout = layout
+        self._active_w = pim.rank_active_w
+
+    def look_up(self, requests: Decoding) -> Int64s:
+        """See LevelModel."""
+        costs = self._groups.at(requests.tokens, requests.most)
+        check_sum(int(costs.max()), len(requests.tokens), self._layout)
+        return costs
+
+    def cost(self, looked_up: Int64s, requests: Decoding, sums: RankSums) -> tuple[Int64s, Int64s]:
+        """See LevelModel."""
+        time = sums.add(looked_up, requests.bounds)
+        return time, nj(self._active_w, time)
+
+
+class FastModel(LevelModel[tuple[Int64s, Int64s]]):
+    """Level `fast`: cycles and picojoules of head groups from the table."""
+
+    def __init__(self, kernel: Kernel, layout: Layout, table: AttendTable) -> None:
+        self._kernel = kernel
+        self._layout = layout
+        self._table = table
+        self._picojoules = sum(weights(kernel).values())
+        self._saving_pj = self._energy(table.saving)
+        self._refresh_pj = self._energy(table.refresh)
+        self._cycles: Int64s = np.zeros(1, dtype=np.int64)
+        self._energies: Int64s = np.zeros(1, dtype=np.int64)
+
+    def look_up(self, requests: Decoding) -> tuple[Int64s, Int64s]:
+        """See LevelModel."""
+        if requests.most >= TABLE_TOKENS:
+            rows = self._table.groups(requests.tokens)
+            cycles, energies = cycles_of(rows), self._energy(rows)
+        else:
+            if requests.most >= len(self._cycles):
+                self._extend(min(max(2 * requests.most, 4096), TABLE_TOKENS))
+            cycles, energies = self._cycles.take(requests.tokens), self._energies.take(requests.tokens)
+        check_sum(int(cycles.max()) * self._kernel.pim.tck_ps, len(cycles), self._layout)
+        return cycles, energies
+
+    def cost(
+        self, looked_up: tuple[Int64s, Int64s], requests: Decoding, sums: RankSums
+    ) -> tuple[Int64s, Int64s]:
+        """See LevelModel."""
+        table, pim = self._table, self._kernel.pim
+        groups = sums.add(np.ones((len(requests.tokens), 1), dtype=np.int64), requests.bounds)
+        later = np.maximum(groups - 1, 0)
+        work = sums.add(looked_up[0], requests.bounds) - later * table.saving_tck
+        refreshes = table.refreshes(work)
+        energy = (
+            sums.add(looked_up[1], requests.bounds) - later * self._saving_pj + refreshes * self._refresh_pj
+        )
+        time = (work + refreshes * table.refresh_tck) * pim.tck_ps
+        return time, (energy + 500) // 1000
+
+    def _extend(self, tokens: int) -> None:
+        """Tabulate up to so many tokens; the rows themselves are dropped, they are wide."""
+        cycles, energies = [np.zeros(1, dtype=np.int64)], [np.zeros(1, dtype=np.int64)]
+        for first in range(1, tokens, 4096):
+            rows = self._table.groups(np.arange(first, min(first + 4096, tokens)))
+            cycles.append(cycles_of(rows))
+            energies.append(self._energy(rows))
+        self._cycles, self._energies = np.concatenate(cycles), np.concatenate(energies)
+
+    def _energy(self, rows: Int64s) -> Int64s:
+        """Picojoules of rows, shape (..., WIDTH) to (...)."""
+        rounded: Int64s = np.floor(rows @ self._picojoules + 0.5).astype(np.int64)
+        return rounded
+
+
+class CommandModel(LevelModel[None]):
+    """Level `command`: every call is run, equal ones once."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._picojoules = sum(weights(kernel).values())
+        self._known: dict[bytes, tuple[int, int]] = {}
+
+    def look_up(self, requests: Decoding) -> None:
+        """See LevelModel."""
+
+    def cost(self, looked_up: None, requests: Decoding, sums: RankSums) -> tuple[Int64s, Int64s]:  # noqa: ARG002
+        """See LevelModel."""
+        rounds = requests.tokens.shape[1]
+        shape = sums.shape(requests.bounds)
+        time, energy = (np.zeros((*shape, rounds), dtype=np.int64) for _ in range(2))
+        for at in np.ndindex(*shape):
+            who = sums.groups(requests.bounds, *at)
+            for i in range(rounds if len(who) else 0):
+                time[at][i], energy[at][i] = self.call(requests.tokens[who, i])
+        return time, energy
+
+    def call(self, tokens: Int64s) -> tuple[int, int]:
+        """Picoseconds and nanojoules of one call over head groups of so many tokens."""
+        # The compiler is loaded by those who run commands, and by nobody else.
+        from services.dimm_pim.command.result import attend
+
+        key = tokens.tobytes()
+        if key not in self._known:
+            if len(self._known) >= 2**16:
+                self._known.clear()
+            took = attend(self._kernel, tokens.tolist())
+            picojoules = int(np.floor(took.values @ self._picojoules + 0.5))
+            self._known[key] = took.cycles * self._kernel.pim.tck_ps, (picojoules + 500) // 1000
+        return self._known[key]
+
+
+def level_model(pim: DimmPimConfig, model: ModelShape, layout: Layout) -> LevelModel[object]:
+    """The model of a module's level.
 
     Raises:
-        ValueError: the sum could exceed `units.MAX_COST_PS`.
+        InvalidInput: the model does not fit the module's chips or buffers; the field is a key of its section.
+        ValueError: a rate makes costs beyond measure.
     """
-    if most_ps * requests * layout.groups > MAX_COST_PS:
-        raise ValueError(
-            f"{requests} requests of up to {most_ps} ps a head group may exceed {MAX_COST_PS} ps in a rank"
-        )
+    made: LevelModel[object]
+    if pim.level == "roofline":
+        made = RooflineModel(pim, model, layout)  # type: ignore[assignment]
+        return made
+    kernel = kernel_of(pim, model, layout)
+    if pim.level == "command":
+        made = CommandModel(kernel)  # type: ignore[assignment]
+    else:
+        made = FastModel(kernel, layout, store.table_of(kernel))  # type: ignore[assignment]
+    return made

@@ -11,17 +11,10 @@ from l3sim.errors import InvalidInput
 from l3sim.placement import rank_room_bytes
 from l3sim.ports import DeviceSession
 from l3sim.specs.config import DimmPimConfig
-from l3sim.units import Int64s, nj
+from l3sim.units import Int64s
 from l3sim.work import DeviceReady, Hello, MemoryRegion, Op, OpCost, Role, SubBatch, Window
-from services.dimm_pim.model import (
-    Decoding,
-    GroupCosts,
-    HeadGroup,
-    RankSums,
-    check_sum,
-    decoding,
-    head_group,
-)
+from services.dimm_pim.model import LevelModel, level_model
+from services.dimm_pim.sums import Decoding, RankSums, decoding
 
 
 class DimmPimDevice(ConfiguredDevice[DimmPimConfig]):
@@ -32,6 +25,7 @@ class DimmPimDevice(ConfiguredDevice[DimmPimConfig]):
     operations = (Op.ATTEND_DECODE,)
     domains = ("rank-0", "rank-1")
     struct = DimmPimConfig
+    levels = ("fast", "command", "roofline")
     shared_keys = frozenset(
         {
             "kind",
@@ -67,8 +61,7 @@ class DimmPimDevice(ConfiguredDevice[DimmPimConfig]):
 class _Kind:
     """Ranks of one replica that cost the same."""
 
-    costs: GroupCosts
-    active_w: float
+    model: LevelModel[object]
     sums: RankSums
 
 
@@ -94,13 +87,12 @@ class DimmPimSession(BookkeepingSession):
         self._rooms = [rank_room_bytes(config, hello.layout) for config in configs]
         seats = [len(slot.seats) for slot in hello.slots]
         super().__init__(hello, np.repeat(np.array(self._rooms, dtype=np.int64), seats))
-        tables: dict[HeadGroup, GroupCosts] = {}
-        self._costs = []
+        models: dict[DimmPimConfig, LevelModel[object]] = {}
+        self._models = []
         for slot, config in zip(hello.slots, configs, strict=True):
-            group = head_group(config, hello.model, hello.layout)
-            if group not in tables:
-                tables[group] = _group_costs(group, slot.slot)
-            self._costs.append(tables[group])
+            if config not in models:
+                models[config] = _level_model(config, hello, slot.slot)
+            self._models.append(models[config])
         self._replicas = [self._lanes(replica) for replica in range(hello.layout.dp)]
 
     def ready(self) -> Sequence[DeviceReady]:
@@ -135,15 +127,13 @@ class DimmPimSession(BookkeepingSession):
             return ()
         requests = self._gather(batches, ledger, self.valid_rounds(window))
         times, energies = [], []
-        costs: dict[GroupCosts, Int64s] = {}
+        looked_up: dict[LevelModel[object], object] = {}
         for kind in replica.kinds:
-            if kind.costs not in costs:
-                costs[kind.costs] = kind.costs.at(requests.tokens, requests.most)
-                check_sum(int(costs[kind.costs].max()), len(requests.tokens), self.hello.layout)
-            time = kind.sums.add(costs[kind.costs], requests.bounds)
-            time = time.reshape(len(batches), -1, time.shape[-1])
-            times.append(time)
-            energies.append(nj(kind.active_w, time))
+            if kind.model not in looked_up:
+                looked_up[kind.model] = kind.model.look_up(requests)
+            time, energy = kind.model.cost(looked_up[kind.model], requests, kind.sums)
+            times.append(time.reshape(len(batches), -1, time.shape[-1]))
+            energies.append(energy.reshape(len(batches), -1, time.shape[-1]))
         time = times[0] if len(times) == 1 else np.concatenate(times, axis=1)
         energy = energies[0] if len(energies) == 1 else np.concatenate(energies, axis=1)
         duration_ps = time.take(replica.index, axis=1)
@@ -168,12 +158,12 @@ class DimmPimSession(BookkeepingSession):
         """Lay out the used ranks of one replica; None when there are none here."""
         layout = self.hello.layout
         device, domain, places = [], [], []
-        ranks: dict[tuple[GroupCosts, float], list[int]] = {}
+        ranks: dict[LevelModel[object], list[int]] = {}
         for slot, assignment in enumerate(self.hello.slots):
             for number, seat in enumerate(assignment.seats):
                 if seat.unused or seat.replica != replica:
                     continue
-                kind = (self._costs[slot], self._configs[slot].rank_active_w)
+                kind = self._models[slot]
                 of_kind = ranks.setdefault(kind, [])
                 if seat.rank not in of_kind:
                     of_kind.append(seat.rank)
@@ -193,12 +183,15 @@ class DimmPimSession(BookkeepingSession):
             ]
             for kind, rankset, rank in places
         ]
-        kinds = tuple(_Kind(*kind, RankSums(layout, of_kind)) for kind, of_kind in ranks.items())
+        kinds = tuple(_Kind(kind, RankSums(layout, of_kind)) for kind, of_kind in ranks.items())
         return _Replica(tuple(device), tuple(domain), kinds, np.array(index, dtype=np.int64))
 
 
-def _group_costs(group: HeadGroup, slot: str) -> GroupCosts:
+def _level_model(config: DimmPimConfig, hello: Hello, slot: str) -> LevelModel[object]:
+    """The model of one module; what is refused is named by its slot."""
     try:
-        return GroupCosts(group)
+        return level_model(config, hello.model, hello.layout)
+    except InvalidInput as error:
+        raise InvalidInput(*((f"{slot}.{key}", text) for key, text in error.violations)) from None
     except ValueError as error:
         raise InvalidInput((slot, f"{error}; check the rates of its configuration")) from None

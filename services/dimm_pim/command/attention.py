@@ -5,7 +5,7 @@ Event 0 is the start. `Attention` keeps the few events that tie one part to the 
 
 from collections.abc import Sequence
 
-from services.dimm_pim.command.commands import Command as C
+from services.dimm_pim.command.commands import Command as Cmd
 from services.dimm_pim.command.constraints import slot_wait
 from services.dimm_pim.command.kernel import Kernel
 from services.dimm_pim.command.program import INNER, NO_EVENT, OUTER, UNIT, Cause, Phase, Program, Wait
@@ -24,10 +24,10 @@ class Attention:
         self.program = Program()
         self.rows = Rows(kernel, self.program)
         pim = kernel.pim
-        self._sum_ready = slot_wait(pim, C.PIM_MAC, C.PIM_RD_RB)
-        self._slot_free = slot_wait(pim, C.PIM_RD_RB, C.PIM_MAC)
-        self._burst_here = slot_wait(pim, C.PIM_WR_SB, C.PIM_MAC)
-        self._burst_read = slot_wait(pim, C.PIM_MAC, C.PIM_WR_SB)
+        self._sum_ready = slot_wait(pim, Cmd.PIM_MAC, Cmd.PIM_RD_RB)
+        self._slot_free = slot_wait(pim, Cmd.PIM_RD_RB, Cmd.PIM_MAC)
+        self._burst_here = slot_wait(pim, Cmd.PIM_WR_SB, Cmd.PIM_MAC)
+        self._burst_read = slot_wait(pim, Cmd.PIM_MAC, Cmd.PIM_WR_SB)
         self._collected = pim.cl_tck + pim.bl_tck
         #: The last outputs are in the rank's unit; the last MACs have been issued.
         self._output = 0
@@ -51,7 +51,7 @@ class Attention:
         rows_free = kernel.pim.ras_tck + kernel.pim.rp_tck if self._last_mac else 0
         self.rows.append(tokens - 1, number, Wait(self._last_mac or self._begin, rows_free, Cause.WRITE))
         query = self.program.add(
-            C.PIM_WR_SB, OUTER, Phase.SCORE, Cause.QUERY, Wait(self._begin, 0, Cause.QUERY),
+            Cmd.PIM_WR_SB, OUTER, Phase.SCORE, Cause.QUERY, Wait(self._begin, 0, Cause.QUERY),
             count=kernel.query_bursts, row=number, signal=True,
         )  # fmt: skip
         for first in range(0, tokens, kernel.segment_tokens):
@@ -69,9 +69,9 @@ class Attention:
             Wait(self._output, pim.rank_pu_latency_tck, Cause.COLLECT),
             Wait(closed, pim.rp_tck, Cause.ROW),
         )
-        add(C.NOP, INNER, Phase.OUTPUT, Cause.COLLECT, *waits)
-        add(C.REF, INNER, Phase.OUTPUT, Cause.REFRESH)
-        return add(C.NOP, INNER, Phase.OUTPUT, Cause.REFRESH, signal=True)
+        add(Cmd.NOP, INNER, Phase.OUTPUT, Cause.COLLECT, *waits)
+        add(Cmd.REF, INNER, Phase.OUTPUT, Cause.REFRESH)
+        return add(Cmd.NOP, INNER, Phase.OUTPUT, Cause.REFRESH, signal=True)
 
     def _score(self, tokens: int, first: int, group: int, query: int) -> tuple[int, int]:
         """Q x K; returns the events (last sums collected, last exponentials done)."""
@@ -89,7 +89,7 @@ class Attention:
             for chunk_first in range(0, row_tokens, step):
                 chunk = min(step, row_tokens - chunk_first)
                 mac = add(
-                    C.PIM_MAC, INNER, Phase.SCORE, Cause.COMPUTE, *waits, *self._score_waits(moved, done),
+                    Cmd.PIM_MAC, INNER, Phase.SCORE, Cause.COMPUTE, *waits, *self._score_waits(moved, done),
                     count=-(-chunk // at.banks) * at.token_columns * passes,
                     column=chunk_first // at.banks * at.token_columns, column_hold=passes,
                     row=self.rows.current, slot=len(moved), first=first + row_first + chunk_first, signal=True,
@@ -99,7 +99,7 @@ class Attention:
                 elements = at.heads * at.queries * chunk
                 cycles = max(kernel.softmax_tck(elements), kernel.adder_lag(elements * at.chips_per_head))
                 here = Wait(moved[-1], self._collected, Cause.COLLECT)
-                done.append(add(C.UNIT, UNIT, Phase.SCORE, Cause.SOFTMAX, here, count=cycles, signal=True))
+                done.append(add(Cmd.UNIT, UNIT, Phase.SCORE, Cause.SOFTMAX, here, count=cycles, signal=True))
             self.rows.close(Phase.SCORE)
 
         self.rows.through(tokens, at.k_row_tokens, write, (moved, done))
@@ -128,7 +128,7 @@ class Attention:
         for count, banks, column in ((bursts * at.banks, at.banks, 0), (more * rest, rest, bursts)):
             if count:
                 done = self.program.add(
-                    C.PIM_RD_RB, OUTER, Phase.SCORE, Cause.COLLECT, *waits, count=count, bank_span=banks,
+                    Cmd.PIM_RD_RB, OUTER, Phase.SCORE, Cause.COLLECT, *waits, count=count, bank_span=banks,
                     column=column, column_hold=banks, slot=slot, signal=True,
                 )  # fmt: skip
         return done
@@ -149,26 +149,31 @@ class Attention:
             ) -> None:
                 self.rows.open(Phase.CONTEXT, group, "V", (first + row_first) // at.v_row_tokens)
                 for wait in pending:
-                    self.program.add(C.NOP, INNER, Phase.CONTEXT, wait.cause, wait)
+                    self.program.add(Cmd.NOP, INNER, Phase.CONTEXT, wait.cause, wait)
                 for chunk_first in range(0, row_tokens, kernel.context_chunk):
                     chunk = min(kernel.context_chunk, row_tokens - chunk_first)
                     ready = pending[1:]
                     pending.clear()
-                    self._multiply(chunk, first + row_first + chunk_first, chunk_first, queries, streamed, ready)
+                    self._multiply(
+                        chunk, first + row_first + chunk_first, chunk_first, queries, streamed, ready
+                    )
                 self.rows.close(Phase.CONTEXT)
 
             self.rows.through(tokens, at.v_row_tokens, write, (streamed,))
             self._last_mac = streamed[-1]
             self._drained = self.program.add(
-                C.PIM_RD_RB, OUTER, Phase.OUTPUT, Cause.COLLECT, Wait(streamed[-1], self._sum_ready, Cause.COMPUTE),
+                Cmd.PIM_RD_RB, OUTER, Phase.OUTPUT, Cause.COLLECT, Wait(streamed[-1], self._sum_ready, Cause.COMPUTE),
                 count=-(-at.bank_dims * queries // kernel.burst_sums) * at.banks, bank_span=at.banks,
                 column_hold=at.banks, first=query, signal=True,
             )  # fmt: skip
             self._output = self.program.add(
-                C.UNIT, UNIT, Phase.OUTPUT, Cause.COLLECT, Wait(self._drained, self._collected, Cause.COLLECT),
+                Cmd.UNIT, UNIT, Phase.OUTPUT, Cause.COLLECT, Wait(self._drained, self._collected, Cause.COLLECT),
                 count=kernel.adder_lag(at.chips * at.banks * at.bank_dims * queries), signal=True,
             )  # fmt: skip
-            pending = [Wait(self._drained, self._slot_free, Cause.COLLECT), Wait(softmax[1], 0, Cause.SOFTMAX)]
+            pending = [
+                Wait(self._drained, self._slot_free, Cause.COLLECT),
+                Wait(softmax[1], 0, Cause.SOFTMAX),
+            ]
 
     def _multiply(
         self, tokens: int, first: int, inside: int, queries: int, streamed: list[int], ready: list[Wait]
@@ -178,7 +183,7 @@ class Attention:
         quads = -(-tokens // at.column_elements)
         slot = len(streamed)
         finished = add(
-            C.UNIT, UNIT, Phase.CONTEXT, Cause.SOFTMAX, *ready,
+            Cmd.UNIT, UNIT, Phase.CONTEXT, Cause.SOFTMAX, *ready,
             count=kernel.softmax_tck(at.heads * queries * tokens), signal=True,
         )  # fmt: skip
         waits = [Wait(finished, 0, Cause.SOFTMAX)]
@@ -188,14 +193,23 @@ class Attention:
             if len(streamed) >= back:
                 waits.append(Wait(streamed[-back], delay, Cause.COMPUTE))
         here = add(
-            C.PIM_WR_SB, OUTER, Phase.CONTEXT, Cause.STREAM, *waits, count=quads * queries, slot=slot, first=first,
+            Cmd.PIM_WR_SB, OUTER, Phase.CONTEXT, Cause.STREAM, *waits, count=quads * queries, slot=slot, first=first,
             signal=True,
         )  # fmt: skip
         passes = kernel.passes(queries)
         streamed.append(
             add(
-                C.PIM_MAC, INNER, Phase.CONTEXT, Cause.COMPUTE, Wait(here, self._burst_here, Cause.STREAM),
-                count=quads * at.bank_dims * passes, column=inside // at.column_elements * at.bank_dims,
-                column_hold=passes, slot=slot, first=first, row=self.rows.current, signal=True,
+                Cmd.PIM_MAC,
+                INNER,
+                Phase.CONTEXT,
+                Cause.COMPUTE,
+                Wait(here, self._burst_here, Cause.STREAM),
+                count=quads * at.bank_dims * passes,
+                column=inside // at.column_elements * at.bank_dims,
+                column_hold=passes,
+                slot=slot,
+                first=first,
+                row=self.rows.current,
+                signal=True,
             )  # fmt: skip
         )

@@ -14,7 +14,7 @@ from typing import Literal
 from l3sim.specs.dimm_pim import DimmPimConfig
 from services.dimm_pim.command.commands import ISSUED, Command
 
-C = Command
+
 Level = Literal["rank", "group", "bank", "slot"]
 Cycles = Callable[[DimmPimConfig], int]
 
@@ -36,75 +36,80 @@ class Constraint:
 
 
 def _row(
-    level: Level, before: tuple[Command, ...], after: tuple[Command, ...], formula: str, cycles: Cycles, source: str
+    level: Level,
+    before: tuple[Command, ...],
+    after: tuple[Command, ...],
+    formula: str,
+    cycles: Cycles,
+    source: str,
 ) -> Constraint:
     return Constraint(level, before, after, formula, cycles, source)
 
 
-ACTS, PRES = (C.ACT, C.ACTA), (C.PRE, C.PREA)
+ACTS, PRES = (Command.ACT, Command.ACTA), (Command.PRE, Command.PREA)
 #: Bursts on the outer bus: towards the rank's unit, and away from it.
-UP, DOWN = (C.RD, C.PIM_RD_RB), (C.WR, C.PIM_WR_SB)
+UP, DOWN = (Command.RD, Command.PIM_RD_RB), (Command.WR, Command.PIM_WR_SB)
 #: Column reads that end inside the chip.
-INNER = (C.PIM_MAC, C.PIM_LD_SB)
-ROW_READS = (C.RD, C.PIM_LD_SB, C.PIM_MAC)
+INNER = (Command.PIM_MAC, Command.PIM_LD_SB)
+ROW_READS = (Command.RD, Command.PIM_LD_SB, Command.PIM_MAC)
 JEDEC, PIM = "JESD79-4", "derived"
 
 CONSTRAINTS: tuple[Constraint, ...] = (
     # Rows.
-    _row("bank", (C.ACT,), (C.RD, C.WR, C.PIM_LD_SB), "RCD", lambda p: p.rcd_tck, JEDEC),
-    _row("rank", (C.ACTA,), (C.RD, C.WR, C.PIM_LD_SB), "RCD", lambda p: p.rcd_tck, JEDEC),
-    _row("rank", ACTS, (C.PIM_MAC,), "RCD", lambda p: p.rcd_tck, f"{PIM}: a MAC reads all banks"),
-    _row("bank", (C.ACT,), (C.PRE,), "RAS", lambda p: p.ras_tck, JEDEC),
-    _row("rank", ACTS, (C.PREA,), "RAS", lambda p: p.ras_tck, JEDEC),
-    _row("rank", (C.ACTA,), (C.PRE,), "RAS", lambda p: p.ras_tck, JEDEC),
-    _row("bank", (C.ACT,), (C.ACT,), "RC", lambda p: p.rc_tck, JEDEC),
-    _row("rank", ACTS, (C.ACTA, C.REF), "RC", lambda p: p.rc_tck, JEDEC),
-    _row("rank", (C.ACTA,), (C.ACT,), "RC", lambda p: p.rc_tck, JEDEC),
-    _row("rank", (C.ACT,), (C.ACT,), "RRD_S", lambda p: p.rrd_s_tck, JEDEC),
-    _row("group", (C.ACT,), (C.ACT,), "RRD_L", lambda p: p.rrd_l_tck, JEDEC),
-    _row("bank", (C.PRE,), (C.ACT,), "RP", lambda p: p.rp_tck, JEDEC),
-    _row("rank", PRES, (C.ACTA, C.REF), "RP", lambda p: p.rp_tck, JEDEC),
-    _row("rank", (C.PREA,), (C.ACT,), "RP", lambda p: p.rp_tck, JEDEC),
-    _row("bank", (C.RD, C.PIM_LD_SB), (C.PRE,), "RTP", lambda p: p.rtp_tck, JEDEC),
-    _row("rank", ROW_READS, (C.PREA,), "RTP", lambda p: p.rtp_tck, JEDEC),
-    _row("rank", (C.PIM_MAC,), (C.PRE,), "RTP", lambda p: p.rtp_tck, f"{PIM}: a MAC reads all banks"),
-    _row("bank", (C.WR,), (C.PRE,), "WL + BL + WR", lambda p: p.wl_tck + p.bl_tck + p.wr_tck, JEDEC),
-    _row("rank", (C.WR,), (C.PREA,), "WL + BL + WR", lambda p: p.wl_tck + p.bl_tck + p.wr_tck, JEDEC),
+    _row("bank", (Command.ACT,), (Command.RD, Command.WR, Command.PIM_LD_SB), "RCD", lambda p: p.rcd_tck, JEDEC),
+    _row("rank", (Command.ACTA,), (Command.RD, Command.WR, Command.PIM_LD_SB), "RCD", lambda p: p.rcd_tck, JEDEC),
+    _row("rank", ACTS, (Command.PIM_MAC,), "RCD", lambda p: p.rcd_tck, f"{PIM}: a MAC reads all banks"),
+    _row("bank", (Command.ACT,), (Command.PRE,), "RAS", lambda p: p.ras_tck, JEDEC),
+    _row("rank", ACTS, (Command.PREA,), "RAS", lambda p: p.ras_tck, JEDEC),
+    _row("rank", (Command.ACTA,), (Command.PRE,), "RAS", lambda p: p.ras_tck, JEDEC),
+    _row("bank", (Command.ACT,), (Command.ACT,), "RC", lambda p: p.rc_tck, JEDEC),
+    _row("rank", ACTS, (Command.ACTA, Command.REF), "RC", lambda p: p.rc_tck, JEDEC),
+    _row("rank", (Command.ACTA,), (Command.ACT,), "RC", lambda p: p.rc_tck, JEDEC),
+    _row("rank", (Command.ACT,), (Command.ACT,), "RRD_S", lambda p: p.rrd_s_tck, JEDEC),
+    _row("group", (Command.ACT,), (Command.ACT,), "RRD_L", lambda p: p.rrd_l_tck, JEDEC),
+    _row("bank", (Command.PRE,), (Command.ACT,), "RP", lambda p: p.rp_tck, JEDEC),
+    _row("rank", PRES, (Command.ACTA, Command.REF), "RP", lambda p: p.rp_tck, JEDEC),
+    _row("rank", (Command.PREA,), (Command.ACT,), "RP", lambda p: p.rp_tck, JEDEC),
+    _row("bank", (Command.RD, Command.PIM_LD_SB), (Command.PRE,), "RTP", lambda p: p.rtp_tck, JEDEC),
+    _row("rank", ROW_READS, (Command.PREA,), "RTP", lambda p: p.rtp_tck, JEDEC),
+    _row("rank", (Command.PIM_MAC,), (Command.PRE,), "RTP", lambda p: p.rtp_tck, f"{PIM}: a MAC reads all banks"),
+    _row("bank", (Command.WR,), (Command.PRE,), "WL + BL + WR", lambda p: p.wl_tck + p.bl_tck + p.wr_tck, JEDEC),
+    _row("rank", (Command.WR,), (Command.PREA,), "WL + BL + WR", lambda p: p.wl_tck + p.bl_tck + p.wr_tck, JEDEC),
     # Refresh.
-    _row("rank", (C.REF,), ISSUED, "RFC", lambda p: p.rfc_tck, JEDEC),
+    _row("rank", (Command.REF,), ISSUED, "RFC", lambda p: p.rfc_tck, JEDEC),
     # The outer bus.
     _row("rank", UP, UP, "max(CCD_S, BL)", lambda p: p.burst_tck, JEDEC),
     _row("rank", DOWN, DOWN, "max(CCD_S, BL)", lambda p: p.burst_tck, JEDEC),
     _row("group", UP, UP, "CCD_L", lambda p: p.ccd_l_tck, JEDEC),
-    _row("group", (C.WR,), (C.WR,), "CCD_L", lambda p: p.ccd_l_tck, JEDEC),
+    _row("group", (Command.WR,), (Command.WR,), "CCD_L", lambda p: p.ccd_l_tck, JEDEC),
     _row("rank", UP, DOWN, "CL + BL + 2 - WL", lambda p: max(p.cl_tck + p.bl_tck + 2 - p.wl_tck, 1), JEDEC),
     _row("rank", DOWN, UP, "WL + BL + WTR_S", lambda p: p.wl_tck + p.bl_tck + p.wtr_s_tck, JEDEC),
-    _row("group", (C.WR,), (C.RD,), "WL + BL + WTR_L", lambda p: p.wl_tck + p.bl_tck + p.wtr_l_tck, JEDEC),
+    _row("group", (Command.WR,), (Command.RD,), "WL + BL + WTR_L", lambda p: p.wl_tck + p.bl_tck + p.wtr_l_tck, JEDEC),
     # The inner bus.
     _row("rank", INNER, INNER, "CCD_L", lambda p: p.ccd_l_tck, f"{PIM}: a column of every bank group"),
-    _row("rank", INNER, (C.RD, C.WR), "CCD_L", lambda p: p.ccd_l_tck, f"{PIM}: the column path is shared"),
-    _row("rank", (C.RD,), INNER, "CCD_L", lambda p: p.ccd_l_tck, f"{PIM}: the column path is shared"),
+    _row("rank", INNER, (Command.RD, Command.WR), "CCD_L", lambda p: p.ccd_l_tck, f"{PIM}: the column path is shared"),
+    _row("rank", (Command.RD,), INNER, "CCD_L", lambda p: p.ccd_l_tck, f"{PIM}: the column path is shared"),
     _row(
-        "rank", (C.WR,), INNER, "WL + BL + WTR_L", lambda p: p.wl_tck + p.bl_tck + p.wtr_l_tck,
+        "rank", (Command.WR,), INNER, "WL + BL + WTR_L", lambda p: p.wl_tck + p.bl_tck + p.wtr_l_tck,
         f"{PIM}: a read after a write in the same bank group",
     ),
     # Registers.
-    _row("rank", (C.PIM_WR_R,), ISSUED, "8", lambda _: 8, "assumed: as MRD, a mode register write"),
+    _row("rank", (Command.PIM_WR_R,), ISSUED, "8", lambda _: 8, "assumed: as MRD, a mode register write"),
     # Buffers.
     _row(
-        "slot", (C.PIM_WR_SB, C.PIM_LD_SB), (C.PIM_MAC,), "WL + BL", lambda p: p.wl_tck + p.bl_tck,
+        "slot", (Command.PIM_WR_SB, Command.PIM_LD_SB), (Command.PIM_MAC,), "WL + BL", lambda p: p.wl_tck + p.bl_tck,
         f"{PIM}: the burst must have arrived",
     ),
     _row(
-        "slot", (C.PIM_MAC,), (C.PIM_WR_SB, C.PIM_LD_SB), "max(CL - WL, 1)",
+        "slot", (Command.PIM_MAC,), (Command.PIM_WR_SB, Command.PIM_LD_SB), "max(CL - WL, 1)",
         lambda p: max(p.cl_tck - p.wl_tck, 1), f"{PIM}: the buffer is read with the column's data",
     ),
     _row(
-        "slot", (C.PIM_MAC,), (C.PIM_RD_RB,), "CL + MAC latency", lambda p: p.cl_tck + p.mac_latency_tck,
+        "slot", (Command.PIM_MAC,), (Command.PIM_RD_RB,), "CL + MAC latency", lambda p: p.cl_tck + p.mac_latency_tck,
         f"{PIM}: the sum must be finished",
     ),
     _row(
-        "slot", (C.PIM_RD_RB,), (C.PIM_MAC,), "BL", lambda p: p.bl_tck, f"{PIM}: the burst has left the buffer"
+        "slot", (Command.PIM_RD_RB,), (Command.PIM_MAC,), "BL", lambda p: p.bl_tck, f"{PIM}: the burst has left the buffer"
     ),
 )  # fmt: skip
 

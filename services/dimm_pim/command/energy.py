@@ -23,7 +23,7 @@ import numpy as np
 
 from l3sim.units import Floats
 from services.dimm_pim.command.columns import COMMANDS, ELEMENTS, OPEN_CYCLES, WIDTH
-from services.dimm_pim.command.commands import Command as C
+from services.dimm_pim.command.commands import Command as Cmd
 from services.dimm_pim.command.kernel import Kernel
 
 PARTS = ("activate", "column", "write", "refresh", "standby", "io", "logic")
@@ -43,21 +43,21 @@ def weights(kernel: Kernel) -> Mapping[str, Floats]:
     sums = at.chips * kernel.burst_sums
     # Of one column, over all its passes; several queries may share a pass.
     multiplies = at.column_elements * at.queries / kernel.passes(at.queries)
-    by_command: dict[str, dict[C, float]] = {
-        "activate": {C.ACT: at.chips * activate, C.ACTA: at.chips * at.banks * activate},
+    by_command: dict[str, dict[Cmd, float]] = {
+        "activate": {Cmd.ACT: at.chips * activate, Cmd.ACTA: at.chips * at.banks * activate},
         "column": {
-            C.PIM_MAC: at.chips * at.banks * read * core,
-            C.PIM_LD_SB: at.chips * read * core,
-            C.RD: at.chips * read,
-            C.PIM_RD_RB: at.chips * read * way,
+            Cmd.PIM_MAC: at.chips * at.banks * read * core,
+            Cmd.PIM_LD_SB: at.chips * read * core,
+            Cmd.RD: at.chips * read,
+            Cmd.PIM_RD_RB: at.chips * read * way,
         },
-        "write": {C.WR: at.chips * write, C.PIM_WR_SB: at.chips * write * way},
-        "refresh": {C.REF: at.chips * refresh},
-        "io": dict.fromkeys((C.RD, C.WR, C.PIM_RD_RB, C.PIM_WR_SB), burst_io),
+        "write": {Cmd.WR: at.chips * write, Cmd.PIM_WR_SB: at.chips * write * way},
+        "refresh": {Cmd.REF: at.chips * refresh},
+        "io": dict.fromkeys((Cmd.RD, Cmd.WR, Cmd.PIM_RD_RB, Cmd.PIM_WR_SB), burst_io),
         "logic": {
-            C.PIM_MAC: at.chips * at.banks * multiplies * pim.mac_pj,
-            C.RD: at.chips * multiplies * pim.mac_pj if pim.pu == "rank" else 0.0,
-            C.PIM_RD_RB: sums * pim.adder_pj,
+            Cmd.PIM_MAC: at.chips * at.banks * multiplies * pim.mac_pj,
+            Cmd.RD: at.chips * multiplies * pim.mac_pj if pim.pu == "rank" else 0.0,
+            Cmd.PIM_RD_RB: sums * pim.adder_pj,
         },
     }
     result = {part: np.zeros(WIDTH) for part in PARTS}

@@ -11,7 +11,7 @@ opening only.
 
 from collections.abc import Sequence
 
-from services.dimm_pim.command.commands import Command as C
+from services.dimm_pim.command.commands import Command as Cmd
 from services.dimm_pim.command.kernel import Kernel
 from services.dimm_pim.command.program import INNER, OUTER, UNIT, Cause, Phase, Program, Wait
 from services.dimm_pim.command.rows import Rows
@@ -49,7 +49,9 @@ class RankAttention:
             read = self._read_row(Phase.SCORE, part, first + row_first)
             here = Wait(read, self._arrived, Cause.COMPUTE)
             cycles = self._softmax_tck(part)
-            done.append(self.program.add(C.UNIT, UNIT, Phase.SCORE, Cause.SOFTMAX, here, count=cycles, signal=True))
+            done.append(
+                self.program.add(Cmd.UNIT, UNIT, Phase.SCORE, Cause.SOFTMAX, here, count=cycles, signal=True)
+            )
 
         self.rows.through(tokens, self.kernel.row_tokens, write, (done,))
         return done[-1]
@@ -62,9 +64,11 @@ class RankAttention:
         def write(row_first: int, part: int) -> None:
             self.rows.open(Phase.CONTEXT, group, "V", (first + row_first) // self.kernel.row_tokens)
             cycles = self._softmax_tck(part)
-            norm = self.program.add(C.UNIT, UNIT, Phase.CONTEXT, Cause.SOFTMAX, *ready, count=cycles, signal=True)
+            norm = self.program.add(
+                Cmd.UNIT, UNIT, Phase.CONTEXT, Cause.SOFTMAX, *ready, count=cycles, signal=True
+            )
             ready.clear()
-            self.program.add(C.NOP, INNER, Phase.CONTEXT, Cause.SOFTMAX, Wait(norm, 0, Cause.SOFTMAX))
+            self.program.add(Cmd.NOP, INNER, Phase.CONTEXT, Cause.SOFTMAX, Wait(norm, 0, Cause.SOFTMAX))
             reads.append(self._read_row(Phase.CONTEXT, part, first + row_first, Wait(norm, 0, Cause.SOFTMAX)))
 
         self.rows.through(tokens, self.kernel.row_tokens, write, (reads,))
@@ -74,9 +78,9 @@ class RankAttention:
         """Read tokens of the row that has been opened, then close it; returns the event of the last read."""
         kernel, at, add = self.kernel, self.kernel.at, self.program.add
         passes = kernel.passes(at.queries)
-        opened = add(C.NOP, INNER, phase, Cause.ROW, signal=True)
+        opened = add(Cmd.NOP, INNER, phase, Cause.ROW, signal=True)
         read = add(
-            C.RD, OUTER, phase, Cause.COMPUTE, Wait(opened, kernel.pim.rcd_tck, Cause.ROW), *waits,
+            Cmd.RD, OUTER, phase, Cause.COMPUTE, Wait(opened, kernel.pim.rcd_tck, Cause.ROW), *waits,
             count=tokens * kernel.token_bursts * passes, bank_span=at.banks, column_hold=at.banks * passes,
             row=self.rows.current, first=first, signal=True,
         )  # fmt: skip
@@ -91,6 +95,6 @@ class RankAttention:
         """Wait for the last output, close all rows, refresh if one is due; returns the event of the end."""
         pim, add = self.kernel.pim, self.program.add
         output = Wait(self._last, self._arrived + pim.rank_pu_latency_tck, Cause.COMPUTE)
-        add(C.NOP, INNER, Phase.OUTPUT, Cause.COMPUTE, output, Wait(self.rows.closed, pim.rp_tck, Cause.ROW))
-        add(C.REF, INNER, Phase.OUTPUT, Cause.REFRESH)
-        return add(C.NOP, INNER, Phase.OUTPUT, Cause.REFRESH, signal=True)
+        add(Cmd.NOP, INNER, Phase.OUTPUT, Cause.COMPUTE, output, Wait(self.rows.closed, pim.rp_tck, Cause.ROW))
+        add(Cmd.REF, INNER, Phase.OUTPUT, Cause.REFRESH)
+        return add(Cmd.NOP, INNER, Phase.OUTPUT, Cause.REFRESH, signal=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from services.dimm_pim.command.commands import Command as C
+from services.dimm_pim.command.commands import Command as Cmd
 from services.dimm_pim.command.kernel import Kernel
 from services.dimm_pim.command.program import INNER, Cause, Phase, Program, Wait
 
@@ -28,14 +28,16 @@ class Rows:
 
     def open(self, phase: Phase, group: int, kind: str, block: int) -> None:
         """Refresh if one is due, then open a row of all banks."""
-        self._program.add(C.REF, INNER, phase, Cause.REFRESH)
+        self._program.add(Cmd.REF, INNER, phase, Cause.REFRESH)
         self._activate(phase, Cause.ROW, (group, kind, block), self._kernel.at.banks)
 
     def close(self, phase: Phase, cause: Cause = Cause.ROW, *waits: Wait) -> None:
         """Close all rows."""
-        self.closed = self._program.add(C.PREA, INNER, phase, cause, *waits, signal=True)
+        self.closed = self._program.add(Cmd.PREA, INNER, phase, cause, *waits, signal=True)
 
-    def through(self, tokens: int, row_tokens: int, write: WriteRow, events: Sequence[list[int]] = ()) -> None:
+    def through(
+        self, tokens: int, row_tokens: int, write: WriteRow, events: Sequence[list[int]] = ()
+    ) -> None:
         """Write row after row; once two of them are alike, the other whole ones follow from them.
 
         Args:
@@ -76,14 +78,14 @@ class Rows:
         block, inside = divmod(token, at.v_row_tokens)
         self._activate(Phase.APPEND, Cause.WRITE, (group, "V", block), at.banks, *waits)
         add(
-            C.WR, INNER, Phase.APPEND, Cause.WRITE, count=at.banks * at.bank_dims, bank_span=at.banks,
+            Cmd.WR, INNER, Phase.APPEND, Cause.WRITE, count=at.banks * at.bank_dims, bank_span=at.banks,
             column=inside // at.column_elements * at.bank_dims, column_hold=at.banks, row=self.current, first=token,
         )  # fmt: skip
         self.close(Phase.APPEND, Cause.WRITE)
         block, bank, column = at.k_place(token)
         self._activate(Phase.APPEND, Cause.WRITE, (group, "K", block), 1, bank=bank)
         add(
-            C.WR, INNER, Phase.APPEND, Cause.WRITE, count=at.token_columns, bank=bank, column=column,
+            Cmd.WR, INNER, Phase.APPEND, Cause.WRITE, count=at.token_columns, bank=bank, column=column,
             row=self.current, first=token,
         )  # fmt: skip
         self.close(Phase.APPEND, Cause.WRITE)
@@ -92,7 +94,7 @@ class Rows:
         """What the host writes to this rank between score and context."""
         kernel = self._kernel
         bursts = -(-kernel.pim.host_transfer_bytes // kernel.rank_burst_bytes)
-        self._bursts(C.WR, bursts, Phase.HOST, Cause.HOST, (0, "host", 0))
+        self._bursts(Cmd.WR, bursts, Phase.HOST, Cause.HOST, (0, "host", 0))
 
     def _copies(self, group: int, *waits: Wait) -> None:
         """The processor reads q, k and v of the group in one layout and writes them in the other."""
@@ -100,18 +102,18 @@ class Rows:
         elements = at.heads * (at.queries + 2) * at.head_size
         bursts = -(-2 * elements // self._kernel.rank_burst_bytes)
         name = (group, "staged", 0)
-        self._bursts(C.RD, bursts, Phase.APPEND, Cause.RELAYOUT, name, *waits)
-        self._bursts(C.WR, bursts, Phase.APPEND, Cause.RELAYOUT, name)
+        self._bursts(Cmd.RD, bursts, Phase.APPEND, Cause.RELAYOUT, name, *waits)
+        self._bursts(Cmd.WR, bursts, Phase.APPEND, Cause.RELAYOUT, name)
 
     def _append_bursts(self, token: int, group: int, *waits: Wait) -> None:
         """K and V as the host writes them: bursts over all chips."""
         for kind in ("K", "V"):
             name = (group, kind, token // self._kernel.row_tokens)
-            self._bursts(C.WR, self._kernel.token_bursts, Phase.APPEND, Cause.WRITE, name, *waits)
+            self._bursts(Cmd.WR, self._kernel.token_bursts, Phase.APPEND, Cause.WRITE, name, *waits)
             waits = ()
 
     def _bursts(
-        self, command: C, count: int, phase: Phase, cause: Cause, name: tuple[int, str, int], *waits: Wait
+        self, command: Cmd, count: int, phase: Phase, cause: Cause, name: tuple[int, str, int], *waits: Wait
     ) -> None:
         """Bursts to or from one bank of each group in turn, row by row."""
         at = self._kernel.at
@@ -132,8 +134,8 @@ class Rows:
         self.names.append(name)
         whole = banks == self._kernel.at.banks
         if whole and self._kernel.pim.pim_activation == "exempt":
-            self._program.add(C.ACTA, INNER, phase, cause, *waits, row=self.current)
+            self._program.add(Cmd.ACTA, INNER, phase, cause, *waits, row=self.current)
             return
         self._program.add(
-            C.ACT, INNER, phase, cause, *waits, count=banks, bank=bank, bank_span=banks, row=self.current
+            Cmd.ACT, INNER, phase, cause, *waits, count=banks, bank=bank, bank_span=banks, row=self.current
         )

@@ -75,19 +75,29 @@ def _steady(kernel: Kernel) -> Int64s:
 def _prove(kernel: Kernel, table: AttendTable) -> None:
     """Compare with calls that reach beyond the table."""
     period, limit = kernel.row_tokens, kernel.segment_tokens
-    singles = [period * 7 + 3, period * 50 + period // 2, min(limit, 300 * period), limit + period + 5, 2 * limit + 1]
+    singles = [
+        period * 7 + 3,
+        period * 50 + period // 2,
+        min(limit, 300 * period),
+        limit + period + 5,
+        2 * limit + 1,
+    ]
     calls = [[count] for count in singles] + [[5, period + 1, 3 * period, 1], [singles[1], 1, singles[0]]]
     for tokens in calls:
         told, seen = table.call(np.array(tokens)).cycles, attend(kernel, tokens).cycles
         if abs(told - seen) > 2 * len(tokens):
-            raise ValueError(f"the command pattern of {kernel} does not go on: {tokens} take {seen}, not {told} tCK")
+            raise ValueError(
+                f"the command pattern of {kernel} does not go on: {tokens} take {seen}, not {told} tCK"
+            )
 
 
 def _refresh(kernel: Kernel, table: AttendTable) -> Int64s:
     """What one refresh adds to each column, on average over many."""
     pim = kernel.pim
     if pim.rfc_tck >= pim.refi_tck:
-        raise ValueError(f"refreshing takes {pim.rfc_tck} of every {pim.refi_tck} tCK; nothing else would run")
+        raise ValueError(
+            f"refreshing takes {pim.rfc_tck} of every {pim.refi_tck} tCK; nothing else would run"
+        )
     work = int(cycles_of(table.slope[0]))
     count = np.array([max(REFRESHES * pim.refi_tck // max(work, 1), 1) * kernel.row_tokens])
     seen = attend(kernel, count.tolist())
