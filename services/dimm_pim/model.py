@@ -1,14 +1,15 @@
 """What an attend call costs on each rank, at three levels of fidelity behind one face.
 
-| level      | what it is                                        | source of its numbers                       |
-|------------|---------------------------------------------------|---------------------------------------------|
-| `roofline` | rates and row openings, in closed form            | `roofline`                                  |
-| `command`  | every DRAM command under its constraints          | `command`: slow, exact by its own rules     |
-| `fast`     | the command level's periods, carried on (default) | `fast`: a table made by the command level   |
+| level      | what it is                                        | where                        |
+|------------|---------------------------------------------------|------------------------------|
+| `roofline` | rates and row openings, in closed form            | `roofline`                   |
+| `command`  | every DRAM command under its constraints: slow    | `command/`                   |
+| `fast`     | the command level's periods, carried on (default) | `fast/`: a table made by it  |
 
-An attend call is one layer of one sub-batch on one rank: its head groups one after the other, from closed rows
-to closed rows, the refresh counter starting anew; so its cost depends on the work alone. At `roofline` and `fast` the
-costs of head groups add up, so that a window of many rounds and ranks is a few array operations.
+An attend call is one layer of one sub-batch on one rank: its head groups one after the other, from closed
+rows to closed rows, the refresh counter starting anew; so its cost depends on the work alone. At `roofline`
+and `fast` the costs of head groups add up, so that a window of many rounds and ranks is a few array
+operations.
 """
 
 from abc import ABC, abstractmethod

@@ -4,12 +4,27 @@ Event 0 is the start. `Attention` keeps the few events that tie one part to the 
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from services.dimm_pim.command.commands import Command as Cmd
 from services.dimm_pim.command.constraints import slot_wait
 from services.dimm_pim.command.kernel import Kernel
 from services.dimm_pim.command.program import INNER, NO_EVENT, OUTER, UNIT, Cause, Phase, Program, Wait
 from services.dimm_pim.command.rows import Rows
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Tokens that are computed while the ones before them move.
+
+    Attributes:
+        first: token of the head group. inside: the same, of its row. number: of the chunk, from 0.
+    """
+
+    tokens: int
+    first: int
+    inside: int
+    number: int
 
 
 class Attention:
@@ -75,8 +90,7 @@ class Attention:
 
     def _score(self, tokens: int, first: int, group: int, query: int) -> tuple[int, int]:
         """Q x K; returns the events (last sums collected, last exponentials done)."""
-        kernel, at, add = self.kernel, self.kernel.at, self.program.add
-        passes = kernel.passes(at.queries)
+        kernel, at = self.kernel, self.kernel.at
         moved: list[int] = []  # chunk by chunk: its slot is free again
         done: list[int] = []
         waits = [Wait(query, self._burst_here, Cause.QUERY)]
@@ -86,130 +100,132 @@ class Attention:
         def write(row_first: int, row_tokens: int) -> None:
             self.rows.open(Phase.SCORE, group, "K", (first + row_first) // at.k_row_tokens)
             step = kernel.score_chunk * at.banks
-            for chunk_first in range(0, row_tokens, step):
-                chunk = min(step, row_tokens - chunk_first)
-                mac = add(
-                    Cmd.PIM_MAC, INNER, Phase.SCORE, Cause.COMPUTE, *waits, *self._score_waits(moved, done),
-                    count=-(-chunk // at.banks) * at.token_columns * passes,
-                    column=chunk_first // at.banks * at.token_columns, column_hold=passes,
-                    row=self.rows.current, slot=len(moved), first=first + row_first + chunk_first, signal=True,
-                )  # fmt: skip
+            for inside in range(0, row_tokens, step):
+                chunk = Chunk(min(step, row_tokens - inside), first + row_first + inside, inside, len(moved))
+                sums, softmax = self._score_chunk(chunk, [*waits, *self._score_waits(moved, done)])
                 waits.clear()
-                moved.append(self._collect(chunk, len(moved), mac))
-                elements = at.heads * at.queries * chunk
-                cycles = max(kernel.softmax_tck(elements), kernel.adder_lag(elements * at.chips_per_head))
-                here = Wait(moved[-1], self._collected, Cause.COLLECT)
-                done.append(add(Cmd.UNIT, UNIT, Phase.SCORE, Cause.SOFTMAX, here, count=cycles, signal=True))
+                moved.append(sums)
+                done.append(softmax)
             self.rows.close(Phase.SCORE)
 
         self.rows.through(tokens, at.k_row_tokens, write, (moved, done))
         return moved[-1], done[-1]
 
+    def _score_chunk(self, chunk: Chunk, waits: list[Wait]) -> tuple[int, int]:
+        """One chunk of scores; returns the events (sums collected, exponentials done)."""
+        kernel, at, add = self.kernel, self.kernel.at, self.program.add
+        passes = kernel.passes(at.queries)
+        slots = -(-chunk.tokens // at.banks)
+        mac = add(
+            Cmd.PIM_MAC, INNER, Phase.SCORE, Cause.COMPUTE, *waits,
+            count=slots * at.token_columns * passes, column=chunk.inside // at.banks * at.token_columns,
+            column_hold=passes, row=self.rows.current, slot=chunk.number, first=chunk.first, signal=True,
+        )  # fmt: skip
+        sums = self._collect(chunk, mac)
+        elements = at.heads * at.queries * chunk.tokens
+        cycles = max(kernel.softmax_tck(elements), kernel.adder_lag(elements * at.chips_per_head))
+        here = Wait(sums, self._collected, Cause.COLLECT)
+        return sums, add(Cmd.UNIT, UNIT, Phase.SCORE, Cause.SOFTMAX, here, count=cycles, signal=True)
+
     def _score_waits(self, moved: list[int], done: list[int]) -> list[Wait]:
-        """What the next chunk's MACs wait for."""
+        """What the next chunk's MACs wait for: a free slot; without pipelining, the chunk before."""
         if not self.kernel.pim.pipelining and moved:
+            latency = self.kernel.pim.rank_pu_latency_tck
             return [
                 Wait(moved[-1], self._collected, Cause.COLLECT),
-                Wait(done[-1], self.kernel.pim.rank_pu_latency_tck, Cause.SOFTMAX),
+                Wait(done[-1], latency, Cause.SOFTMAX),
             ]
         slots = self.kernel.result_slots
         if len(moved) >= slots:
             return [Wait(moved[len(moved) - slots], self._slot_free, Cause.COLLECT)]
         return []
 
-    def _collect(self, tokens: int, slot: int, mac: int) -> int:
-        """Bring a chunk's sums to the rank's unit: bank by bank, so that bank groups take turns."""
+    def _collect(self, chunk: Chunk, mac: int) -> int:
+        """Bring a chunk's sums to the rank's unit, banks in turn; the last may be in some banks only."""
         kernel, at = self.kernel, self.kernel.at
-        whole, rest = divmod(tokens, at.banks)
+        whole, rest = divmod(chunk.tokens, at.banks)
         bursts = -(-whole * at.queries // kernel.burst_sums)
         more = -(-(whole + 1) * at.queries // kernel.burst_sums) - bursts if rest else 0
-        waits = (Wait(mac, self._sum_ready, Cause.COMPUTE),)
+        ready = Wait(mac, self._sum_ready, Cause.COMPUTE)
         done = NO_EVENT
-        for count, banks, column in ((bursts * at.banks, at.banks, 0), (more * rest, rest, bursts)):
+        for count, banks, entry in ((bursts * at.banks, at.banks, 0), (more * rest, rest, bursts)):
             if count:
                 done = self.program.add(
-                    Cmd.PIM_RD_RB, OUTER, Phase.SCORE, Cause.COLLECT, *waits, count=count, bank_span=banks,
-                    column=column, column_hold=banks, slot=slot, signal=True,
+                    Cmd.PIM_RD_RB, OUTER, Phase.SCORE, Cause.COLLECT, ready, count=count, bank_span=banks,
+                    column=entry, column_hold=banks, slot=chunk.number, first=chunk.first, signal=True,
                 )  # fmt: skip
         return done
 
     def _context(self, tokens: int, first: int, group: int, softmax: tuple[int, int]) -> None:
         """S x V, and the outputs to the rank's unit; queries in turns where their sums do not all fit."""
         kernel, at = self.kernel, self.kernel.at
-        pending = [
+        waits = [
             Wait(softmax[0], self._collected, Cause.COLLECT),
             Wait(softmax[1], kernel.pim.rank_pu_latency_tck, Cause.SOFTMAX),
         ]
         for query in range(0, at.queries, kernel.turn_queries):
-            queries = min(kernel.turn_queries, at.queries - query)
-            streamed: list[int] = []  # chunk by chunk: its MACs have read the shared buffer
-
-            def write(
-                row_first: int, row_tokens: int, queries: int = queries, streamed: list[int] = streamed
-            ) -> None:
-                self.rows.open(Phase.CONTEXT, group, "V", (first + row_first) // at.v_row_tokens)
-                for wait in pending:
-                    self.program.add(Cmd.NOP, INNER, Phase.CONTEXT, wait.cause, wait)
-                for chunk_first in range(0, row_tokens, kernel.context_chunk):
-                    chunk = min(kernel.context_chunk, row_tokens - chunk_first)
-                    ready = pending[1:]
-                    pending.clear()
-                    self._multiply(
-                        chunk, first + row_first + chunk_first, chunk_first, queries, streamed, ready
-                    )
-                self.rows.close(Phase.CONTEXT)
-
-            self.rows.through(tokens, at.v_row_tokens, write, (streamed,))
-            self._last_mac = streamed[-1]
+            queries = range(query, min(query + kernel.turn_queries, at.queries))
+            self._last_mac = self._turn(tokens, first, group, queries, waits)
             self._drained = self.program.add(
-                Cmd.PIM_RD_RB, OUTER, Phase.OUTPUT, Cause.COLLECT, Wait(streamed[-1], self._sum_ready, Cause.COMPUTE),
-                count=-(-at.bank_dims * queries // kernel.burst_sums) * at.banks, bank_span=at.banks,
+                Cmd.PIM_RD_RB, OUTER, Phase.OUTPUT, Cause.COLLECT,
+                Wait(self._last_mac, self._sum_ready, Cause.COMPUTE),
+                count=-(-at.bank_dims * len(queries) // kernel.burst_sums) * at.banks, bank_span=at.banks,
                 column_hold=at.banks, first=query, signal=True,
             )  # fmt: skip
             self._output = self.program.add(
-                Cmd.UNIT, UNIT, Phase.OUTPUT, Cause.COLLECT, Wait(self._drained, self._collected, Cause.COLLECT),
-                count=kernel.adder_lag(at.chips * at.banks * at.bank_dims * queries), signal=True,
+                Cmd.UNIT, UNIT, Phase.OUTPUT, Cause.COLLECT,
+                Wait(self._drained, self._collected, Cause.COLLECT),
+                count=kernel.adder_lag(at.chips * at.banks * at.bank_dims * len(queries)), signal=True,
             )  # fmt: skip
-            pending = [
+            waits = [
                 Wait(self._drained, self._slot_free, Cause.COLLECT),
                 Wait(softmax[1], 0, Cause.SOFTMAX),
             ]
 
-    def _multiply(
-        self, tokens: int, first: int, inside: int, queries: int, streamed: list[int], ready: list[Wait]
-    ) -> None:
-        """One chunk of S: finished by the rank's unit, streamed to the shared buffers, multiplied with V."""
+    def _turn(self, tokens: int, first: int, group: int, queries: range, waits: list[Wait]) -> int:
+        """S x V of some queries; returns the event of the last MAC.
+
+        Args:
+            waits: for what the first MAC waits; the last of them is for S.
+        """
+        kernel, at = self.kernel, self.kernel.at
+        done: list[int] = []  # chunk by chunk: its MACs have gone
+        pending = list(waits)
+
+        def write(row_first: int, row_tokens: int) -> None:
+            self.rows.open(Phase.CONTEXT, group, "V", (first + row_first) // at.v_row_tokens)
+            for wait in pending:
+                self.program.add(Cmd.NOP, INNER, Phase.CONTEXT, wait.cause, wait)
+            for inside in range(0, row_tokens, kernel.context_chunk):
+                size = min(kernel.context_chunk, row_tokens - inside)
+                chunk = Chunk(size, first + row_first + inside, inside, len(done))
+                done.append(self._context_chunk(chunk, queries, done, pending[-1:]))
+                pending.clear()
+            self.rows.close(Phase.CONTEXT)
+
+        self.rows.through(tokens, at.v_row_tokens, write, (done,))
+        return done[-1]
+
+    def _context_chunk(self, chunk: Chunk, queries: range, done: list[int], ready: list[Wait]) -> int:
+        """S finished by the rank's unit, streamed to the shared buffers, multiplied with V."""
         kernel, at, add = self.kernel, self.kernel.at, self.program.add
-        quads = -(-tokens // at.column_elements)
-        slot = len(streamed)
-        finished = add(
-            Cmd.UNIT, UNIT, Phase.CONTEXT, Cause.SOFTMAX, *ready,
-            count=kernel.softmax_tck(at.heads * queries * tokens), signal=True,
-        )  # fmt: skip
+        quads = -(-chunk.tokens // at.column_elements)
+        cycles = kernel.softmax_tck(at.heads * len(queries) * chunk.tokens)
+        finished = add(Cmd.UNIT, UNIT, Phase.CONTEXT, Cause.SOFTMAX, *ready, count=cycles, signal=True)
         waits = [Wait(finished, 0, Cause.SOFTMAX)]
-        if streamed:
-            back = kernel.shared_slots if kernel.pim.pipelining else 1
-            delay = self._burst_read if kernel.pim.pipelining else self._sum_ready
-            if len(streamed) >= back:
-                waits.append(Wait(streamed[-back], delay, Cause.COMPUTE))
-        here = add(
-            Cmd.PIM_WR_SB, OUTER, Phase.CONTEXT, Cause.STREAM, *waits, count=quads * queries, slot=slot, first=first,
-            signal=True,
-        )  # fmt: skip
-        passes = kernel.passes(queries)
-        streamed.append(
-            add(
-                Cmd.PIM_MAC,
-                INNER,
-                Phase.CONTEXT,
-                Cause.COMPUTE,
-                Wait(here, self._burst_here, Cause.STREAM),
-                count=quads * at.bank_dims * passes,
-                column=inside // at.column_elements * at.bank_dims,
-                column_hold=passes,
-                slot=slot,
-                first=first,
-                row=self.rows.current,
-                signal=True,
-            )  # fmt: skip
+        slots, delay = (
+            (kernel.shared_slots, self._burst_read) if kernel.pim.pipelining else (1, self._sum_ready)
         )
+        if len(done) >= slots:
+            waits.append(Wait(done[-slots], delay, Cause.COMPUTE))
+        here = add(
+            Cmd.PIM_WR_SB, OUTER, Phase.CONTEXT, Cause.STREAM, *waits, count=quads * len(queries),
+            slot=chunk.number, first=chunk.first, signal=True,
+        )  # fmt: skip
+        passes = kernel.passes(len(queries))
+        return add(
+            Cmd.PIM_MAC, INNER, Phase.CONTEXT, Cause.COMPUTE, Wait(here, self._burst_here, Cause.STREAM),
+            count=quads * at.bank_dims * passes,
+            column=chunk.inside // at.column_elements * at.bank_dims, column_hold=passes,
+            row=self.rows.current, slot=chunk.number, first=chunk.first, signal=True,
+        )  # fmt: skip

@@ -1,7 +1,8 @@
-"""What an attend call took, as one row of integers: cycles by phase and cause, commands, and what energy needs.
+"""What an attend call took, as one row of integers: cycles by phase and cause, commands, and what energy
+needs.
 
-Rows of head groups add up (`services/dimm_pim/fast`), and energy is a weighted sum of a row (`energy`), so both
-levels share this form. It needs no compiler.
+Rows of head groups add up (`services/dimm_pim/fast`), and energy is a weighted sum of a row (`energy`), so
+both levels share this form. It needs no compiler.
 """
 
 from dataclasses import dataclass

@@ -1,18 +1,18 @@
 """The commands of a rank: those of DDR4, and those that the PIM adds over the same interface.
 
-| command   | operands                       | what it does                                                 | bus   |
-|-----------|--------------------------------|--------------------------------------------------------------|-------|
-| ACT       | bank, row                      | opens a row                                                  | -     |
-| ACTA      | row                            | opens that row in all banks (only where exempt from tFAW)    | -     |
-| PRE       | bank                           | closes its row                                               | -     |
-| PREA      |                                | closes all rows                                              | -     |
-| RD, WR    | bank, column                   | a burst of all chips to or from the rank's unit              | outer |
-| REF       |                                | refreshes; all rows must be closed                           | -     |
-| PIM_WR_R  | register                       | writes a configuration register of the bank units            | outer |
-| PIM_LD_SB | bank, column, buffer slot      | bank to shared buffer                                        | inner |
-| PIM_WR_SB | buffer slot                    | a burst from the rank's unit to the shared buffers           | outer |
-| PIM_MAC   | column, buffer and result slot | all banks: read a column, multiply with the shared buffer    | inner |
-| PIM_RD_RB | bank, result slot              | a burst of result buffers to the rank's unit                 | outer |
+| command   | operands                       | what it does                                  | bus   |
+| --------- | ------------------------------ | --------------------------------------------- | ----- |
+| ACT       | bank, row                      | opens a row                                   | -     |
+| ACTA      | row                            | opens it in all banks (only exempt from tFAW) | -     |
+| PRE       | bank                           | closes its row                                | -     |
+| PREA      |                                | closes all rows                               | -     |
+| RD, WR    | bank, column                   | a burst of all chips                          | outer |
+| REF       |                                | refreshes; all rows must be closed            | -     |
+| PIM_WR_R  | register                       | writes a register of the bank units           | outer |
+| PIM_LD_SB | bank, column, buffer slot      | bank to shared buffer                         | inner |
+| PIM_WR_SB | buffer slot                    | a burst from the rank's unit to the buffers   | outer |
+| PIM_MAC   | column, buffer and result slot | all banks: multiply a column with the buffer  | inner |
+| PIM_RD_RB | bank, result slot              | a burst of results to the rank's unit         | outer |
 
 The *inner* bus lies between a bank and its unit, the *outer* bus between the units and the rank's unit on the
 buffer chip; they are decoupled. Source of the PIM commands: arXiv 2504.17584. PIM_LD_SB is priced and gated

@@ -1,7 +1,7 @@
 """Energy of commands, above that of a rank that stands by with its rows closed.
 
-Currents are those of the data sheet, in the way of Micron's TN-40-07 ("Calculating memory power for DDR4"): what a
-command adds to standing by, times the voltage, times its time, for each chip. (mA x ns x V is pJ.)
+Currents are those of the data sheet, in the way of Micron's TN-40-07 ("Calculating memory power for DDR4"):
+what a command adds to standing by, times the voltage, times its time, for each chip. (mA x ns x V is pJ.)
 
 | part       | formula, of one chip                                                              |
 |------------|-----------------------------------------------------------------------------------|
@@ -13,8 +13,8 @@ command adds to standing by, times the voltage, times its time, for each chip. (
 | io         | `io_pj_per_bit` for every bit between chips and buffer chip                         |
 | logic      | `mac_pj`, `adder_pj`, `softmax_pj` for each operation                                |
 
-A PIM_MAC reads a column in every bank and moves it no further: the core share. PIM_RD_RB and PIM_WR_SB use the
-path of a read or a write without the array: what the core does not.
+A PIM_MAC reads a column in every bank and moves it no further: the core share. PIM_RD_RB and PIM_WR_SB use
+the path of a read or a write without the array: what the core does not.
 """
 
 from collections.abc import Mapping

@@ -2,53 +2,61 @@
 
 Both queues show their first command; the one that can go earlier goes, the inner one on a tie. A command goes
 no earlier than its waits, than the constraints of the table against everything before it, than a window of
-four activations, and than the command bus, which takes one command a cycle. Banks are state machines: a command
-that finds a row open or closed when it should not ends the run as an error of the program.
+four activations, and than the command bus, which takes one command a cycle. Banks are state machines: a
+command that finds a row open or closed when it should not ends the run as an error of the program.
 
 A refresh is *due* every REFI. The program offers it at row boundaries, where all banks are closed; the engine
-takes it there if one is due (JEDEC lets it wait for eight REFI; a row takes far less than one).
+takes it there if one is due (JEDEC lets it wait for eight REFI; a row takes far less). While a rank
+refreshes, its controller and its unit stand still: all that was to come goes RFC later, at the same
+distances. So the engine counts in cycles without refreshes, and each costs RFC wherever it falls.
 """
 
+from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 
 from l3sim.units import Int64s
-from services.dimm_pim.command.commands import Command
-from services.dimm_pim.command.program import INNER, NO_EVENT, OUTER, UNIT, Cause, Field
-
-NEVER = -(1 << 40)
-UNKNOWN = -1
-#: Of a queue's next command: to be worked out.
-STALE = -2
-#: Ends of a run.
-DONE, ROW_OPEN, ROW_CLOSED, STUCK = 0, 1, 2, 3
-
-ACT, ACTA, PRE, PREA = (int(c) for c in (Command.ACT, Command.ACTA, Command.PRE, Command.PREA))
-REF, MAC, NOP = int(Command.REF), int(Command.PIM_MAC), int(Command.NOP)
-NEEDS_ROW = (int(Command.RD), int(Command.WR), int(Command.PIM_LD_SB))
-COMMAND, QUEUE, COUNT = int(Field.COMMAND), int(Field.QUEUE), int(Field.COUNT)
-BANK, BANK_SPAN, SIGNAL = int(Field.BANK), int(Field.BANK_SPAN), int(Field.SIGNAL)
-WAIT_A, DELAY_A, CAUSE_A = int(Field.WAIT_A), int(Field.DELAY_A), int(Field.CAUSE_A)
-WAIT_B, DELAY_B, CAUSE_B = int(Field.WAIT_B), int(Field.DELAY_B), int(Field.CAUSE_B)
-PHASE, CAUSE = int(Field.PHASE), int(Field.CAUSE)
-ROW_CAUSE, REFRESH_CAUSE = int(Cause.ROW), int(Cause.REFRESH)
-FOUR = 4
-
-#: Scalars of the state.
-CLOCK, BUS, DUE, OPEN, OPENED, OPEN_TIME, REFRESHES, UNIT_FREE, TRACED = range(9)
-STATE_SIZE = 9
-
-
-def inlined(function: Any) -> Any:
-    """Compile as part of whoever calls it."""
-    return numba.njit(nogil=True, error_model="numpy", forceinline=True)(function)
-
-
-def compiled(function: Any) -> Any:
-    """Compile and keep on disk; no fast-math, so that results are the same on any computer."""
-    return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+from services.dimm_pim.command.compiling import (
+    ACT,
+    ACTA,
+    BANK,
+    BANK_SPAN,
+    BUS,
+    CAUSE,
+    CAUSE_A,
+    CAUSE_B,
+    CLOCK,
+    COMMAND,
+    COUNT,
+    DELAY_A,
+    DELAY_B,
+    DONE,
+    DUE,
+    FOUR,
+    FROZEN,
+    MAC,
+    NEVER,
+    NOP,
+    PHASE,
+    REF,
+    REFRESH_CAUSE,
+    ROW_CAUSE,
+    SIGNAL,
+    SOURCES,
+    STALE,
+    STUCK,
+    TRACED,
+    UNIT_FREE,
+    UNKNOWN,
+    WAIT_A,
+    WAIT_B,
+    inlined,
+    kept,
+    sources,
+)
+from services.dimm_pim.command.program import INNER, NO_EVENT, OUTER, UNIT
+from services.dimm_pim.command.rules import allowed, settled, take
 
 
 @inlined
@@ -69,75 +77,6 @@ def waited(ops: Int64s, run: int, events: Int64s) -> tuple[int, int]:
 
 
 @inlined
-def allowed(
-    command: int, bank: int, groups: int, last: Int64s, rows: Int64s, first: Int64s, window: Int64s, faw: int
-) -> tuple[int, int]:
-    """(earliest cycle, command that it waits for) by the table and the activation window.
-
-    Args:
-        last: cycle of the last command of each kind by rank, group and bank, shape (commands, 1 + groups + banks).
-        rows: (before, level, cycles) of each constraint, sorted by `after`. first: where those of a command begin.
-        window: cycles of the last four activations, oldest first.
-    """
-    when, by = NEVER, -1
-    group = 1 + bank % groups
-    for i in range(first[command], first[command + 1]):
-        level = rows[i, 1]
-        at = 0 if level == 0 else (group if level == 1 else 1 + groups + bank)
-        earliest = last[rows[i, 0], at] + rows[i, 2]
-        if earliest > when:
-            when, by = earliest, rows[i, 0]
-    if command == ACT and window[0] + faw > when:
-        when, by = window[0] + faw, ACT
-    return when, by
-
-
-@inlined
-def take(
-    command: int, bank: int, when: int, groups: int, last: Int64s, window: Int64s, open_: Any, state: Int64s
-) -> int:
-    """Let a command happen; returns DONE, or how a bank refused it."""
-    banks = len(open_)
-    last[command, 0] = when
-    if command == ACT:
-        if open_[bank]:
-            return ROW_OPEN
-        open_[bank] = True
-        last[command, 1 + bank % groups] = last[command, 1 + groups + bank] = when
-        window[0], window[1], window[2], window[3] = window[1], window[2], window[3], when
-        if state[OPEN] == 0:
-            state[OPENED] = when
-        state[OPEN] += 1
-    elif command == ACTA:
-        if state[OPEN] > 0:
-            return ROW_OPEN
-        open_[:] = True
-        state[OPEN], state[OPENED] = banks, when
-    elif command in (PRE, PREA):
-        if command == PREA:
-            closed = state[OPEN]
-            open_[:] = False
-        else:
-            last[command, 1 + groups + bank] = when
-            closed = 1 if open_[bank] else 0
-            open_[bank] = False
-        if state[OPEN] > 0 and state[OPEN] == closed:
-            state[OPEN_TIME] += when - state[OPENED]
-        state[OPEN] -= closed
-    elif command == MAC:
-        if state[OPEN] < banks:
-            return ROW_CLOSED
-    elif command == REF:
-        if state[OPEN] > 0:
-            return ROW_OPEN
-    elif command < NOP:
-        if command in NEEDS_ROW and not open_[bank]:
-            return ROW_CLOSED
-        last[command, 1 + bank % groups] = last[command, 1 + groups + bank] = when
-    return DONE
-
-
-@inlined
 def head(
     run: int, done: int, floor: int, ops: Int64s, events: Int64s, groups: int, last: Int64s, rows: Int64s,
     first: Int64s, window: Int64s, faw: int,
@@ -155,29 +94,9 @@ def head(
     legal, by = allowed(command, bank, groups, last, rows, first, window, faw)
     if legal > when:
         when, cause = legal, -1
-        if by == REF:
-            cause = REFRESH_CAUSE
-        elif command == MAC and by in (ACT, ACTA):
+        if command == MAC and by in (ACT, ACTA):
             cause = ROW_CAUSE
     return when, cause if cause >= 0 else ops[run, CAUSE]
-
-
-@inlined
-def settled(
-    command: int, span: int, when: int, groups: int, last: Int64s, rows: Int64s, first: Int64s, steps: Int64s
-) -> int:
-    """The step at which the rest of a run follows its first command at `when`; 0: each must be looked at.
-
-    Even steps, if nothing before the run can hold a later command of it back, on whatever bank. That the other
-    queue's commands may come in between is for the caller to see.
-    """
-    if span > 1 and span % groups != 0:
-        return 0
-    step = steps[command, 0 if span == 1 else 1]
-    for i in range(first[command], first[command + 1]):
-        if rows[i, 0] != command and last[rows[i, 0], 0] + rows[i, 2] > when:
-            return 0
-    return step
 
 
 @inlined
@@ -195,53 +114,102 @@ def serve_unit(ops: Int64s, order: Int64s, at: int, end: int, events: Int64s, st
     return at
 
 
-@compiled
-def run_program(
-    ops: Int64s, order: Int64s, bounds: Int64s, events: Int64s, groups: int, banks: int, rows: Int64s, first: Int64s,
-    steps: Int64s, bars: Any, faw: int, refi: int, due: int, counts: Int64s, spent: Int64s, state: Int64s,
-    trace: Int64s,
+@inlined
+def choose(
+    at: Int64s, bounds: Int64s, done: Int64s, floor: Int64s, soonest: Int64s, causes: Int64s, ops: Int64s,
+    order: Int64s, events: Int64s, groups: int, last: Int64s, rows: Int64s, first: Int64s, window: Int64s,
+    faw: int, state: Int64s,
+) -> tuple[int, int]:  # fmt: skip
+    """(queue, cycle) of the command that goes next; UNKNOWN when both queues wait, or are empty.
+
+    `soonest` and `causes` of a queue's next command are kept until something changes them.
+    """
+    queue, when = INNER, UNKNOWN
+    for q in (INNER, OUTER):
+        if at[q] == bounds[q + 1]:
+            continue
+        run = order[at[q]]
+        if soonest[q] == STALE:
+            soonest[q], causes[q] = head(
+                run, done[q], floor[q], ops, events, groups, last, rows, first, window, faw
+            )
+        earliest = soonest[q]
+        if earliest == UNKNOWN:
+            continue
+        if earliest <= state[BUS] and ops[run, COMMAND] != NOP:
+            earliest = state[BUS] + 1
+        if when == UNKNOWN or earliest < when:
+            queue, when = q, earliest
+    return queue, when
+
+
+@inlined
+def finish(
+    run: int, when: int, queue: int, ops: Int64s, order: Int64s, at: Int64s, bounds: Int64s, events: Int64s,
+    soonest: Int64s, state: Int64s,
+) -> None:  # fmt: skip
+    """Leave a run behind, and tell those who wait for it."""
+    at[queue] += 1
+    soonest[queue] = STALE
+    if ops[run, SIGNAL] == NO_EVENT:
+        return
+    events[ops[run, SIGNAL]] = when
+    at[UNIT] = serve_unit(ops, order, at[UNIT], bounds[UNIT + 1], events, state)
+    if soonest[OUTER - queue] == UNKNOWN:
+        soonest[OUTER - queue] = STALE
+
+
+@inlined
+def note(
+    command: int, when: int, run: int, number: int, counts: Int64s, state: Int64s, trace: Int64s
+) -> None:
+    """Count a command, and write it down while there is room."""
+    counts[command] += 1
+    if command != REF:  # after which the bus is free long before it is used
+        state[BUS] = when
+    if state[TRACED] < len(trace):
+        slot = state[TRACED]
+        trace[slot, 0], trace[slot, 1], trace[slot, 2] = when + state[FROZEN], run, number
+        state[TRACED] += 1
+
+
+@inlined
+def walk(
+    ops: Int64s, order: Int64s, bounds: Int64s, events: Int64s, groups: int, banks: int, rows: Int64s,
+    first: Int64s, steps: Int64s, bars: Any, faw: int, refi: int, rfc: int, counts: Int64s, spent: Int64s,
+    state: Int64s, trace: Int64s,
 ) -> int:  # fmt: skip
     """Run a program to its end; returns DONE or what went wrong.
 
     Args:
         ops: shape (runs, fields). order: runs by queue, bounds: where each queue begins in it, shape (4,).
-        events: UNKNOWN but for event 0, written. due: cycle of the first refresh; refi 0: none ever.
+        events: UNKNOWN but for event 0, written. refi: 0: nothing is refreshed.
         steps: see `settled`. bars: whether a command may hold another back, shape (commands, commands).
-        counts: commands of each kind, written. spent: cycles by (phase, cause), written. state: written; its CLOCK
-            is the end. trace: (cycle, run, number in the run), written as far as it reaches.
+        counts: commands of each kind, written. spent: cycles by (phase, cause), written.
+        state: with the cycle of the first refresh in DUE; written.
+        trace: (cycle, run, number in the run), written as far as it reaches.
     """
     last = np.full((len(counts), 1 + groups + banks), NEVER, dtype=np.int64)
-    window = np.full(FOUR, NEVER, dtype=np.int64)
-    open_ = np.zeros(banks, dtype=np.bool_)
+    window, open_ = np.full(FOUR, NEVER, dtype=np.int64), np.zeros(banks, dtype=np.bool_)
     at, done, floor = bounds[:3].copy(), np.zeros(2, dtype=np.int64), np.zeros(2, dtype=np.int64)
     step, soonest = np.zeros(2, dtype=np.int64), np.full(2, STALE, dtype=np.int64)
     causes = np.zeros(2, dtype=np.int64)
-    state[DUE], state[BUS] = due, -1
+    state[BUS] = -1
     while True:
-        queue, when = INNER, UNKNOWN
-        for q in (INNER, OUTER):
-            if at[q] == bounds[q + 1]:
-                continue
-            run = order[at[q]]
-            if soonest[q] == STALE:
-                soonest[q], causes[q] = head(run, done[q], floor[q], ops, events, groups, last, rows, first, window,
-                                             faw)  # fmt: skip
-            earliest = soonest[q]
-            if earliest != UNKNOWN:
-                if earliest <= state[BUS] and ops[run, COMMAND] != NOP:
-                    earliest = state[BUS] + 1
-                if when == UNKNOWN or earliest < when:
-                    queue, when = q, earliest
+        queue, when = choose(
+            at, bounds, done, floor, soonest, causes, ops, order, events, groups, last, rows, first, window,
+            faw, state,
+        )  # fmt: skip
         if when == UNKNOWN:
             served = at[UNIT]
             at[UNIT] = serve_unit(ops, order, served, bounds[UNIT + 1], events, state)
-            if at[UNIT] > served:
-                soonest[:] = STALE
-                continue
-            return DONE if at[0] == bounds[1] and at[1] == bounds[2] and at[2] == bounds[3] else STUCK
+            if at[UNIT] == served:
+                return DONE if (at == bounds[1:]).all() else STUCK
+            soonest[:] = STALE
+            continue
         run = order[at[queue]]
         command = ops[run, COMMAND]
-        if command == REF and (refi == 0 or when < state[DUE]):
+        if command == REF and (refi == 0 or when + state[FROZEN] < state[DUE]):
             at[queue] += 1
             soonest[queue] = STALE
             continue
@@ -256,39 +224,42 @@ def run_program(
             error = take(command, bank, when, groups, last, window, open_, state)
             if error != DONE:
                 return error
-            note(command, when, run, done[queue], refi, counts, state, trace)
-            if done[queue] == 0 and ops[run, COUNT] > 2:
-                step[queue] = settled(command, span, when, groups, last, rows, first, steps)
-                causes[queue] = ops[run, CAUSE]
+            note(command, when, run, done[queue], counts, state, trace)
             other = OUTER - queue
             if at[other] < bounds[other + 1] and bars[command, ops[order[at[other]], COMMAND]]:
                 soonest[other], step[other] = STALE, 0
-            if command == REF:  # the same run again: another may be due
-                soonest[queue] = STALE
+            if command == REF:  # and the same run again: another may be due
+                state[DUE] += refi
+                state[FROZEN] += rfc
+                spent[ops[run, PHASE], REFRESH_CAUSE] += rfc
                 continue
+            if done[queue] == 0 and ops[run, COUNT] > 2:
+                step[queue] = settled(command, span, when, groups, last, rows, first, steps)
+                causes[queue] = ops[run, CAUSE]
         soonest[queue] = when + step[queue] if step[queue] > 0 else STALE
         done[queue] += 1
         if done[queue] >= ops[run, COUNT]:
-            if ops[run, SIGNAL] != NO_EVENT:
-                events[ops[run, SIGNAL]] = when
-                at[UNIT] = serve_unit(ops, order, at[UNIT], bounds[UNIT + 1], events, state)
-                if soonest[OUTER - queue] == UNKNOWN:
-                    soonest[OUTER - queue] = STALE
-            at[queue] += 1
-            done[queue], step[queue], soonest[queue] = 0, 0, STALE
+            finish(run, when, queue, ops, order, at, bounds, events, soonest, state)
+            done[queue], step[queue] = 0, 0
 
 
-@inlined
-def note(
-    command: int, when: int, run: int, number: int, refi: int, counts: Int64s, state: Int64s, trace: Int64s
-) -> None:
-    """Count a command, and write it down while there is room."""
-    state[BUS] = when
-    counts[command] += 1
-    if state[TRACED] < len(trace):
-        slot = state[TRACED]
-        trace[slot, 0], trace[slot, 1], trace[slot, 2] = when, run, number
-        state[TRACED] += 1
-    if command == REF:
-        state[DUE] += refi
-        state[REFRESHES] += 1
+def _kept(_sources: int) -> Callable[..., int]:
+    """Make the entry to the compiled code, which is compiled anew when a source has changed."""
+
+    @kept
+    def run_program(
+        ops: Int64s, order: Int64s, bounds: Int64s, events: Int64s, groups: int, banks: int, rows: Int64s,
+        first: Int64s, steps: Int64s, bars: Any, faw: int, refi: int, rfc: int, counts: Int64s, spent: Int64s,
+        state: Int64s, trace: Int64s,
+    ) -> int:  # fmt: skip
+        """See `walk`."""
+        state[SOURCES] = _sources
+        return walk(
+            ops, order, bounds, events, groups, banks, rows, first, steps, bars, faw, refi, rfc, counts,
+            spent, state, trace,
+        )  # fmt: skip
+
+    return run_program
+
+
+run_program = _kept(sources())

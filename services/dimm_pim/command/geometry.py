@@ -1,29 +1,30 @@
 """Where K and V of a head group lie, and why there.
 
 A *head group* is 8/N_hc KV heads of one request and layer. Head h of a group lies on chips [h*N_hc,
-(h+1)*N_hc), and chip i of a head holds elements [i*e, (i+1)*e) of its K and V, e = E_h / N_hc; so no element is
-split over chips, and a bank's unit can use what its bank reads. All chips hold their part at the same bank,
-row and column, and run in lockstep. A *row block* is one row of all banks of all chips.
+(h+1)*N_hc), and chip i of a head holds elements [i*e, (i+1)*e) of its K and V, e = E_h / N_hc; so no element
+is split over chips, and a bank's unit can use what its bank reads. All chips hold their part at the same
+bank, row and column, and run in lockstep. A *row block* is one row of all banks of all chips.
 
-K, for the score: token t of a row block lies in bank t mod 16, so that all banks work on any sixteen successive
-tokens; there at token slot s = t div 16, columns [s*c, (s+1)*c), c = e / 4. Q is the same for all of them, and
-comes from the shared buffer.
+K, for the score: token t of a row block lies in bank t mod 16, so that all banks work on any sixteen
+successive tokens; there at token slot s = t div 16, columns [s*c, (s+1)*c), c = e / 4. Q is the same for all
+of them, and comes from the shared buffer.
 
     chip i, bank b, row of K   | token b          | token 16+b       | token 32+b       | ...
       (E_h 128, N_hc 8)        | e 0-3 4-7 .. -15 | e 0-3 4-7 .. -15 |                  |
                          column  0    1       3     4    5       7
 
-V, for the context: dimension d of the chip's part lies in bank d mod 16 at dimension slot s = d div 16 of
-D = e / 16, and a column holds four successive tokens of it. So S, too, is the same for all banks, and each bank
+V, for the context: dimension d of the chip's part lies in bank d mod 16 at dimension slot s = d div 16 of D =
+e / 16, and a column holds four successive tokens of it. So S, too, is the same for all banks, and each bank
 finishes its own dimensions: an output is collected once and not once a bank.
 
     chip i, bank b, row of V   | tokens 0-3       | tokens 4-7       | ...
       (E_h 128, N_hc 1, D 8)   | dim b  16+b .. 112+b | dim b  ..    |
                          column  0     1        7       8
 
-Both rows hold 64 * N_hc tokens at E_h = 128. A new token's K is one run of columns in one bank; of its V every
-bank gets D columns, of which two bytes are written under the data mask. With `pu: rank` nothing is computed in
-the chips: K and V lie as the host would write them, a 64-byte burst over all chips, banks of four groups in turn.
+Both rows hold 64 * N_hc tokens at E_h = 128. A new token's K is one run of columns in one bank; of its V
+every bank gets D columns, of which two bytes are written under the data mask. With `pu: rank` nothing is
+computed in the chips: K and V lie as the host would write them, a 64-byte burst over all chips, banks of four
+groups in turn.
 
 Source: arXiv 2504.17584 for heads over chips and tokens over banks; V by dimension is our reading.
 """

@@ -5,12 +5,13 @@
     unit   |                 softmax     softmax ...         normalise  normalise ...
              write           score, a chunk of tokens at a time         context, a chunk of S        output
 
-A chunk is `chunk_tokens` tokens, or fewer where a buffer would not hold two: it fills one slot of the result buffer
-(score) or of the shared buffer (context). Slots are used in turn, so that chunk i+1 is computed while chunk i moves. Without pipelining a chunk begins when the one before has
-gone all the way. A *segment* is as many tokens as the rank's unit has room for scores; a longer context runs
-segment by segment, each with an output of its own, which the unit adds up (as FlashAttention's blocks; our
-reading of what happens when scores do not fit). Where the result buffer cannot hold the outputs of all queries,
-they take turns, and V is read once for each turn.
+A chunk is `chunk_tokens` tokens, or fewer where a buffer would not hold two: it fills one slot of the result
+buffer (score) or of the shared buffer (context). Slots are used in turn, so that chunk i+1 is computed while
+chunk i moves. Without pipelining a chunk begins when the one before has gone all the way. A *segment* is as
+many tokens as the rank's unit has room for scores; a longer context runs segment by segment, each with an
+output of its own, which the unit adds up (as FlashAttention's blocks; our reading of what happens when scores
+do not fit). Where the result buffer cannot hold the outputs of all queries, they take turns, and V is read
+once for each turn.
 """
 
 from dataclasses import dataclass
@@ -91,7 +92,7 @@ class Kernel:
 
     @cached_property
     def segment_tokens(self) -> int:
-        """Tokens whose scores the rank's unit holds, in whole row blocks of K and of V; none: not even those."""
+        """Tokens whose scores the rank's unit holds, in whole row blocks; none: not even of one."""
         scores = self.pim.score_buffer_bytes // (ELEMENT_BYTES * self.at.heads * self.at.queries)
         block = self.row_tokens
         return scores // block * block

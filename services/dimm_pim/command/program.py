@@ -132,8 +132,8 @@ class Program:
     def repeat(self, first: tuple[int, int], second: tuple[int, int], times: int) -> int:
         """Go on `times` as from one stretch of runs to the next, if they are alike.
 
-        They are alike when the second is the first moved on: other rows, other tokens, and every event as much
-        later as there are events in a stretch.
+        They are alike when the second is the first moved on: other rows, other tokens, and every event as
+        much later as there are events in a stretch.
 
         Args:
             first, second: marks where the stretches begin; the second ends here.

@@ -1,8 +1,8 @@
 """The same attention with units at the rank only (`pu: rank`, R-PIM): K and V cross the rank's bus.
 
-Nothing is computed in the chips, so nothing is re-laid out, broadcast or collected: the rank's unit reads K, makes
-the scores, reads V, and has the output. Head groups do not overlap: between them the bus is idle for a row's
-opening only.
+Nothing is computed in the chips, so nothing is re-laid out, broadcast or collected: the rank's unit reads K,
+makes the scores, reads V, and has the output. Head groups do not overlap: between them the bus is idle for a
+row's opening only.
 
     inner  | append | ACT x 16            PREA | ACT x 16            PREA | ...
     outer  |             RD RD RD RD ...            RD RD RD RD ...
@@ -95,6 +95,8 @@ class RankAttention:
         """Wait for the last output, close all rows, refresh if one is due; returns the event of the end."""
         pim, add = self.kernel.pim, self.program.add
         output = Wait(self._last, self._arrived + pim.rank_pu_latency_tck, Cause.COMPUTE)
-        add(Cmd.NOP, INNER, Phase.OUTPUT, Cause.COMPUTE, output, Wait(self.rows.closed, pim.rp_tck, Cause.ROW))
+        add(
+            Cmd.NOP, INNER, Phase.OUTPUT, Cause.COMPUTE, output, Wait(self.rows.closed, pim.rp_tck, Cause.ROW)
+        )
         add(Cmd.REF, INNER, Phase.OUTPUT, Cause.REFRESH)
         return add(Cmd.NOP, INNER, Phase.OUTPUT, Cause.REFRESH, signal=True)

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from l3sim.specs.dimm_pim import DimmPimConfig
 from l3sim.units import Int64s
-from services.dimm_pim.command import engine
+from services.dimm_pim.command import compiling
 from services.dimm_pim.command.attention import Attention
 from services.dimm_pim.command.columns import Took, row_of
 from services.dimm_pim.command.commands import ISSUED, Command
 from services.dimm_pim.command.constraints import CONSTRAINTS
+from services.dimm_pim.command.engine import run_program
 from services.dimm_pim.command.kernel import Kernel
 from services.dimm_pim.command.program import Cause, Field, Phase, Program
 from services.dimm_pim.command.rank_attention import RankAttention
@@ -21,9 +22,9 @@ from services.dimm_pim.command.rows import RowName
 
 LEVELS = {"rank": 0, "group": 1, "bank": 2}
 _SAYS = {
-    engine.ROW_OPEN: "a bank was to be opened, or refreshed, with a row open",
-    engine.ROW_CLOSED: "a column was to be read or written with no row open",
-    engine.STUCK: "its queues wait for each other",
+    compiling.ROW_OPEN: "a bank was to be opened, or refreshed, with a row open",
+    compiling.ROW_CLOSED: "a column was to be read or written with no row open",
+    compiling.STUCK: "its queues wait for each other",
 }
 
 
@@ -80,25 +81,25 @@ def execute(
     queues = ops[:, Field.QUEUE]
     order = np.argsort(queues, kind="stable")
     bounds = np.searchsorted(queues[order], np.arange(4))
-    events = np.full(program.events, engine.UNKNOWN, dtype=np.int64)
+    events = np.full(program.events, compiling.UNKNOWN, dtype=np.int64)
     events[0] = 0
     table, first, steps, bars = _table(pim)
     counts = np.zeros(len(Command), dtype=np.int64)
     spent = np.zeros((len(Phase), len(Cause)), dtype=np.int64)
-    state = np.zeros(engine.STATE_SIZE, dtype=np.int64)
+    state = np.zeros(compiling.STATE_SIZE, dtype=np.int64)
     trace = np.zeros((traced, 3), dtype=np.int64)
     refi = pim.refi_tck if pim.refresh else 0
-    due = pim.refi_tck - int(pim.refresh_phase * pim.refi_tck)
-    end = engine.run_program(
-        ops, order, bounds, events, pim.bank_groups, pim.banks_per_chip, table, first, steps, bars, pim.faw_tck,
-        refi, due, counts, spent, state, trace,
+    state[compiling.DUE] = pim.refi_tck - int(pim.refresh_phase * pim.refi_tck)
+    end = run_program(
+        ops, order, bounds, events, pim.bank_groups, pim.banks_per_chip, table, first, steps, bars,
+        pim.faw_tck, refi, pim.rfc_tck, counts, spent, state, trace,
     )  # fmt: skip
-    if end != engine.DONE:
+    if end != compiling.DONE:
         raise ValueError(f"the program is wrong after {counts.sum()} commands: {_SAYS[end]}")
     return Outcome(
-        values=row_of(spent, counts, int(state[engine.OPEN_TIME]), elements),
-        refreshes=int(state[engine.REFRESHES]),
-        trace=trace[: state[engine.TRACED]],
+        values=row_of(spent, counts, int(state[compiling.OPEN_TIME]), elements),
+        refreshes=int(counts[Command.REF]),
+        trace=trace[: state[compiling.TRACED]],
         program=ops,
         rows=rows,
     )
@@ -108,16 +109,15 @@ def execute(
 def _table(pim: DimmPimConfig) -> tuple[Int64s, Int64s, Int64s, NDArray[np.bool_]]:
     """The table as the engine reads it: rows, where those of a command begin, steps, bars.
 
-    Rows are (before, level, cycles), sorted by the command after. The controller's own NOP waits for a refresh
-    as every command does.
+    Rows are (before, level, cycles), sorted by the command after. What follows a refresh is not among them:
+    the engine stands still for RFC.
     """
     rows = sorted(
-        (after, before, LEVELS[row.level], row.cycles(pim))
+        (after, before, LEVELS[row.level], row.tck(pim))
         for row in CONSTRAINTS
-        if row.level != "slot"
+        if row.level != "slot" and row.before != (Command.REF,)
         for before in row.before
-        for after in (*row.after, Command.NOP)
-        if after != Command.NOP or (before == Command.REF and row.after == ISSUED)
+        for after in row.after
     )
     flat = np.array(rows, dtype=np.int64)
     bars = np.zeros((len(Command), len(Command)), dtype=np.bool_)

@@ -67,7 +67,7 @@ class Rows:
             row = whole
 
     def append(self, token: int, group: int, *waits: Wait) -> None:
-        """Write a token's K and V where the geometry says; before that, the processor's copies if it re-lays out."""
+        """Write a token's K and V where the geometry says; first copy them where a processor re-lays out."""
         at, add = self._kernel.at, self._program.add
         if self._kernel.pim.relayout == "cpu":
             self._copies(group, *waits)
@@ -79,7 +79,8 @@ class Rows:
         self._activate(Phase.APPEND, Cause.WRITE, (group, "V", block), at.banks, *waits)
         add(
             Cmd.WR, INNER, Phase.APPEND, Cause.WRITE, count=at.banks * at.bank_dims, bank_span=at.banks,
-            column=inside // at.column_elements * at.bank_dims, column_hold=at.banks, row=self.current, first=token,
+            column=inside // at.column_elements * at.bank_dims, column_hold=at.banks, row=self.current,
+            first=token,
         )  # fmt: skip
         self.close(Phase.APPEND, Cause.WRITE)
         block, bank, column = at.k_place(token)

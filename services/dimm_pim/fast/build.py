@@ -1,7 +1,7 @@
 """Makes an `AttendTable` with the command level, and proves on larger calls that it goes on like this.
 
-`python -m services.dimm_pim.fast.build OUT < KERNEL` is how a device process has one made: it loads the compiler,
-the device does not. KERNEL is the JSON of `store`.
+`python -m services.dimm_pim.fast.build OUT < KERNEL` is how a device process has one made: it loads the
+compiler, the device does not. KERNEL is the JSON of `store`.
 """
 
 import sys
@@ -12,16 +12,17 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from l3sim.specs.dimm_pim import DimmPimConfig
 from l3sim.units import Int64s
-from services.dimm_pim.command.columns import cycles_of
+from services.dimm_pim.command.columns import row_of
+from services.dimm_pim.command.commands import Command
 from services.dimm_pim.command.kernel import Kernel
+from services.dimm_pim.command.program import Cause, Phase
 from services.dimm_pim.command.result import attend
 from services.dimm_pim.fast.table import AttendTable
 
 #: Periods that are tabled at least and at most.
 LEAST, MOST = 3, 40
-#: Refreshes over which the cost of one is averaged.
-REFRESHES = 200
 
 
 def build(kernel: Kernel) -> AttendTable:
@@ -49,7 +50,13 @@ def build(kernel: Kernel) -> AttendTable:
         phase_tck=int(pim.refresh_phase * pim.refi_tck),
     )
     _prove(quiet, table)
-    return replace(table, refi_tck=pim.refi_tck, refresh=_refresh(kernel, table)) if pim.refresh else table
+    if not pim.refresh:
+        return table
+    if pim.rfc_tck >= pim.refi_tck:
+        raise ValueError(
+            f"refreshing takes {pim.rfc_tck} of every {pim.refi_tck} tCK; nothing else would run"
+        )
+    return replace(table, refi_tck=pim.refi_tck, refresh=_refresh(pim))
 
 
 def _rows(kernel: Kernel, tokens: Sequence[int]) -> Int64s:
@@ -91,19 +98,13 @@ def _prove(kernel: Kernel, table: AttendTable) -> None:
             )
 
 
-def _refresh(kernel: Kernel, table: AttendTable) -> Int64s:
-    """What one refresh adds to each column, on average over many."""
-    pim = kernel.pim
-    if pim.rfc_tck >= pim.refi_tck:
-        raise ValueError(
-            f"refreshing takes {pim.rfc_tck} of every {pim.refi_tck} tCK; nothing else would run"
-        )
-    work = int(cycles_of(table.slope[0]))
-    count = np.array([max(REFRESHES * pim.refi_tck // max(work, 1), 1) * kernel.row_tokens])
-    seen = attend(kernel, count.tolist())
-    cost = (seen.values - table.groups(count)[0]) / max(seen.refreshes, 1)
-    rounded: Int64s = np.floor(cost + 0.5).astype(np.int64)
-    return rounded
+def _refresh(pim: DimmPimConfig) -> Int64s:
+    """What one refresh adds: RFC, wherever it falls, and a command."""
+    spent = np.zeros((len(Phase), len(Cause)), dtype=np.int64)
+    spent[Phase.OUTPUT, Cause.REFRESH] = pim.rfc_tck
+    commands = np.zeros(len(Command), dtype=np.int64)
+    commands[Command.REF] = 1
+    return row_of(spent, commands, 0, 0)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -1,8 +1,8 @@
 """Tables on disk, by the digest of what they depend on, so that each is built once on a computer.
 
-The folder is $L3_TABLES, else `.l3/tables` at the repository's root. Whoever misses a table takes a lock, looks
-again, and builds it: in this process where the compiler is loaded already, else in a process of its own, so that
-device processes stay small.
+The folder is $L3_TABLES, else `.l3/tables` at the repository's root. Whoever misses a table takes a lock,
+looks again, and builds it: in this process where the compiler is loaded already, else in a process of its
+own, so that device processes stay small.
 
     DIGEST.npz    the table        DIGEST.lock    held while it is built
 """

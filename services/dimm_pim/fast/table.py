@@ -1,20 +1,21 @@
 """What an attend call on one rank takes, from a table of its command pattern.
 
-The pattern of a head group repeats with every row block of K and V, so what it takes is exact from a table of the
-first few row blocks:
+The pattern of a head group repeats with every row block of K and V, so what it takes is exact from a table of
+the first few row blocks:
 
     tokens   1 ........ n-P | n-P+1 ...... n | n+1 ....... n+P | ...
              tabled         | tabled         | + slope         | + 2 slopes
 
 with the period P = `len(slope)` and slope = the last tabled period less the one before. Contexts longer than
-a segment (what the rank's unit has room for) add `segment` for each whole one. A call over several head groups is
+a segment (what the rank's unit has room for) add `segment` for each whole one. A call over several head
+groups is
 
     sum over the groups  -  (groups - 1) * saving  +  refreshes * refresh
 
 where `saving` is what a group gains by opening its rows while the outputs of the one before are collected. A
-refresh falls due every REFI from the start of the call and costs `refresh` (tRFC; a little less where the buses
-are not in step). With a work of W cycles, the k-th is taken iff W + (k-1) r >= k REFI - phase, so there are
-floor((W - r + phase) / (REFI - r)) of them: a call ends only when none is due.
+refresh falls due every REFI from the start of the call and costs `refresh`, which is RFC. With a work of W
+cycles, the k-th is taken iff W + (k-1) RFC >= k REFI - phase, so there are
+floor((W - RFC + phase) / (REFI - RFC)) of them: a call ends only when none is due.
 
 All columns add up in this way (`command/columns.py`), so counters and energy come from the same table.
 """
@@ -33,9 +34,9 @@ class AttendTable:
     """Rows of columns; see the module.
 
     Attributes:
-        base: of 0 to n tokens, shape (n + 1, WIDTH). slope: shape (P, WIDTH).
-        segment_tokens: of a segment. segment: what a whole one adds, shape (WIDTH,).
-        saving, refresh: shape (WIDTH,). refi_tck: 0 when nothing is refreshed. phase_tck: passed at the start.
+        base: of 0 to n tokens, shape (n + 1, WIDTH). slope: shape (P, WIDTH). segment_tokens: of a segment.
+        segment: what a whole one adds, shape (WIDTH,). saving, refresh: shape (WIDTH,). refi_tck: 0 when
+        nothing is refreshed. phase_tck: passed at the start.
     """
 
     base: Int64s
