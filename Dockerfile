@@ -25,13 +25,14 @@ RUN chmod -R a+rX /opt/l3/app \
     && python -m compileall -q /opt/l3/app \
     && groupadd --gid 10001 l3 \
     && useradd --uid 10001 --gid 10001 --home-dir /nonexistent --no-create-home l3 \
-    && install -d -o l3 -g l3 /opt/l3/numba /var/lib/l3 \
+    && install -d -o l3 -g l3 /opt/l3/numba /opt/l3/tables /var/lib/l3 \
     && install -d -m 1777 /run/l3
 
 WORKDIR /opt/l3/app
 USER l3
 
 # A small job compiles the timeline once, here, instead of in every orchestrator's first job.
-RUN python -m launch run fixed:16:4 --machine l3-mini --requests 4 --in-process --json > /dev/null
+RUN L3_TABLES=/tmp/tables python -m launch run fixed:16:4 --machine l3-mini --requests 4 --in-process --json > /dev/null
 
+ENV L3_TABLES=/opt/l3/tables
 CMD ["python", "-m", "launch", "--help"]

@@ -119,6 +119,14 @@ class JobOptions:
         list[str] | None,
         typer.Option("--set", metavar="SLOT.KEY=VALUE", help="Above the machine file; repeatable."),
     ] = None
+    check_fidelity: Annotated[
+        float | None,
+        typer.Option(
+            parser=positive("--check-fidelity", 1, "a share"),
+            metavar="P",
+            help="Cost a share P of the windows by the more faithful level as well; print the largest gap.",
+        ),
+    ] = None
     spans: Annotated[
         int | None,
         typer.Option(
@@ -140,7 +148,7 @@ class JobOptions:
         if not self.policy:
             raise InvalidInput(("--policy", "must not be empty"))
         return JobSpec(
-            settings=_settings(self.settings or []),
+            settings=_settings([*(self.settings or []), *self._checks()]),
             model=_model(self.model),
             workload=workload_spec(workload, self.requests, self.rate, self.concurrency, self.speed),
             machine=machine,
@@ -151,6 +159,10 @@ class JobOptions:
             max_window=self.max_window,
             spans_rounds=self.spans or 0,
         )
+
+    def _checks(self) -> list[str]:
+        """`--check-fidelity` is a key of the attention devices."""
+        return [] if self.check_fidelity is None else [f"attention.check_fidelity={self.check_fidelity}"]
 
 
 @dataclass(frozen=True)

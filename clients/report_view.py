@@ -140,7 +140,16 @@ def _memory_and_exchange(report: Mapping[str, Any]) -> list[Text]:
             f"simulated   in {exchange['wall_s']:.1f} s of wall time over {exchange['transport']}: "
             f"{exchange['windows']:,} windows, {exchange['messages']:,} messages, {rate} iterations/s"
         ),
+        *_fidelity(exchange.get("fidelity")),
     ]
+
+
+def _fidelity(found: Mapping[str, Any] | None) -> list[Text]:
+    """What `--check-fidelity` came to."""
+    if found is None:
+        return []
+    gap = f"{found['largest_gap']:.4%} ({found['largest_gap_s'] * 1e9:,.0f} ns)"
+    return [Text(f"fidelity    {found['calls']:,} calls checked command by command: {gap} apart at most")]
 
 
 def _table(*heads: str) -> Table:

@@ -210,6 +210,30 @@ class Costs:
 
 
 @dataclass(frozen=True, slots=True)
+class Fidelity:
+    """What a device found when it checked its level against a more faithful one.
+
+    Attributes:
+        windows, calls: looked at.
+        gap_ps, gap_ppm: the largest difference; the largest as a share of its call, in millionths, rounded up.
+    """
+
+    windows: int = 0
+    calls: int = 0
+    gap_ps: int = 0
+    gap_ppm: int = 0
+
+    def joined(self, other: "Fidelity") -> "Fidelity":
+        """Both together."""
+        return Fidelity(
+            self.windows + other.windows,
+            self.calls + other.calls,
+            max(self.gap_ps, other.gap_ps),
+            max(self.gap_ppm, other.gap_ppm),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """One device's own books."""
 
@@ -218,6 +242,7 @@ class Account:
     rounds: int
     held_bytes: tuple[int, ...] = ()
     requests: int = 0
+    fidelity: Fidelity = Fidelity()
 
 
 #: No decoding requests.

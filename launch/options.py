@@ -31,7 +31,7 @@ class MachineOptions:
     ] = 1
     override: Annotated[
         list[str] | None,
-        typer.Option(metavar="SLOT.KEY=VALUE", help="For one device (dimm-07.rank_bytes_per_s=1e9)."),
+        typer.Option(metavar="SLOT.KEY=VALUE", help="For one device (dimm-07.ccd_l_tck=16)."),
     ] = None
 
     def plan(self) -> "tuple[Machine, list[DeviceProcess]]":

@@ -29,7 +29,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 #: Keys of a section that belong to the machine as a whole, never to one device of it.
 _WHOLE = {"kind", "modules", "gpus"}
 
-#: Overrides by slot: {"dimm-07": {"bank_bytes_per_s": 0.8e9}}.
+#: Overrides by slot: {"dimm-07": {"ccd_l_tck": 16}}.
 Overrides = Mapping[str, Mapping[str, Any]]
 
 
@@ -97,7 +97,7 @@ def plan_devices(
     """Share a machine's slots out to processes: GPU and link one each, modules packed.
 
     Args:
-        overrides: `slot.key=value` for single devices ("dimm-07.bank_bytes_per_s=0.8e9").
+        overrides: `slot.key=value` for single devices ("dimm-07.ccd_l_tck=16").
 
     Raises:
         InvalidInput: an unknown slot or key, a value that is refused, or a machine's name that is.

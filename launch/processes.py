@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from clients.address import state_folder
 from l3sim.errors import NotReady
 
 ROOT = Path(__file__).parents[1]
@@ -120,9 +121,13 @@ class Part:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, without what people set for compose (L3_MODULES, ...): the command line says it all here."""
+    """Ours, without what people set for compose (L3_MODULES, ...): the command line says it all here.
+
+    But the folder of tables: a device that builds one keeps it there.
+    """
     ours = {name: value for name, value in os.environ.items() if not name.startswith("L3_")}
-    return {**ours, "PYTHONPATH": str(ROOT)}
+    tables = os.environ.get("L3_TABLES") or str(state_folder(os.environ).absolute() / "tables")
+    return {**ours, "PYTHONPATH": str(ROOT), "L3_TABLES": tables}
 
 
 async def stop(parts: Sequence[Part], grace_s: float = GRACE_S) -> None:

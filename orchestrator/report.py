@@ -10,7 +10,7 @@ import numpy as np
 from l3sim import PROTOCOL_VERSION, VERSION
 from l3sim.specs.machine import digest_of
 from l3sim.units import PS_PER_S, Int64s, joules, seconds
-from l3sim.work import DeviceDescription, DeviceReady
+from l3sim.work import Account, DeviceDescription, DeviceReady, Fidelity
 from orchestrator.metrics import ReplicaMetrics, Tally
 from orchestrator.replica import Replica
 from orchestrator.resolve import ResolvedJob
@@ -244,3 +244,22 @@ def _provenance(
             for slot, described, ready in sorted(devices, key=lambda entry: entry[0])
         ],
     }
+
+
+def fidelity_of(accounts: Sequence[Account]) -> dict[str, Any]:
+    """What devices found when they checked their level: {} if none did, else the report's entry.
+
+    It stands under `exchange`, since it depends on how rounds were cut into windows.
+    """
+    found = Fidelity()
+    for account in accounts:
+        found = found.joined(account.fidelity)
+    if not found.windows:
+        return {}
+    entry = {
+        "windows": found.windows,
+        "calls": found.calls,
+        "largest_gap_s": seconds(found.gap_ps),
+        "largest_gap": found.gap_ppm / 1_000_000,
+    }
+    return {"fidelity": entry}

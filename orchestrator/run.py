@@ -23,7 +23,7 @@ from orchestrator.observer import Observer, Progress
 from orchestrator.policies import POLICIES
 from orchestrator.queueing import Arrivals
 from orchestrator.replica import Limits, Replica
-from orchestrator.report import build_report
+from orchestrator.report import build_report, fidelity_of
 from orchestrator.resolve import ResolvedJob
 from orchestrator.sessions import Sessions
 from orchestrator.spans import publish_spans, spans_jsonl
@@ -79,6 +79,7 @@ class _Run:
         self._replicas: list[Replica] = []
         self._began = time.monotonic()
         self._shown = self._began
+        self._fidelity: dict[str, Any] = {}
         self._wall = dict.fromkeys(("scheduler", "timeline"), 0.0)
 
     async def whole(self) -> JobResult:
@@ -180,6 +181,7 @@ class _Run:
         """Close the sessions and check what must hold; the list of what does not."""
         commits = [(replica.index, replica.commits) for replica in self._replicas]
         accounts = await self.sessions.close(commits)
+        self._fidelity = fidelity_of(accounts)
         broken = conservation(self._table, self._replicas)
         broken += counts_differ(self._replicas, [line.hello for line in self.sessions.lines], accounts)
         for replica in self._replicas:
@@ -208,6 +210,7 @@ class _Run:
             "transport": self._transport,
             # Replicas wait for their devices side by side, so the exchange is what the rest leaves.
             "parts_wall_s": {**self._wall, "exchange": wall - sum(self._wall.values())},
+            **self._fidelity,
         }
 
     def _show(self, force: bool = False) -> None:

@@ -72,7 +72,7 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
             AS_WRITTEN,
         ),
         (
-            "./l3 run fixed:128:64 --machine l3-mini --requests 20 --override dimm-02.bank_bytes_per_s=0.8e9",
+            "./l3 run fixed:128:64 --machine l3-mini --requests 20 --override dimm-02.ccd_l_tck=16",
             AS_WRITTEN,
         ),
     ],
@@ -82,7 +82,7 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
         ("kill $(./l3 status | awk '$1 == \"dimm-02\" {print $4}')", AS_WRITTEN),
         (
             ".venv/bin/python -m services.dimm_pim --machine l3-mini --bus $BUS --id slow --slot dimm-02 "
-            "--override bank_bytes_per_s=0.8e9 > slow.log 2>&1 &",
+            "--override ccd_l_tck=16 > slow.log 2>&1 &",
             AS_WRITTEN,
         ),
         ("until ./l3 devices | grep -q 'slow .* ready .* dimm-02'; do sleep 0.5; done", AS_WRITTEN),
@@ -90,7 +90,7 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
         ("./l3 down", AS_WRITTEN),
         ("kill $!", AS_WRITTEN),
         (
-            "./l3 run fixed:128:64 --machine l3-mini --requests 20 --override dimm-02.bank_bytes_per_s=0.8e9",
+            "./l3 run fixed:128:64 --machine l3-mini --requests 20 --override dimm-02.ccd_l_tck=16",
             AS_WRITTEN,
         ),
     ],

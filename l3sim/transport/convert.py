@@ -6,7 +6,7 @@ InvalidInput naming the field. Windows and costs stand in `convert_rounds`.
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 from l3sim.errors import InvalidInput
@@ -17,6 +17,7 @@ from l3sim.work import (
     Account,
     DeviceDescription,
     DeviceReady,
+    Fidelity,
     Hello,
     MemoryRegion,
     Seat,
@@ -184,6 +185,7 @@ def accounts_to_proto(accounts: Iterable[Account]) -> list[pb.Account]:
             rounds=account.rounds,
             held_bytes=account.held_bytes,
             requests=account.requests,
+            fidelity=pb.Fidelity(**asdict(account.fidelity)),
         )
         for account in accounts
     ]
@@ -192,9 +194,20 @@ def accounts_to_proto(accounts: Iterable[Account]) -> list[pb.Account]:
 def accounts_from_proto(messages: Iterable[pb.Account]) -> tuple[Account, ...]:
     """Devices' own books."""
     return tuple(
-        Account(message.slot, message.windows, message.rounds, tuple(message.held_bytes), message.requests)
+        Account(
+            slot=message.slot,
+            windows=message.windows,
+            rounds=message.rounds,
+            held_bytes=tuple(message.held_bytes),
+            requests=message.requests,
+            fidelity=_fidelity_from_proto(message.fidelity),
+        )
         for message in messages
     )
+
+
+def _fidelity_from_proto(message: pb.Fidelity) -> Fidelity:
+    return Fidelity(message.windows, message.calls, message.gap_ps, message.gap_ppm)
 
 
 # --- pieces -------------------------------------------------------------------------------------------

@@ -59,7 +59,11 @@ class DeviceServicer(device_pb2_grpc.DeviceServiceServicer):  # type: ignore[mis
         conversation = Conversation(self._device)
         async for request in requests:
             try:
-                response = answer(conversation, request)
+                # Hello may have a table built, which takes seconds; the loop goes on answering meanwhile.
+                if request.HasField("hello"):
+                    response = await asyncio.to_thread(answer, conversation, request)
+                else:
+                    response = answer(conversation, request)
             except InvariantBroken as error:
                 log.exception("session failed", extra={"reason": error.reason})
                 await abort(context, error)

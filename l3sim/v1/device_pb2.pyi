@@ -313,18 +313,32 @@ class Accounts(_message.Message):
     def __init__(self, accounts: _Optional[_Iterable[_Union[Account, _Mapping]]] = ...) -> None: ...
 
 class Account(_message.Message):
-    __slots__ = ("slot", "windows", "rounds", "held_bytes", "requests")
+    __slots__ = ("slot", "windows", "rounds", "held_bytes", "requests", "fidelity")
     SLOT_FIELD_NUMBER: _ClassVar[int]
     WINDOWS_FIELD_NUMBER: _ClassVar[int]
     ROUNDS_FIELD_NUMBER: _ClassVar[int]
     HELD_BYTES_FIELD_NUMBER: _ClassVar[int]
     REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    FIDELITY_FIELD_NUMBER: _ClassVar[int]
     slot: str
     windows: int
     rounds: int
     held_bytes: _containers.RepeatedScalarFieldContainer[int]
     requests: int
-    def __init__(self, slot: _Optional[str] = ..., windows: _Optional[int] = ..., rounds: _Optional[int] = ..., held_bytes: _Optional[_Iterable[int]] = ..., requests: _Optional[int] = ...) -> None: ...
+    fidelity: Fidelity
+    def __init__(self, slot: _Optional[str] = ..., windows: _Optional[int] = ..., rounds: _Optional[int] = ..., held_bytes: _Optional[_Iterable[int]] = ..., requests: _Optional[int] = ..., fidelity: _Optional[_Union[Fidelity, _Mapping]] = ...) -> None: ...
+
+class Fidelity(_message.Message):
+    __slots__ = ("windows", "calls", "gap_ps", "gap_ppm")
+    WINDOWS_FIELD_NUMBER: _ClassVar[int]
+    CALLS_FIELD_NUMBER: _ClassVar[int]
+    GAP_PS_FIELD_NUMBER: _ClassVar[int]
+    GAP_PPM_FIELD_NUMBER: _ClassVar[int]
+    windows: int
+    calls: int
+    gap_ps: int
+    gap_ppm: int
+    def __init__(self, windows: _Optional[int] = ..., calls: _Optional[int] = ..., gap_ps: _Optional[int] = ..., gap_ppm: _Optional[int] = ...) -> None: ...
 
 class Close(_message.Message):
     __slots__ = ("commits",)

@@ -75,7 +75,7 @@ class FastModel(LevelModel[tuple[Int64s, Int64s]]):
     """Level `fast`: cycles and picojoules of head groups from the table."""
 
     def __init__(self, kernel: Kernel, layout: Layout, table: AttendTable) -> None:
-        self._kernel = kernel
+        self.kernel = kernel
         self._layout = layout
         self._table = table
         self._picojoules = sum(weights(kernel).values())
@@ -93,14 +93,14 @@ class FastModel(LevelModel[tuple[Int64s, Int64s]]):
             if requests.most >= len(self._cycles):
                 self._extend(min(max(2 * requests.most, 4096), TABLE_TOKENS))
             cycles, energies = self._cycles.take(requests.tokens), self._energies.take(requests.tokens)
-        check_sum(int(cycles.max()) * self._kernel.pim.tck_ps, len(cycles), self._layout)
+        check_sum(int(cycles.max()) * self.kernel.pim.tck_ps, len(cycles), self._layout)
         return cycles, energies
 
     def cost(
         self, looked_up: tuple[Int64s, Int64s], requests: Decoding, sums: RankSums
     ) -> tuple[Int64s, Int64s]:
         """See LevelModel."""
-        table, pim = self._table, self._kernel.pim
+        table, pim = self._table, self.kernel.pim
         groups = sums.add(np.ones((len(requests.tokens), 1), dtype=np.int64), requests.bounds)
         later = np.maximum(groups - 1, 0)
         work = sums.add(looked_up[0], requests.bounds) - later * table.saving_tck

@@ -1,7 +1,7 @@
 """DIMM-PIM modules as devices: one module = one DIMM; a process may host many, costed together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 import numpy as np
@@ -12,8 +12,9 @@ from l3sim.placement import rank_room_bytes
 from l3sim.ports import DeviceSession
 from l3sim.specs.config import DimmPimConfig
 from l3sim.units import Int64s
-from l3sim.work import DeviceReady, Hello, MemoryRegion, Op, OpCost, Role, SubBatch, Window
-from services.dimm_pim.model import LevelModel, level_model
+from l3sim.work import Account, DeviceReady, Hello, MemoryRegion, Op, OpCost, Role, SubBatch, Window
+from services.dimm_pim.fidelity import FidelityCheck
+from services.dimm_pim.model import FastModel, LevelModel, level_model
 from services.dimm_pim.sums import Decoding, RankSums, decoding
 
 
@@ -94,6 +95,8 @@ class DimmPimSession(BookkeepingSession):
                 models[config] = _level_model(config, hello, slot.slot)
             self._models.append(models[config])
         self._replicas = [self._lanes(replica) for replica in range(hello.layout.dp)]
+        share = max(config.check_fidelity for config in configs)
+        self._check = FidelityCheck(share, hello.seed) if share > 0 else None
 
     def ready(self) -> Sequence[DeviceReady]:
         """See DeviceSession.ready."""
@@ -134,6 +137,8 @@ class DimmPimSession(BookkeepingSession):
             time, energy = kind.model.cost(looked_up[kind.model], requests, kind.sums)
             times.append(time.reshape(len(batches), -1, time.shape[-1]))
             energies.append(energy.reshape(len(batches), -1, time.shape[-1]))
+        if self._check is not None and ledger is self.ledger and self._check.wants(window.window_id):
+            self._compare(self._check, replica, requests, times)
         time = times[0] if len(times) == 1 else np.concatenate(times, axis=1)
         energy = energies[0] if len(energies) == 1 else np.concatenate(energies, axis=1)
         duration_ps = time.take(replica.index, axis=1)
@@ -142,6 +147,23 @@ class DimmPimSession(BookkeepingSession):
             OpCost(Op.ATTEND_DECODE, batch.index, replica.device, replica.domain, *lanes)
             for batch, *lanes in zip(batches, duration_ps, energy_nj, strict=True)
         )
+
+    def audit(self) -> Sequence[Account]:
+        """See DeviceSession.audit. What was checked stands in the first account, for all devices here."""
+        first, *rest = super().audit()
+        return [first if self._check is None else replace(first, fidelity=self._check.found), *rest]
+
+    def _compare(
+        self, check: FidelityCheck, replica: _Replica, requests: Decoding, times: Sequence[Int64s]
+    ) -> None:
+        """Check a window on those ranks that run at level `fast`."""
+        fast = [
+            (kind.model.kernel, kind.sums, time.reshape(*kind.sums.shape(requests.bounds), -1))
+            for kind, time in zip(replica.kinds, times, strict=True)
+            if isinstance(kind.model, FastModel)
+        ]
+        if fast:
+            check.compare(requests, *zip(*fast, strict=True))
 
     def _gather(self, batches: Sequence[SubBatch], ledger: Ledger, rounds: int) -> Decoding:
         layout = self.hello.layout

@@ -36,7 +36,7 @@ def test_modules_are_packed_in_order_and_none_is_forgotten(size: int, names: lis
     assert len(set(ids)) == len(ids)
 
 
-OVERRIDES = ["dimm-02.bank_bytes_per_s=0.8e9", "gpu.compute_efficiency=0.5", "dimm-02.pass_overhead_ns=50"]
+OVERRIDES = ["dimm-02.ccd_l_tck=16", "gpu.compute_efficiency=0.5", "dimm-02.pass_overhead_ns=50"]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
@@ -50,7 +50,7 @@ def test_a_process_makes_of_its_command_line_the_identities_that_it_has_here(siz
         there = identities_of(value["--id"], count, value["--slot"], given)
         assert list(there) == process.identities
         seen |= {identity.requested_slot: identity.overrides for identity in there}
-    assert seen["dimm-02"] == {"bank_bytes_per_s": 0.8e9, "pass_overhead_ns": 50}
+    assert seen["dimm-02"] == {"ccd_l_tck": 16, "pass_overhead_ns": 50}
     assert seen["gpu"] == {"compute_efficiency": 0.5}
     assert seen["dimm-01"] == seen["link"] == {}
 

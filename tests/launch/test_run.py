@@ -39,7 +39,7 @@ def test_processes_and_one_process_give_the_same_report(l3: Commands) -> None:
 
 
 def test_one_slower_module_is_the_same_machine_in_both(l3: Commands) -> None:
-    override = ("--override", "dimm-02.bank_bytes_per_s=0.8e9")
+    override = ("--override", "dimm-02.ccd_l_tck=16")
     apart = l3.json("run", *JOB, *override)
     inside = l3.json("run", *JOB, *override, "--in-process")
     plain = l3.json("run", *JOB, "--in-process")

@@ -100,7 +100,7 @@ def test_ranks_of_one_kind_keep_one_pace(bench: Bench) -> None:
 
 def test_a_slow_module_shows_in_its_own_ranks() -> None:
     even = Bench("llama-2-7b").predictor
-    slow = Bench("llama-2-7b", {"bank_bytes_per_s": 0.8e9}).predictor
+    slow = Bench("llama-2-7b", {"ccd_l_tck": 16}).predictor
     # Module 3 is channel 1, slot 1: rank 1 of ranksets 2 and 3.
     expected = np.ones((4, 2))
     expected[2:, 1] = slow.pace[2, 1]
@@ -110,7 +110,7 @@ def test_a_slow_module_shows_in_its_own_ranks() -> None:
 
 
 def test_every_first_rank_is_asked_where_groups_are_few() -> None:
-    few = Bench("llama-2-70b", {"bank_bytes_per_s": 0.8e9}, attention__n_hc=1)
+    few = Bench("llama-2-70b", {"ccd_l_tck": 16}, attention__n_hc=1)
     assert few.layout.groups < few.layout.ranks
     assert len(grid_of(few.layout, 0).attention) == few.layout.ranks * len(CONTEXTS)
     assert few.predictor.pace[2:, 1].min() > 1.0

@@ -51,7 +51,7 @@ def test_the_hardest_job_does_preempt_and_leave_out(l3: Commands) -> None:
 def test_a_slower_module_changes_the_report_the_same_way_everywhere(l3: Commands) -> None:
     """One module process of four is started with half bandwidth."""
     job = JOBS["mini"]
-    slower = ["--override", "dimm-02.bank_bytes_per_s=0.8e9"]
+    slower = ["--override", "dimm-02.ccd_l_tck=16"]
     whole = report(l3, *job, "--in-process")
     in_process = report(l3, *job, *slower, "--in-process")
     assert in_process["utilization"]["attention"] > whole["utilization"]["attention"]

@@ -155,16 +155,16 @@ def test_overrides_change_only_their_module() -> None:
         return lanes(costs, [slot.slot for slot in session.slots]), opened.ready()
 
     base, _ = durations({})
-    slow, ready = durations({3: {"bank_bytes_per_s": 0.8e9, "memory_share": 0.5}})
+    slow, ready = durations({3: {"ccd_l_tck": 16, "memory_share": 0.5}})
     changed = {key[1] for key in base if base[key] != slow[key]}
     assert changed == {"dimm-03"}
     whole = rank_room_bytes(small().attention, session.layout)
     assert [answer.regions[0].capacity_bytes for answer in ready] == [
         whole // 2 if slot == 3 else whole for slot in range(8)
     ]
-    assert ready[3].config["bank_bytes_per_s"] == 0.8e9
+    assert ready[3].config["ccd_l_tck"] == 16
     # The same as that machine with all its modules slow, in that module.
-    on = small(bank_bytes_per_s=0.8e9, n_hc=8)
+    on = small(ccd_l_tck=16, n_hc=8)
     (all_slow,) = DimmPimDevice(identities(ALL)).open(job(reshaped("llama-2-7b"), on=on)).estimate([asked])
     reference = lanes(all_slow, [slot.slot for slot in session.slots])
     assert [slow[key] == reference[key] for key in slow if key[1] == "dimm-03"] == [True, True]

@@ -1,0 +1,64 @@
+"""Checks level `fast` against level `command` inside a job: `--check-fidelity P`.
+
+Of a share P of the windows, chosen by the session's seed and the window's number, the first round's slowest call
+of each sub-batch (among this process's ranks) is run command by command. What was found goes into the account.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from l3sim.units import Int64s
+from l3sim.work import Fidelity
+from services.dimm_pim.command.kernel import Kernel
+from services.dimm_pim.model import CommandModel
+from services.dimm_pim.sums import Decoding, RankSums
+
+PPM = 1_000_000
+
+
+class FidelityCheck:
+    """Of one job.
+
+    Args:
+        share: of windows, 0 to 1.
+
+    Attributes:
+        found: so far.
+    """
+
+    def __init__(self, share: float, seed: int) -> None:
+        self._share = share
+        self._seed = seed
+        self._commands: dict[Kernel, CommandModel] = {}
+        self.found = Fidelity()
+
+    def wants(self, window_id: int) -> bool:
+        """Whether a window is among the sample; the same in any process."""
+        drawn = hashlib.sha256(f"{self._seed}/{window_id}".encode()).digest()
+        return int.from_bytes(drawn[:8], "big") < self._share * 2**64
+
+    def compare(
+        self, requests: Decoding, kernels: Sequence[Kernel], sums: Sequence[RankSums], times: Sequence[Int64s]
+    ) -> None:
+        """Run the slowest call of each sub-batch.
+
+        Args:
+            kernels, sums, times: of each kind of rank; what level `fast` said, as LevelModel.cost returns it.
+        """
+        calls, gap_ps, gap_ppm = 0, 0, 0
+        for batch in range(len(times[0])):
+            kind = int(np.argmax([time[batch, ..., 0].max() for time in times]))
+            first = times[kind][batch, ..., 0]
+            offset, rank = np.unravel_index(int(first.argmax()), first.shape)
+            who = sums[kind].groups(requests.bounds, batch, int(offset), int(rank))
+            if not len(who):
+                continue
+            told = int(first[offset, rank])
+            command = self._commands.setdefault(kernels[kind], CommandModel(kernels[kind]))
+            seen, _ = command.call(requests.tokens[who, 0])
+            calls += 1
+            gap_ps = max(gap_ps, abs(told - seen))
+            gap_ppm = max(gap_ppm, -(-abs(told - seen) * PPM // seen))
+        self.found = self.found.joined(Fidelity(1, calls, gap_ps, gap_ppm))
