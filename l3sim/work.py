@@ -215,7 +215,7 @@ class Fidelity:
 
     Attributes:
         windows, calls: looked at.
-        gap_ps, gap_ppm: the largest difference; the largest as a share of its call, in millionths, rounded up.
+        gap_ps: the largest difference. gap_ppm: the largest as a share of its call, in millionths, up.
     """
 
     windows: int = 0

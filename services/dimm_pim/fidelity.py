@@ -1,7 +1,8 @@
 """Checks level `fast` against level `command` inside a job: `--check-fidelity P`.
 
-Of a share P of the windows, chosen by the session's seed and the window's number, the first round's slowest call
-of each sub-batch (among this process's ranks) is run command by command. What was found goes into the account.
+Of a share P of the windows, chosen by the session's seed and the window's number, the first round's slowest
+call of each sub-batch (among this process's ranks) is run command by command. What was found goes into the
+account.
 """
 
 import hashlib

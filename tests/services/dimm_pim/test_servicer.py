@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from l3sim.errors import InvalidInput, NotFound
@@ -15,7 +15,12 @@ from l3sim.specs.machine import Machine
 from l3sim.specs.model import ModelShape
 from l3sim.units import nj
 from l3sim.work import Chunk, Hello, Op, SubBatch
-from services.dimm_pim.model import GroupCosts, head_group
+from services.dimm_pim.command.columns import Took
+from services.dimm_pim.command.energy import weights
+from services.dimm_pim.command.kernel import kernel_of
+from services.dimm_pim.command.result import attend
+from services.dimm_pim.fast.build import build
+from services.dimm_pim.roofline import GroupCosts, head_group
 from services.dimm_pim.servicer import DimmPimDevice
 from tests.services.builders import (
     Resident,
@@ -32,9 +37,10 @@ from tests.services.builders import (
 ALL = range(8)
 
 
-def small(**settings: Any) -> Machine:
+def small(level: str = "roofline", **settings: Any) -> Machine:
     """4 channels, 4 ranksets."""
-    return machine(attention__modules=8, **{f"attention__{key}": value for key, value in settings.items()})
+    chosen = {f"attention__{key}": value for key, value in settings.items()}
+    return machine(attention__modules=8, attention__level=level, **chosen)
 
 
 def job(model: ModelShape, dp: int = 1, on: Machine | None = None, modules: Any = ALL) -> Hello:
@@ -57,20 +63,26 @@ def cases(draw: st.DrawFn) -> tuple[ModelShape, list[Resident], list[Resident], 
 
 
 group_costs = cache(GroupCosts)
+table = cache(lambda kernel: build(kernel))
+
+
+def attended(session: Hello, residents: list[Resident], seat: Any, layer: int, round_: int) -> list[int]:
+    """Tokens of a rank's head groups, request by request and group by group."""
+    layout = session.layout
+    return [
+        context + round_ + 1
+        for _, offset, rank, context in residents
+        if (offset + layer) % layout.ranksets == seat.rankset
+        for group in range(layout.groups)
+        if (rank + group) % layout.ranks == seat.rank
+    ]
 
 
 def expected(session: Hello, residents: list[Resident], seat: Any, layer: int, round_: int) -> int:
-    """A rank's time, request by request and group by group."""
-    layout = session.layout
-    costs = group_costs(head_group(small().attention, session.model, layout))
-    total = 0
-    for _, offset, rank, context in residents:
-        if (offset + layer) % layout.ranksets != seat.rankset:
-            continue
-        for group in range(layout.groups):
-            if (rank + group) % layout.ranks == seat.rank:
-                total += int(costs.at(np.array([context + round_ + 1]), context + round_ + 1)[0])
-    return total
+    """A rank's time at level roofline."""
+    costs = group_costs(head_group(small().attention, session.model, session.layout))
+    tokens = attended(session, residents, seat, layer, round_)
+    return sum(int(costs.at(np.array([count]), count)[0]) for count in tokens)
 
 
 def batches(*halves: list[Resident]) -> list[SubBatch]:
@@ -100,6 +112,38 @@ def test_lanes_against_a_plain_loop(case: tuple[ModelShape, list[Resident], list
                     )
             energy += nj(6.0, cost.duration_ps[lane])
         assert cost.energy_nj.tolist() == energy.tolist()
+
+
+@pytest.mark.parametrize("level", ["fast", "command"])
+@settings(max_examples=10)
+@given(case=cases())
+def test_lanes_are_attend_calls(
+    level: str, case: tuple[ModelShape, list[Resident], list[Resident], int]
+) -> None:
+    """A lane is one call over a rank's head groups; energy is of all lanes."""
+    shape, first, second, rounds = case
+    on = small(level)
+    session = job(shape, on=on)
+    kernel = kernel_of(on.attention, shape, session.layout)
+    picojoules = sum(weights(kernel).values())
+    asked = window(*batches(first, second), residents=first + second, rounds=rounds)
+    (answer,) = DimmPimDevice(identities(ALL)).open(session).estimate([asked])
+    for index, half in enumerate((first, second)):
+        if not half:
+            continue
+        cost = op_cost(answer, Op.ATTEND_DECODE, index)
+        energy = np.zeros((4, rounds))
+        for lane, (device, domain) in enumerate(zip(cost.device, cost.domain, strict=True)):
+            seat = session.slots[device].seats[domain]
+            for layer, round_ in np.ndindex(4, rounds):
+                tokens = attended(session, half, seat, layer, round_)
+                if not tokens:
+                    assert cost.duration_ps[lane, layer, round_] == 0
+                    continue
+                took: Took = table(kernel).call(np.array(tokens)) if level == "fast" else attend(kernel, tokens)
+                assert cost.duration_ps[lane, layer, round_] == took.cycles * 625
+                energy[layer, round_] += took.values @ picojoules / 1000
+        assert np.abs(cost.energy_nj - energy).max() <= 16  # lanes, each rounded
 
 
 @given(case=cases(), cut=st.integers(1, 7))
@@ -224,7 +268,7 @@ def test_describe_and_ready() -> None:
         ("attend_decode",),
     )
     assert who.overrides_json == '{"module_idle_w": 2.5}'
-    assert '"bank_bytes_per_s"' in who.config_schema_json
+    assert '"ccd_l_tck"' in who.config_schema_json
     (ready,) = device.open(job(reshaped("llama-2-7b"), modules=[7])).ready()
     assert (ready.slot, ready.level, ready.domains, ready.idle_mw) == (
         "dimm-07",
@@ -237,8 +281,8 @@ def test_describe_and_ready() -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"bank_byte_per_s": 1e9}, "did you mean 'bank_bytes_per_s'"),
-        ({"bank_bytes_per_s": -1}, "d0.bank_bytes_per_s: Expected `float` > 0.0, got -1"),
+        ({"cd_l_tck": 8}, "did you mean 'ccd_l_tck'"),
+        ({"ccd_l_tck": -1}, "d0.ccd_l_tck: Expected `int` >= 1, got -1"),
         ({"n_hc": 4}, "d0.n_hc: belongs to the whole machine"),
         ({"ranksets": 2}, "d0.ranksets: belongs to the whole machine"),
     ],
@@ -271,10 +315,10 @@ def changed(session: Hello, **change: Any) -> Hello:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("level", "command", "dimm-00.level: unknown level 'command' (there are: roofline)"),
-        ("bank_bytes_per_s", 0, "dimm-00.bank_bytes_per_s: d0: Expected `float` > 0.0, got 0"),
+        ("level", "exact", "dimm-00.level: unknown level 'exact' (there are: command, fast, roofline)"),
+        ("ccd_l_tck", 0, "dimm-00.ccd_l_tck: d0: Expected `int` >= 1, got 0"),
         ("colour", "red", "dimm-00.colour: d0: unknown key 'colour'"),
-        ("bank_bytes_per_s", 1e-12, "check the rates of its configuration"),
+        ("softmax_elements_per_s", 1e-12, "check the rates of its configuration"),
     ],
 )
 def test_configurations_that_are_refused(key: str, value: Any, message: str) -> None:
