@@ -108,7 +108,7 @@ class Attention:
                 done.append(softmax)
             self.rows.close(Phase.SCORE)
 
-        self.rows.through(tokens, at.k_row_tokens, write, (moved, done))
+        self.rows.through(tokens, at.k_row_tokens, write, (moved, done), kernel.result_slots)
         return moved[-1], done[-1]
 
     def _score_chunk(self, chunk: Chunk, waits: list[Wait]) -> tuple[int, int]:
@@ -203,7 +203,7 @@ class Attention:
                 pending.clear()
             self.rows.close(Phase.CONTEXT)
 
-        self.rows.through(tokens, at.v_row_tokens, write, (done,))
+        self.rows.through(tokens, at.v_row_tokens, write, (done,), kernel.shared_slots)
         return done[-1]
 
     def _context_chunk(self, chunk: Chunk, queries: range, done: list[int], ready: list[Wait]) -> int:

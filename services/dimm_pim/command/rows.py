@@ -36,22 +36,26 @@ class Rows:
         self.closed = self._program.add(Cmd.PREA, INNER, phase, cause, *waits, signal=True)
 
     def through(
-        self, tokens: int, row_tokens: int, write: WriteRow, events: Sequence[list[int]] = ()
+        self, tokens: int, row_tokens: int, write: WriteRow, events: Sequence[list[int]] = (), slots: int = 0
     ) -> None:
         """Write row after row; once two of them are alike, the other whole ones follow from them.
 
         Args:
             write: writes the row of so many tokens from a first one on; called in order.
-            events: lists that it appends events to.
+            events: lists that it appends events to, one for each chunk.
+            slots: chunks after which a buffer's slots are used again. Rows before that are alike too, but they
+                wait for no slot, and those that followed from them would not either.
         """
         whole, row = tokens // row_tokens, 0
         marks = []
+        chunks: list[int] = []
         while row * row_tokens < tokens:
             marks.append(self._program.mark)
             sizes = [len(of) for of in events]
+            chunks.append(sizes[0] if sizes else 0)
             write(row * row_tokens, min(row_tokens, tokens - row * row_tokens))
             row += 1
-            if not 2 <= row < whole:
+            if not 2 <= row < whole or chunks[-2] < slots:
                 continue
             shift = self._program.repeat(marks[-2], marks[-1], whole - row)
             if not shift:
@@ -107,10 +111,26 @@ class Rows:
         self._bursts(Cmd.WR, bursts, Phase.APPEND, Cause.RELAYOUT, name)
 
     def _append_bursts(self, token: int, group: int, *waits: Wait) -> None:
-        """K and V as the host writes them: bursts over all chips."""
+        """K and V as the host writes them: from burst to burst, bank after bank, then the next column."""
+        at, bursts = self._kernel.at, self._kernel.token_bursts
+        block, inside = divmod(token, self._kernel.row_tokens)
+        first = inside * bursts
+        bank = first % at.banks
         for kind in ("K", "V"):
-            name = (group, kind, token // self._kernel.row_tokens)
-            self._bursts(Cmd.WR, self._kernel.token_bursts, Phase.APPEND, Cause.WRITE, name, *waits)
+            whole = bank + bursts > at.banks
+            banks = (at.banks, 0) if whole else (bursts, bank)
+            self._activate(Phase.APPEND, Cause.WRITE, (group, kind, block), banks[0], *waits, bank=banks[1])
+            done = 0
+            while done < bursts:
+                column, bank_now = divmod(first + done, at.banks)
+                sweeps = 0 if bank_now else (bursts - done) // at.banks * at.banks
+                count = sweeps or min(at.banks - bank_now, bursts - done)
+                self._program.add(
+                    Cmd.WR, INNER, Phase.APPEND, Cause.WRITE, count=count, bank=bank_now, bank_span=min(count, at.banks),
+                    column=column, column_hold=at.banks, row=self.current, first=done,
+                )  # fmt: skip
+                done += count
+            self.close(Phase.APPEND, Cause.WRITE)
             waits = ()
 
     def _bursts(
