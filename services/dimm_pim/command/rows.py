@@ -43,8 +43,8 @@ class Rows:
         Args:
             write: writes the row of so many tokens from a first one on; called in order.
             events: lists that it appends events to, one for each chunk.
-            slots: chunks after which a buffer's slots are used again. Rows before that are alike too, but they
-                wait for no slot, and those that followed from them would not either.
+            slots: chunks after which a buffer's slots are used again. Rows before that are alike too, but
+                they wait for no slot, and those that followed from them would not either.
         """
         whole, row = tokens // row_tokens, 0
         marks = []
@@ -126,8 +126,9 @@ class Rows:
                 sweeps = 0 if bank_now else (bursts - done) // at.banks * at.banks
                 count = sweeps or min(at.banks - bank_now, bursts - done)
                 self._program.add(
-                    Cmd.WR, INNER, Phase.APPEND, Cause.WRITE, count=count, bank=bank_now, bank_span=min(count, at.banks),
-                    column=column, column_hold=at.banks, row=self.current, first=done,
+                    Cmd.WR, INNER, Phase.APPEND, Cause.WRITE, count=count, bank=bank_now,
+                    bank_span=min(count, at.banks), column=column, column_hold=at.banks, row=self.current,
+                    first=done,
                 )  # fmt: skip
                 done += count
             self.close(Phase.APPEND, Cause.WRITE)
@@ -140,6 +141,8 @@ class Rows:
         at = self._kernel.at
         most = at.bank_groups * at.row_columns
         for first in range(0, count, most):
+            if first:  # a long transfer may not keep the rank from refreshing
+                self._program.add(Cmd.REF, INNER, phase, Cause.REFRESH)
             self._activate(phase, cause, name, at.bank_groups, *waits)
             self._program.add(
                 command, INNER, phase, cause, count=min(most, count - first), bank_span=at.bank_groups,
