@@ -95,7 +95,7 @@ def test_the_bound_doubles_with_half_sums() -> None:
     assert (chips_per_head(half, mha, 1), chips_per_head(half, gqa, 8)) == (8, 2)
     # Without sharing reads, GQA computes eight times as long, so that the bound is that of MHA.
     assert chips_per_head(REFERENCE, gqa, 1) == 8
-    assert chips_per_head(pim(rank_bytes_per_s=1e6), gqa, 8) == 1
+    assert chips_per_head(pim(ccd_s_tck=100_000), gqa, 8) == 1
 
 
 def test_settings_win() -> None:

@@ -99,7 +99,11 @@ def test_settings_are_written_as_yaml(path: str, text: str, value: Any) -> None:
         ),
         ("gpu.memory_bytes", 1.5, "gpu.memory_bytes: l3-mini: Expected `int`, got `float`, got 1.5"),
         ("link.overlap", "on", "link.overlap: l3-mini: must be one of: rankset, off; got 'on'"),
-        ("attention.level", "command", "attention.level: l3-mini: must be one of: roofline; got 'command'"),
+        (
+            "attention.level",
+            "exact",
+            "attention.level: l3-mini: must be one of: fast, command, roofline; got 'exact'",
+        ),
         (
             "attention.kind",
             "hbm",

@@ -140,7 +140,9 @@ def test_lanes_are_attend_calls(
                 if not tokens:
                     assert cost.duration_ps[lane, layer, round_] == 0
                     continue
-                took: Took = table(kernel).call(np.array(tokens)) if level == "fast" else attend(kernel, tokens)
+                took: Took = (
+                    table(kernel).call(np.array(tokens)) if level == "fast" else attend(kernel, tokens)
+                )
                 assert cost.duration_ps[lane, layer, round_] == took.cycles * 625
                 energy[layer, round_] += took.values @ picojoules / 1000
         assert np.abs(cost.energy_nj - energy).max() <= 16  # lanes, each rounded
