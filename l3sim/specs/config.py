@@ -4,7 +4,8 @@ Devices, orchestrator and clients check against the same structs. Values and the
 `machines/*.yaml`; the only defaults here are switches, not hardware numbers.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -12,6 +13,7 @@ from msgspec import Meta
 Positive = Annotated[float, Meta(gt=0)]
 NonNegative = Annotated[float, Meta(ge=0)]
 Share = Annotated[float, Meta(gt=0, le=1)]
+Part = Annotated[float, Meta(ge=0, le=1)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Bytes = Annotated[int, Meta(ge=1)]
 
@@ -21,10 +23,11 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class GpuConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Kind `gpu`: tensor-parallel groups of one GPU type, level `roofline`."""
+    """Kind `gpu`: tensor-parallel groups of one GPU type, as its data sheet has it: level `roofline`."""
 
     kind: Literal["gpu"] = "gpu"
-    level: Literal["roofline"] = "roofline"
+    level: Literal["roofline", "calibrated"] = "roofline"
+    type: str = "unnamed"  # of the GPU file
     gpus: Count
     memory_bytes: Bytes  # of one GPU
     memory_reserve_share: Annotated[float, Meta(ge=0, lt=1)]
@@ -39,6 +42,36 @@ class GpuConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     fabric_latency_us: NonNegative  # one step of a ring collective
     tdp_w: Positive
     idle_w: NonNegative
+
+
+class CalibratedGpuConfig(GpuConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The same with what was fitted to measurements: level `calibrated`, or `roofline` by choice.
+
+    `services/gpu/calibrated.py` says what each parameter means.
+    """
+
+    sms: Count  # streaming multiprocessors
+    gemm_compute_efficiency: Share
+    gemm_memory_efficiency: Share
+    gemm_cache_bytes_per_s: Positive  # of one SM
+    gemm_launch_us: NonNegative
+    gemm_tile_us: NonNegative
+    gemm_interference: Part
+    gemm_tail_share: Part
+    stream_launch_us: NonNegative
+    norm_efficiency: Positive  # may exceed 1 where data stays in the cache
+    norm_element_ns: NonNegative
+    rotary_efficiency: Positive
+    rotary_element_ns: NonNegative
+    activation_efficiency: Positive
+    activation_element_ns: NonNegative
+    residual_efficiency: Positive
+    residual_element_ns: NonNegative
+    embedding_efficiency: Positive
+    embedding_element_ns: NonNegative
+    attention_memory_efficiency: Share
+    all_reduce_latency_us: NonNegative
+    all_reduce_bytes_per_s: Positive
 
 
 class DimmPimConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -110,3 +143,20 @@ DEVICE_KINDS: dict[tuple[str, str], type[Section]] = {
     ("attention", "dimm-pim"): DimmPimConfig,
     ("link", "interconnect"): LinkConfig,
 }
+
+#: What fits to measurements add to a GPU.
+CALIBRATION_KEYS = tuple(
+    field for field in CalibratedGpuConfig.__struct_fields__ if field not in GpuConfig.__struct_fields__
+)
+
+
+def struct_of(section: str, kind: str, values: Mapping[str, Any]) -> type[Section]:
+    """The struct that a section's values must fill: a GPU's grows with its level and calibration.
+
+    Raises:
+        KeyError: no such kind in this section.
+    """
+    struct = DEVICE_KINDS[section, kind]
+    if struct is GpuConfig and (values.get("level") == "calibrated" or values.keys() & set(CALIBRATION_KEYS)):
+        return CalibratedGpuConfig
+    return struct

@@ -6,6 +6,8 @@ this is imported at every start of `./l3`.
 
 import typer
 
+from launch.probe.gpu import gpu
+
 app = typer.Typer(
     name="probe",
     help="Ask one device model for the cost of one thing; no machine is started.",
@@ -18,3 +20,6 @@ app = typer.Typer(
 def _group() -> None:
     # Without a callback typer would drop a command's name while there is only one.
     pass
+
+
+app.command()(gpu)

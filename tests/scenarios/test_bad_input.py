@@ -35,7 +35,7 @@ FILES = {
     '{"arrival_s": 1, "prompt_tokens": 1, "output_tokens": 1}\n',
     "key.yaml": MINI.replace("  setup_us:", "  setup_ms:"),
     "section.yaml": MINI.replace("\nhost:", "\nhosts:"),
-    "negative.yaml": MINI.replace("compute_efficiency: {value: 0.75", "compute_efficiency: {value: -0.75"),
+    "negative.yaml": MINI.replace("  gpus:", "  compute_efficiency: -0.75\n  gpus:"),
     "word.yaml": MINI.replace("gpus: {value: 1,", "gpus: {value: one,"),
     "name.yaml": MINI.replace("name: l3-mini", "name: a/b"),
     "kind.yaml": MINI.replace("kind: dimm-pim", "kind: hbm"),

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from l3sim.specs.catalog import load_model
 from l3sim.specs.config import GpuConfig
 from l3sim.work import Chunk, Op
-from services.gpu.model import GroupCosts, widths_of
+from services.gpu.kernels import widths_of
+from services.gpu.model import GroupCosts
 from tests.services.builders import machine
 
 IDEAL: dict[str, Any] = {
