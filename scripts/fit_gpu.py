@@ -19,7 +19,7 @@ from l3sim.errors import InvalidInput, L3Error
 from l3sim.specs.catalog import load_group
 from l3sim.specs.config import CalibratedGpuConfig
 from l3sim.units import Floats
-from scripts.gpu_profiles import AllReduces, Profile, Timed, read_all_reduces, read_profile
+from scripts.gpu_profiles import AllReduces, Attended, Profile, Timed, read_all_reduces, read_profile
 from services.gpu.calibrated import STREAMS, all_reduce_s
 
 #: Order of magnitude of every fitted parameter, from no GPU in particular.
@@ -37,7 +37,19 @@ PRIOR: Mapping[str, float] = {
 }
 GEMM_KEYS = tuple(key for key in PRIOR if key.startswith("gemm_"))
 STREAM_KEYS = tuple(key for key in PRIOR if not key.startswith("gemm_"))
-_AT_MOST_ONE = {"gemm_compute_efficiency", "gemm_memory_efficiency", "gemm_interference", "gemm_tail_share"}
+#: Fitted where a profile has attention, else as the GPU file assumes.
+ATTENTION_PRIOR: Mapping[str, float] = {
+    "attention_compute_efficiency": 0.5,
+    "attention_memory_efficiency": 0.8,
+}
+ATTENTION_KEYS = tuple(ATTENTION_PRIOR)
+_AT_MOST_ONE = {
+    *ATTENTION_KEYS,
+    "gemm_compute_efficiency",
+    "gemm_memory_efficiency",
+    "gemm_interference",
+    "gemm_tail_share",
+}
 
 #: Sizes below are warm-up artefacts in the DGX A100 profile: slower than ten times as much.
 LEAST_REDUCED_BYTES = 10 * 1024
@@ -61,7 +73,13 @@ def fit(
     timed = [one for profile in profiles for one in profile.timed.values()]
     gemms, streams = ([one for one in timed if one.is_gemm is which] for which in (True, False))
     gpu = _fit(gpu, GEMM_KEYS, prior, lambda trial: _log_errors(gemms, trial))
-    return _fit(gpu, STREAM_KEYS, prior, lambda trial: _log_errors(streams, trial))
+    gpu = _fit(gpu, STREAM_KEYS, prior, lambda trial: _log_errors(streams, trial))
+    attended = [profile.attended for profile in profiles if profile.attended is not None]
+    return (
+        _fit(gpu, ATTENTION_KEYS, ATTENTION_PRIOR, lambda trial: _log_errors(attended, trial))
+        if attended
+        else gpu
+    )
 
 
 def fit_all_reduce(gpu: CalibratedGpuConfig, measured: AllReduces) -> CalibratedGpuConfig:
@@ -86,7 +104,7 @@ def prior_of(gpu: CalibratedGpuConfig) -> Mapping[str, float]:
     return {key: max(float(getattr(gpu, key)), PRIOR[key] / SPAN) for key in PRIOR}
 
 
-def _log_errors(timed: Sequence[Timed], gpu: CalibratedGpuConfig) -> Floats:
+def _log_errors(timed: Sequence[Timed | Attended], gpu: CalibratedGpuConfig) -> Floats:
     return np.concatenate([np.log(one.predicted_us(gpu) / one.measured_us) for one in timed])
 
 
@@ -151,6 +169,8 @@ def main(words: Sequence[str]) -> int:
         gpu = fit(gpu, profiles, prior)
         names = ", ".join(profile.name for profile in profiles)
         sources = dict.fromkeys(PRIOR, f"fitted by scripts/fit_gpu.py to {names} ({given.origin})")
+        if any(profile.attended for profile in profiles):
+            sources |= dict.fromkeys(ATTENTION_KEYS, sources["gemm_launch_us"])
         if given.all_reduce:
             gpu = fit_all_reduce(gpu, in_node(read_all_reduces(given.all_reduce)))
             source = f"fitted by scripts/fit_gpu.py to {given.all_reduce.stem} ({given.origin})"

@@ -36,6 +36,9 @@ IN_LAYER: Mapping[str, int] = {
     column: 2 if kernel == "residual" else 1 for column, kernel in COLUMNS.items() if kernel != "embedding"
 }
 SHAPE_COLUMNS = ("n_head", "n_kv_head", "n_embd", "n_expanded_embd", "vocab_size", "gated_mlp")
+#: Not in every file: attention of `num_tokens` requests that hold so many tokens each, and of a chunk of
+#: `num_tokens` after so many; an empty cell was not measured.
+ATTENTION_COLUMNS = ("context_tokens", "attn_decode_us", "attn_prefill_us")
 _KERNELS = {kernel.name: kernel for kernels in UNFUSED.values() for kernel in kernels}
 
 
@@ -67,6 +70,27 @@ class Timed:
 
 
 @dataclass(frozen=True)
+class Attended:
+    """Measurements of attention; arrays have one element a measurement.
+
+    Attributes:
+        pairs, elements: (query, key) pairs times width, and elements moved, on one GPU.
+        measured_us: medians.
+    """
+
+    pairs: Floats
+    elements: Floats
+    measured_us: Floats
+
+    def predicted_us(self, gpu: CalibratedGpuConfig) -> Floats:
+        """The same as the model has it."""
+        flops = gpu.compute_flops * gpu.attention_compute_efficiency
+        bandwidth = gpu.memory_bytes_per_s * gpu.attention_memory_efficiency
+        work_s = np.maximum(4 * self.pairs / flops, 2 * self.elements / bandwidth)
+        return np.asarray(work_s * 1e6 + gpu.gemm_launch_us)
+
+
+@dataclass(frozen=True)
 class Profile:
     """One file.
 
@@ -74,12 +98,14 @@ class Profile:
         name: of the file, without folder and ending.
         tp, tokens: of each line.
         timed: by column.
+        attended: attention, None where the file has none; `where` leaves it out.
     """
 
     name: str
     tp: Floats
     tokens: Floats
     timed: Mapping[str, Timed]
+    attended: Attended | None = None
 
     def where(self, lines: "np.typing.NDArray[np.bool_]") -> "Profile":
         """Only some of its lines."""
@@ -119,7 +145,34 @@ def read_profile(path: Path) -> Profile:
             totals = [sum(times * line[side] for side, times in kernel.elements.items()) for line in widths]
             sizes = (np.array(totals, float),)
         timed[column] = Timed(name, (tokens, *sizes), numbers[column])
-    return Profile(path.stem, tp, tokens, timed)
+    return Profile(path.stem, tp, tokens, timed, _attended(path, rows, widths))
+
+
+def _attended(
+    path: Path, rows: Sequence[Mapping[str, str]], widths: Sequence[Mapping[str, int]]
+) -> Attended | None:
+    if any(column not in rows[0] for column in ATTENTION_COLUMNS):
+        return None
+    found = []
+    for line, (row, width) in enumerate(zip(rows, widths, strict=True), 2):
+        for column in ("attn_decode_us", "attn_prefill_us"):
+            if not row[column]:
+                continue
+            try:
+                tokens, context, measured = (
+                    int(row["num_tokens"]),
+                    int(row["context_tokens"]),
+                    float(row[column]),
+                )
+            except ValueError as error:
+                raise InvalidInput((f"{path}:{line}", f"{column}: {error}")) from None
+            if column == "attn_decode_us":
+                keys = pairs = tokens * (context + 1)
+            else:
+                keys, pairs = context + tokens, tokens * context + tokens * (tokens + 1) // 2
+            elements = 2 * width["attention"] * tokens + 2 * width["kv"] * keys
+            found.append((float(width["attention"] * pairs), float(elements), measured))
+    return Attended(*np.array(found).T) if found else None
 
 
 @dataclass(frozen=True)

@@ -132,6 +132,7 @@ def without_exchange(result: JobResult) -> bytes:
 
 
 SETTINGS = {
+    "gpu__level": st.sampled_from(["roofline", "calibrated"]),
     "gpu__kernel_overhead_us": st.sampled_from([0.0, 0.5, 4.0]),
     "attention__ranks_per_module": st.sampled_from([1, 2]),
     "attention__n_hc": st.sampled_from([None, 1, 4, 8]),
