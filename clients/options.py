@@ -20,7 +20,7 @@ import typer
 from clients.numbers import positive, whole
 from clients.workloads import workload_spec
 from l3sim.errors import InvalidInput
-from l3sim.specs.catalog import load_model, parse_value
+from l3sim.specs.catalog import is_path, load_model, parse_value
 from l3sim.specs.job import DEFAULT_MAX_WINDOW, DEFAULT_POLICY, JobSpec
 from l3sim.specs.model import ModelShape
 from l3sim.specs.workload import DEFAULT_REQUESTS, MAX_REQUESTS
@@ -52,7 +52,10 @@ class JobOptions:
 
     model: Annotated[
         str,
-        typer.Option(help="A name from models/ or a YAML file; default: the machine's.", show_default=False),
+        typer.Option(
+            help="A name from models/, a YAML file or a Hugging Face config.json; default: the machine's.",
+            show_default=False,
+        ),
     ] = ""
     policy: Annotated[str, typer.Option(help="l3, fill or serial.")] = DEFAULT_POLICY
     requests: Annotated[
@@ -205,8 +208,7 @@ def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
 
 
 def _model(name_or_path: str) -> str | ModelShape:
-    is_path = "/" in name_or_path or name_or_path.endswith((".yaml", ".yml", ".json"))
-    return load_model(name_or_path) if is_path else name_or_path
+    return load_model(name_or_path) if is_path(name_or_path) else name_or_path
 
 
 def _settings(texts: list[str]) -> tuple[tuple[str, str], ...]:

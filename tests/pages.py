@@ -78,6 +78,11 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
             "./l3 run fixed:128:64 --machine l3-mini --requests 20 --override dimm-02.bank_bytes_per_s=0.8e9",
             AS_WRITTEN,
         ),
+        (
+            "./l3 run fixed:128:64 --machine l3-mini --requests 20 "
+            "--model models/samples/qwen3-8b.json --in-process",
+            AS_WRITTEN,
+        ),
     ],
     "docs/gpus.md": [
         ("./l3 run fixed:128:64 --machine l3-mini --gpu h200 --requests 20 --in-process", AS_WRITTEN),

@@ -1,9 +1,10 @@
 """Files of models, machines and GPUs: where they lie and how they are read.
 
 YAML 1.2 by ruamel.yaml (chosen over PyYAML because it reads `2e12` as a number, keeps `off` a word, and
-refuses duplicate keys).
+refuses duplicate keys). Models also come as Hugging Face `config.json`.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from l3sim.errors import InvalidInput
 from l3sim.registry import unknown
 from l3sim.specs.config import GpuConfig
 from l3sim.specs.gpu import FILE_KEY, gpu_from, section_with
+from l3sim.specs.hugging_face import shape_from
 from l3sim.specs.machine import Machine, check_section, entries_of, machine_from
 from l3sim.specs.model import ModelShape, model_from
 
@@ -41,16 +43,21 @@ def gpu_names() -> list[str]:
 
 def is_path(name_or_path: str) -> bool:
     """Whether a model, machine or GPU is given by its file rather than by its name."""
-    return "/" in name_or_path or name_or_path.endswith((".yaml", ".yml"))
+    return "/" in name_or_path or name_or_path.endswith((".yaml", ".yml", ".json"))
 
 
 def load_model(name_or_path: str) -> ModelShape:
-    """Load a model by its name in `models/`, or from a YAML file of the same form.
+    """Load a model by its name in `models/`, from a YAML file of the same form, or from a `config.json`.
+
+    The model of a `config.json` is called as the folder that it lies in; of any other JSON file, as the file.
 
     Raises:
-        InvalidInput: no such model, or a key that is missing, unknown or out of range.
+        InvalidInput: no such model, or a key that is missing, unknown, not modelled or out of range; one line
+            that names the file and the key.
     """
     path = _find("model", name_or_path, MODELS, model_names())
+    if path.suffix == ".json":
+        return _load_json_model(path)
     try:
         return model_from(_read("model", path))
     except InvalidInput as error:
@@ -131,6 +138,18 @@ def parse_value(path: str, text: str) -> Any:
     if isinstance(value, dict | list):
         raise InvalidInput((path, f"must be one value, got {text!r}"))
     return value
+
+
+def _load_json_model(path: Path) -> ModelShape:
+    name = path.resolve().parent.name if path.name == "config.json" else path.stem
+    try:
+        return shape_from(json.loads(path.read_text(encoding="utf-8")), name)
+    except ValueError as error:  # also of the encoding
+        raise InvalidInput(("model", f"{path}: is not JSON: {error}")) from None
+    except InvalidInput as error:
+        field, text = error.violations[0]
+        where = f"{path}: " if field == "model" else f"{path}: {field}: "
+        raise InvalidInput(("model", f"{where}{text}")) from None
 
 
 def _find(what: str, name_or_path: str, folder: Path, names: list[str]) -> Path:
