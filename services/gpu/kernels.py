@@ -159,6 +159,7 @@ def widths_of(model: ModelShape, tp: int) -> dict[str, int]:
         "qkv": (heads + 2 * kv_heads) * model.head_size,
         "ffn": ffn,
         "ffn_up": (2 if model.gated else 1) * ffn,
+        "experts": model.experts,
         "vocabulary": -(-model.vocabulary // tp),
     }
 

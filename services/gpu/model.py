@@ -1,8 +1,8 @@
 """The GPU side: what the operations of one replica's tensor-parallel group cost.
 
 The GPUs of a group are in step; times are those of one GPU, the one with the largest share. Elements have 2
-bytes. The kernels of each operation stand in `kernels.py`, what they cost in `roofline.py` or, fitted to
-measurements, in `calibrated.py`; attention is in `attention.py`.
+bytes. The kernels of each operation stand in `kernels.py`, what a model changes of them in `layers.py`, what
+they cost in `roofline.py` or, fitted to measurements, in `calibrated.py`; attention is in `attention.py`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,6 +14,7 @@ from l3sim.work import Chunk, Op
 from services.gpu.attention import Attention
 from services.gpu.calibrated import Calibrated
 from services.gpu.kernels import FUSED, UNFUSED, Level, Program, Spent, widths_of
+from services.gpu.layers import program_of
 from services.gpu.roofline import Roofline
 
 LEVELS = ("roofline", "calibrated")
@@ -23,7 +24,8 @@ class GroupCosts:
     """Costs of one replica's group: one layer of each operation, all of one pass for embed and head."""
 
     def __init__(self, gpu: GpuConfig, model: ModelShape, tp: int) -> None:
-        self._level, self._program = _level_of(gpu, tp)
+        self._level, program = _level_of(gpu, tp)
+        self._program = program_of(program, model)
         self._widths = widths_of(model, tp)
         self._attention = Attention.of(gpu, self._widths)
 
