@@ -13,6 +13,7 @@ from l3sim.specs.catalog import load_model, parse_value
 from l3sim.specs.job import JobSpec
 from l3sim.specs.machine import Machine, digest_of
 from l3sim.specs.model import ModelShape
+from l3sim.specs.pcie import check_uplinks
 from l3sim.specs.workload import Requests, requests_of
 from orchestrator.gpu_memory import GpuMemory
 from orchestrator.kv import KvShape
@@ -110,6 +111,7 @@ def resolve(spec: JobSpec, machine: Machine) -> ResolvedJob:
         raise InvalidInput(("spans_rounds", f"must be 0 to {MAX_SPANS_ROUNDS}, got {spec.spans_rounds}"))
     table = requests_of(spec.workload, spec.seed)
     layout = layout_of(machine.attention, model, *_parallel(spec, machine, model))
+    check_uplinks(machine.link, layout.tp)
     clients = spec.workload.concurrency
     if clients is not None and clients < layout.dp:
         text = f"{clients} clients are fewer than the {layout.dp} replicas; each needs one at least"

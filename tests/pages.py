@@ -79,6 +79,11 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
             AS_WRITTEN,
         ),
         (
+            "./l3 run fixed:128:64 --machine l3-mini --requests 20 --set link.pcie_bytes_per_s=null "
+            "--set link.pcie_generation=5 --set link.pcie_lanes=16 --in-process",
+            AS_WRITTEN,
+        ),
+        (
             "./l3 run fixed:128:64 --machine l3-mini --requests 20 "
             "--model models/samples/qwen3-8b.json --in-process",
             AS_WRITTEN,

@@ -107,13 +107,18 @@ class LinkConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
     kind: Literal["interconnect"] = "interconnect"
     level: Literal["roofline"] = "roofline"
-    pcie_bytes_per_s: Positive  # each way, one GPU
+    pcie_generation: Annotated[int, Meta(ge=1, le=6)] | None = None  # with pcie_lanes: the rate by the table
+    pcie_lanes: Annotated[int, Meta(ge=1, le=16)] | None = None
+    pcie_bytes_per_s: Positive | None = None  # each way, one GPU; instead of generation and lanes
     pcie_efficiency: Share
+    gpus_per_uplink: Count = 1  # GPUs behind one uplink of a switch; 1: none is shared
+    uplink_bytes_per_s: Positive | None = None  # each way, one uplink; none: as one GPU's link
     channel_bytes_per_s: Positive
     channel_efficiency: Share
     setup_us: NonNegative
     overlap: Literal["rankset", "off"] = "rankset"
     channel_bus: Literal["half", "full"] = "half"
+    relayout: Literal["unit", "cpu"] = "unit"  # who re-lays out what crosses the channels
     active_w: NonNegative  # above idle, of one replica's link while a transfer runs
     idle_w: NonNegative
 

@@ -25,6 +25,7 @@ from l3sim.specs.config import (
     Section,
     struct_of,
 )
+from l3sim.specs.pcie import check_rate
 
 SECTIONS = ("gpu", "attention", "link", "host", "scheduler")
 _TOP = {"name", "description", "default_model", *SECTIONS}
@@ -182,7 +183,10 @@ def check_section(name: str, values: Mapping[str, Any], where: str) -> Section:
             raise InvalidInput((f"{name}.{field.name}", f"{where}: missing{why}"))
         if field.name in values:
             _check_value(name, field, values[field.name], where)
-    return msgspec.convert(dict(values), struct)
+    section = msgspec.convert(dict(values), struct)
+    if isinstance(section, LinkConfig):
+        check_rate(section, where)
+    return section
 
 
 def _check_value(section: str, field: msgspec.structs.FieldInfo, value: Any, where: str) -> None:

@@ -125,8 +125,9 @@ ROWS: list[tuple[str, str]] = [
     (
         "run fixed:16:8 --machine key.yaml",
         "link.setup_ms: key.yaml: unknown key 'setup_ms'; did you mean 'setup_us'? (there are: active_w, "
-        "channel_bus, channel_bytes_per_s, channel_efficiency, idle_w, kind, level, overlap, "
-        "pcie_bytes_per_s, pcie_efficiency, setup_us)",
+        "channel_bus, channel_bytes_per_s, channel_efficiency, gpus_per_uplink, idle_w, kind, level, "
+        "overlap, pcie_bytes_per_s, pcie_efficiency, pcie_generation, pcie_lanes, relayout, setup_us, "
+        "uplink_bytes_per_s)",
     ),
     (
         "run fixed:16:8 --machine section.yaml",
