@@ -43,6 +43,10 @@ AddressOption = Annotated[
     str | None,
     typer.Option(metavar="HOST:PORT", help="Of the machine; else $L3_ADDRESS, else that of `up`."),
 ]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SLOT.KEY=VALUE", help="Above the machine file; repeatable."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and only that.")]
 
 
@@ -118,10 +122,7 @@ class JobOptions:
             help="Most rounds in a window; 1: lockstep, same result.",
         ),
     ] = DEFAULT_MAX_WINDOW
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="SLOT.KEY=VALUE", help="Above the machine file; repeatable."),
-    ] = None
+    settings: SetOption = None
     spans: Annotated[
         int | None,
         typer.Option(
@@ -143,7 +144,7 @@ class JobOptions:
         if not self.policy:
             raise InvalidInput(("--policy", "must not be empty"))
         return JobSpec(
-            settings=_settings(self.settings or []),
+            settings=split_settings(self.settings or []),
             model=_model(self.model),
             workload=workload_spec(workload, self.requests, self.rate, self.concurrency, self.speed),
             machine=machine,
@@ -211,7 +212,12 @@ def _model(name_or_path: str) -> str | ModelShape:
     return load_model(name_or_path) if is_path(name_or_path) else name_or_path
 
 
-def _settings(texts: list[str]) -> tuple[tuple[str, str], ...]:
+def split_settings(texts: list[str]) -> tuple[tuple[str, str], ...]:
+    """(`slot.key`, value as YAML text) of each `--set`.
+
+    Raises:
+        InvalidInput: one is not written so, or a key comes twice.
+    """
     settings: dict[str, str] = {}
     for text in texts:
         key, equals, value = text.partition("=")

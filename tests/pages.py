@@ -131,6 +131,13 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
             "tests/scripts/test_validate_gpu.py::test_the_page_is_what_the_command_writes",
         ),
     ],
+    "docs/models.md": [
+        ("./l3 probe link --bytes 1048576", AS_WRITTEN),
+        (
+            "./l3 probe link --bytes 1048576 --direction up --no-overlap --set link.relayout=cpu --json",
+            AS_WRITTEN,
+        ),
+    ],
     "docs/devices.md": [
         ("./l3 up --machine l3-mini --detach", AS_WRITTEN),
         ("BUS=$(./l3 status | awk '$1 == \"broker\" {print $5}')", AS_WRITTEN),

@@ -7,6 +7,7 @@ this is imported at every start of `./l3`.
 import typer
 
 from launch.probe.gpu import gpu
+from launch.probe.link import link
 
 app = typer.Typer(
     name="probe",
@@ -23,3 +24,4 @@ def _group() -> None:
 
 
 app.command()(gpu)
+app.command()(link)
