@@ -140,6 +140,7 @@ SETTINGS = {
     # Slow channels leave prefill KV on its way for many rounds.
     "link__channel_bytes_per_s": st.sampled_from([25.6e9, 3e8, 3e7]),
     "link__setup_us": st.sampled_from([0.0, 1.0]),
+    "link__relayout": st.sampled_from(["unit", "unit", "cpu"]),
     "link__overlap": st.sampled_from(["rankset", "rankset", "off"]),
     "link__channel_bus": st.sampled_from(["half", "half", "full"]),
     "host__schedule_us": st.sampled_from([0.0, 50.0]),
