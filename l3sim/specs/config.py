@@ -124,10 +124,14 @@ class LinkConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
 
 class HostConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The host: explicit stages of every round, and its power."""
+    """The host: explicit stages of every round (`orchestrator/host.py` draws them), and its power."""
 
-    schedule_us: NonNegative  # between a join and the next round
-    output_us: NonNegative  # between the end of a pass and its tokens' stamps
+    sample_us: NonNegative = 0.0  # after a pass: sampled tokens reach the host
+    schedule_us: NonNegative  # one decision a round
+    schedule_request_us: NonNegative = 0.0  # of it, for each request of the round
+    launch_us: NonNegative = 0.0  # handing a pass to the GPU
+    output_us: NonNegative  # handing out a pass's tokens
+    output_request_us: NonNegative = 0.0  # of it, for each token
     power_w: NonNegative
 
 

@@ -14,8 +14,12 @@ class SlowRules:
     watermark: Fraction
     min_chunk: int
     max_chunk: int
+    sample_ps: int
     schedule_ps: int
+    schedule_request_ps: int
+    launch_ps: int
     output_ps: int
+    output_request_ps: int
     overlap: bool
     half_duplex: bool
 
@@ -60,5 +64,6 @@ class Counts:
     max_batch: int = 0
     busy: dict[str, int] = field(default_factory=dict)
     energy: dict[str, int] = field(default_factory=dict)
+    host: dict[str, int] = field(default_factory=dict)
     peak_bytes: int = 0
     end_ps: int = 0

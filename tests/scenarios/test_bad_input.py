@@ -161,7 +161,8 @@ ROWS: list[tuple[str, str]] = [
     (
         "submit fixed:16:8 --set host.power=1",
         "host.power: unknown key 'power'; did you mean 'power_w'? "
-        "(there are: output_us, power_w, schedule_us)",
+        "(there are: launch_us, output_request_us, output_us, power_w, sample_us, schedule_request_us, "
+        "schedule_us)",
     ),
     (
         "submit fixed:16:8 --set attention.memory_share=2",
