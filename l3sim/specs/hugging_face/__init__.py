@@ -11,7 +11,6 @@ import json
 from typing import Any
 
 from l3sim.errors import InvalidInput
-from l3sim.registry import unknown
 from l3sim.specs.hugging_face.families import READERS
 from l3sim.specs.hugging_face.fields import Fields
 from l3sim.specs.model import ModelShape, model_from
@@ -37,7 +36,9 @@ def shape_from(raw: Any, name: str) -> ModelShape:
         raise InvalidInput(("architectures", f"must be a list of one name, got {json.dumps(listed)}"))
     architecture = listed[0]
     if architecture not in READERS:
-        raise InvalidInput(("architectures", unknown("architecture", architecture, list(READERS))))
+        # Without a guess at what was meant: all these names end alike.
+        known = ", ".join(sorted(READERS))
+        raise InvalidInput(("architectures", f"unknown architecture {architecture!r} (there are: {known})"))
     fields = Fields(raw)
     fields.refuse("quantization_config")
     fields.refuse("is_encoder_decoder", False)
