@@ -14,6 +14,9 @@ from l3sim.specs.hugging_face.fields import Fields
 #: Fields of ModelShape.
 Shape = dict[str, Any]
 
+#: `sliding_window` of Mistral's, Gemma 2's and Gemma 3's classes where a file has none; null: no window.
+CLASS_WINDOW = 4096
+
 
 def _heads(fields: Fields, hidden: int) -> Shape:
     """Query heads and their size: `head_dim`, or what the width leaves each."""
@@ -52,14 +55,18 @@ def _llama(fields: Fields) -> Shape:
     return _gated(fields, kv_heads=fields.whole("num_attention_heads"))
 
 
+def _window(fields: Fields) -> int:
+    return fields.nullable("sliding_window", CLASS_WINDOW)
+
+
 def _switched_window(fields: Fields) -> Shape:
     """Qwen's files name a window also where it is switched off."""
     on = fields.flag("use_sliding_window", False)
-    return {"sliding_window": fields.nullable("sliding_window") if on else 0}
+    return {"sliding_window": _window(fields) if on else 0}
 
 
 def _mistral(fields: Fields) -> Shape:
-    return _gated(fields) | {"sliding_window": fields.nullable("sliding_window")}
+    return _gated(fields) | {"sliding_window": _window(fields)}
 
 
 def _mixtral(fields: Fields) -> Shape:
@@ -97,7 +104,7 @@ def _gemma(fields: Fields) -> Shape:
 
 
 def _gemma2(fields: Fields) -> Shape:
-    return _gemma(fields) | {"sliding_window": fields.nullable("sliding_window"), "post_norms": True}
+    return _gemma(fields) | {"sliding_window": _window(fields), "post_norms": True}
 
 
 def _gemma3(fields: Fields) -> Shape:
@@ -202,4 +209,21 @@ READERS: Mapping[str, Callable[[Fields], Shape]] = {
     "GemmaForCausalLM": _gemma,
     "Gemma2ForCausalLM": _gemma2,
     "Gemma3ForCausalLM": _gemma3,
+}
+
+#: The same by `model_type`, for files that list no architecture.
+MODEL_TYPES: Mapping[str, str] = {
+    "llama": "LlamaForCausalLM",
+    "mistral": "MistralForCausalLM",
+    "mixtral": "MixtralForCausalLM",
+    "qwen2": "Qwen2ForCausalLM",
+    "qwen3": "Qwen3ForCausalLM",
+    "qwen3_moe": "Qwen3MoeForCausalLM",
+    "opt": "OPTForCausalLM",
+    "gpt2": "GPT2LMHeadModel",
+    "gpt_neox": "GPTNeoXForCausalLM",
+    "falcon": "FalconForCausalLM",
+    "gemma": "GemmaForCausalLM",
+    "gemma2": "Gemma2ForCausalLM",
+    "gemma3_text": "Gemma3ForCausalLM",
 }

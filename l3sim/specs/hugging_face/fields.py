@@ -32,11 +32,9 @@ class Fields:
             raise InvalidInput((name, f"must be a whole number of at least 1, got {json.dumps(value)}"))
         return value
 
-    def nullable(self, name: str) -> int:
-        """A whole number of at least 1, or 0 where null is written; it must be there."""
-        if name not in self._raw:
-            raise InvalidInput((name, "missing; null says that there is none"))
-        return self.whole(name, 0)
+    def nullable(self, name: str, default: int) -> int:
+        """A whole number of at least 1; 0 where null is written, `default` where nothing is."""
+        return self.whole(name, 0) if name in self._raw else default
 
     def flag(self, name: str, default: bool) -> bool:
         """True or false; `default` where it is absent."""

@@ -8,8 +8,8 @@ import pytest
 
 from l3sim.errors import InvalidInput
 from l3sim.specs.catalog import MODELS, load_model
-from l3sim.specs.hugging_face.families import READERS
-from tests.l3sim.specs.hugging_face.test_samples import SAMPLES
+from l3sim.specs.hugging_face.families import MODEL_TYPES, READERS
+from tests.l3sim.specs.hugging_face.test_samples import PUBLISHED, SAMPLES
 
 #: Fields whose absence is a refusal, by sample.
 NEEDED = {
@@ -21,12 +21,12 @@ NEEDED = {
         "intermediate_size",
         "vocab_size",
     ),
-    "mistral-7b": ("num_key_value_heads", "sliding_window"),
+    "mistral-7b": ("num_key_value_heads",),
     "mixtral-8x7b": ("num_local_experts", "num_experts_per_tok"),
     "qwen2-7b": ("num_key_value_heads",),
     "qwen3-8b": ("head_dim",),
     "qwen3-30b-a3b": ("moe_intermediate_size", "num_experts"),
-    "gemma-2-9b": ("head_dim", "sliding_window"),
+    "gemma-2-9b": ("head_dim",),
     "opt-6.7b": ("ffn_dim", "max_position_embeddings"),
     "gpt2": ("n_embd", "n_head", "n_layer", "n_positions", "vocab_size"),
     "gpt-neox-20b": ("intermediate_size",),
@@ -141,7 +141,24 @@ def test_a_model_is_called_as_its_folder_or_file(tmp_path: Path) -> None:
     assert load_model(str(SAMPLES[0])).name == SAMPLES[0].stem
 
 
+def test_a_model_type_stands_in_for_an_architecture(tmp_path: Path) -> None:
+    assert set(MODEL_TYPES.values()) == READERS.keys()
+    gpt2 = load_model(str(written(tmp_path, "gpt2", architectures=..., model_type="gpt2")))
+    assert gpt2.parameters == PUBLISHED["gpt2"]
+    said = refusal(written(tmp_path, "gpt2", architectures=..., model_type="bloom"))
+    assert said.startswith("model_type: unknown architecture 'bloom' (there are: falcon, gemma, ")
+
+
 def test_absence_is_what_the_class_says(tmp_path: Path) -> None:
+    mistral = {
+        name: load_model(str(written(tmp_path, "mistral-7b", sliding_window=value)))
+        for name, value in {"absent": ..., "null": None, "given": 512}.items()
+    }
+    assert {name: model.sliding_window for name, model in mistral.items()} == {
+        "absent": 4096,
+        "null": 0,
+        "given": 512,
+    }
     llama = load_model(str(written(tmp_path, "llama-3.1-8b", num_key_value_heads=..., head_dim=None)))
     assert (llama.kv_heads, llama.head_size) == (32, 128)
     tied = load_model(str(written(tmp_path, "gemma-7b", tie_word_embeddings=...)))
