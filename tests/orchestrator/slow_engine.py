@@ -232,13 +232,16 @@ class SlowReplica:
         for s, one in work.items():
             asked = tuple(TimedRequest(life.at[0], frozenset(life.batches)) for life in one.decode)
             timed[s] = costs[s].timed(asked, f"{self.rounds}/{s}", one.unchunked)
-        (times,) = self.sim.window([timed], self.now + self.gap(list(work.values())), FAR)
+        requests = sum(len(one.decode) + len(one.chunks) for one in work.values())
+        before = self.rules.before(requests, len(work), self.idle)
+        self.counts.add_host(before)
+        self.idle = False
+        (times,) = self.sim.window([timed], self.now + sum(before.values()), FAR)
         ended = []
         for s, one in work.items():
             made = len(one.decode) + sum(chunk.last for chunk in one.chunks)
-            self.host("output", (self.rules.output_ps + made * self.rules.output_request_ps) * (made > 0))
-            stamp = times.end_ps[s] + self.rules.sample_ps + self.rules.output_ps
-            stamp += made * self.rules.output_request_ps
+            stamp = times.end_ps[s] + self.rules.sample_ps + self.rules.output(made)
+            self.counts.add_host({"output": self.rules.output(made) if made else 0})
             ended += self.tokens(one, stamp, times.start_ps, f"{self.rounds}/{s}")
         for _, life in sorted((life.stamps[-1], life.number) for life in ended):
             if self.later:
@@ -249,24 +252,6 @@ class SlowReplica:
         self.rounds += 1
         if self.sim.pending():
             self.reached.add("prefill KV crosses a join")
-
-    def gap(self, works: list[PassWork]) -> int:
-        """Host time before a round."""
-        requests = sum(len(work.decode) + len(work.chunks) for work in works)
-        sampling = 0 if self.idle else self.rules.sample_ps
-        self.idle = False
-        self.host("sample", sampling)
-        self.host("schedule", self.rules.schedule_ps + requests * self.rules.schedule_request_ps)
-        self.host("launch", len(works) * self.rules.launch_ps)
-        return (
-            sampling
-            + self.rules.schedule_ps
-            + requests * self.rules.schedule_request_ps
-            + len(works) * self.rules.launch_ps
-        )
-
-    def host(self, stage: str, spent_ps: int) -> None:
-        self.counts.host[stage] = self.counts.host.get(stage, 0) + spent_ps
 
     def lives_by_number(self, number: int) -> Life:
         return next(life for life in self.lives if life.number == number)

@@ -23,6 +23,18 @@ class SlowRules:
     overlap: bool
     half_duplex: bool
 
+    def before(self, requests: int, passes: int, idle: bool) -> dict[str, int]:
+        """Host stages before a round."""
+        return {
+            "sample": 0 if idle else self.sample_ps,
+            "schedule": self.schedule_ps + requests * self.schedule_request_ps,
+            "launch": passes * self.launch_ps,
+        }
+
+    def output(self, made: int) -> int:
+        """Handing out the tokens of a pass."""
+        return self.output_ps + made * self.output_request_ps
+
 
 @dataclass(eq=False)
 class Life:
@@ -67,3 +79,7 @@ class Counts:
     host: dict[str, int] = field(default_factory=dict)
     peak_bytes: int = 0
     end_ps: int = 0
+
+    def add_host(self, spent: dict[str, int]) -> None:
+        for stage, time in spent.items():
+            self.host[stage] = self.host.get(stage, 0) + time
