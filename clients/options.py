@@ -20,7 +20,7 @@ import typer
 from clients.numbers import positive, whole
 from clients.workloads import workload_spec
 from l3sim.errors import InvalidInput
-from l3sim.specs.catalog import load_model, parse_value
+from l3sim.specs.catalog import is_path, load_model, parse_value
 from l3sim.specs.job import DEFAULT_MAX_WINDOW, DEFAULT_POLICY, JobSpec
 from l3sim.specs.model import ModelShape
 from l3sim.specs.workload import DEFAULT_REQUESTS, MAX_REQUESTS
@@ -43,6 +43,10 @@ AddressOption = Annotated[
     str | None,
     typer.Option(metavar="HOST:PORT", help="Of the machine; else $L3_ADDRESS, else that of `up`."),
 ]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SLOT.KEY=VALUE", help="Above the machine file; repeatable."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and only that.")]
 
 
@@ -52,7 +56,10 @@ class JobOptions:
 
     model: Annotated[
         str,
-        typer.Option(help="A name from models/ or a YAML file; default: the machine's.", show_default=False),
+        typer.Option(
+            help="A name from models/, a YAML file or a Hugging Face config.json; default: the machine's.",
+            show_default=False,
+        ),
     ] = ""
     policy: Annotated[str, typer.Option(help="l3, fill or serial.")] = DEFAULT_POLICY
     requests: Annotated[
@@ -115,10 +122,7 @@ class JobOptions:
             help="Most rounds in a window; 1: lockstep, same result.",
         ),
     ] = DEFAULT_MAX_WINDOW
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="SLOT.KEY=VALUE", help="Above the machine file; repeatable."),
-    ] = None
+    settings: SetOption = None
     check_fidelity: Annotated[
         float | None,
         typer.Option(
@@ -148,7 +152,7 @@ class JobOptions:
         if not self.policy:
             raise InvalidInput(("--policy", "must not be empty"))
         return JobSpec(
-            settings=_settings([*(self.settings or []), *self._checks()]),
+            settings=split_settings([*(self.settings or []), *self._checks()]),
             model=_model(self.model),
             workload=workload_spec(workload, self.requests, self.rate, self.concurrency, self.speed),
             machine=machine,
@@ -217,11 +221,15 @@ def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
 
 
 def _model(name_or_path: str) -> str | ModelShape:
-    is_path = "/" in name_or_path or name_or_path.endswith((".yaml", ".yml", ".json"))
-    return load_model(name_or_path) if is_path else name_or_path
+    return load_model(name_or_path) if is_path(name_or_path) else name_or_path
 
 
-def _settings(texts: list[str]) -> tuple[tuple[str, str], ...]:
+def split_settings(texts: list[str]) -> tuple[tuple[str, str], ...]:
+    """(`slot.key`, value as YAML text) of each `--set`.
+
+    Raises:
+        InvalidInput: one is not written so, or a key comes twice.
+    """
     settings: dict[str, str] = {}
     for text in texts:
         key, equals, value = text.partition("=")

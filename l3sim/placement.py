@@ -98,26 +98,39 @@ def layout_of(pim: DimmPimConfig, model: ModelShape, tp: int, dp: int) -> Layout
     Raises:
         InvalidInput: channels are not a multiple of `dp`.
     """
-    slots = slots_per_channel(pim)
-    channels = pim.modules // slots
-    if channels % dp:
-        raise InvalidInput(
-            ("dp", f"{channels} memory channels cannot be shared by {dp} replicas; use a divisor")
-        )
-    built = slots * pim.ranks_per_module
     reads = pim.n_cmr if pim.n_cmr is not None else model.queries_per_kv
     chips = pim.n_hc if pim.n_hc is not None else chips_per_head(pim, model, reads)
     per_group = pim.chips_per_rank // chips
     return Layout(
         tp=tp,
         dp=dp,
-        ranksets=min(pim.ranksets or built, built),
-        ranks=channels // dp,
+        ranksets=ranksets_of(pim),
+        ranks=replica_channels(pim, dp),
         heads_per_group=per_group,
         groups=-(-model.kv_heads // per_group),
         chips_per_head=chips,
         queries_per_read=reads,
     )
+
+
+def ranksets_of(pim: DimmPimConfig) -> int:
+    """Ranksets in use: all that are built, or as many as the machine file keeps."""
+    built = slots_per_channel(pim) * pim.ranks_per_module
+    return min(pim.ranksets or built, built)
+
+
+def replica_channels(pim: DimmPimConfig, dp: int) -> int:
+    """Channels of one of `dp` replicas, which are the ranks of each of its ranksets.
+
+    Raises:
+        InvalidInput: channels are not a multiple of `dp`.
+    """
+    channels = pim.modules // slots_per_channel(pim)
+    if channels % dp:
+        raise InvalidInput(
+            ("dp", f"{channels} memory channels cannot be shared by {dp} replicas; use a divisor")
+        )
+    return channels // dp
 
 
 def chips_per_head(pim: DimmPimConfig, model: ModelShape, queries_per_read: int) -> int:

@@ -142,6 +142,11 @@ class SubBatch:
         return len(self.decode) + sum(chunk.tokens for chunk in self.chunks)
 
     @property
+    def requests(self) -> int:
+        """Decoding and prefilling."""
+        return len(self.decode) + len(self.chunks)
+
+    @property
     def sampled(self) -> int:
         """Tokens that the LM head samples in a round."""
         return len(self.decode) + sum(chunk.last for chunk in self.chunks)

@@ -33,6 +33,7 @@ class LocalMachine:
 
     Args:
         machine: as loaded from `source`, the name or file that the orchestrator loads again.
+        gpu: name or file of the GPU that replaces the machine's; "": none does.
         state: where the orchestrator keeps its journal.
         logs: where each part's stderr goes.
         listen: where the orchestrator serves; port 0: any free one.
@@ -44,6 +45,7 @@ class LocalMachine:
         self,
         machine: Machine,
         source: str,
+        gpu: str,
         devices: Sequence[DeviceProcess],
         state: Path,
         logs: Path,
@@ -52,8 +54,7 @@ class LocalMachine:
         changed: Callable[[], None] = lambda: None,
     ) -> None:
         self.machine = machine
-        # The processes run in the repository's folder, wherever we were called.
-        self._source = str(Path(source).absolute()) if is_path(source) else source
+        self._source, self._gpu = _anywhere(source), _anywhere(gpu)
         self._devices = devices
         self._state = state
         self._logs = logs
@@ -148,6 +149,8 @@ class LocalMachine:
 
     def _orchestrator_command(self, listen: str) -> list[str]:
         command = ["-m", "orchestrator", "--machine", self._source, "--bus", self._broker.address]
+        if self._gpu:
+            command += ["--gpu", self._gpu]
         return [*command, "--listen", listen, "--state", str(self._state), "--lifeline"]
 
     async def _wait_ready(self) -> None:
@@ -198,6 +201,11 @@ class LocalMachine:
                 f"{part.name} died {RESTARTS + 1} times: {part.last_words()}; start the machine again"
             )
         )
+
+
+def _anywhere(name_or_path: str) -> str:
+    """The processes run in the repository's folder, wherever we were called."""
+    return str(Path(name_or_path).absolute()) if is_path(name_or_path) else name_or_path
 
 
 def _broker_command(listen: str) -> list[str]:

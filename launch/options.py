@@ -21,6 +21,14 @@ class MachineOptions:
     machine: Annotated[
         str, typer.Option(metavar="NAME|FILE", help="A name from machines/ or a YAML file.")
     ] = DEFAULT_MACHINE
+    gpu: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Another GPU: a name from gpus/ or a YAML file; default: the machine's.",
+            show_default=False,
+        ),
+    ] = ""
     modules_per_process: Annotated[
         int,
         typer.Option(
@@ -44,12 +52,14 @@ class MachineOptions:
         from l3sim.specs.catalog import load_machine
         from launch.plan import plan_devices
 
-        machine = load_machine(self.machine)
+        machine = load_machine(self.machine, gpu=self.gpu)
         return machine, plan_devices(machine, self.modules_per_process, self.override or [])
 
     def arguments(self) -> list[str]:
         """The same options as a command line."""
         words = ["--machine", self.machine, "--modules-per-process", str(self.modules_per_process)]
+        if self.gpu:
+            words += ["--gpu", self.gpu]
         for override in self.override or []:
             words += ["--override", override]
         return words

@@ -27,7 +27,7 @@ SERVICES: dict[str, tuple[str, Callable[[Sequence[Identity]], Device]]] = {
 #: A machine's name becomes a folder and a level of a bus topic.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 #: Keys of a section that belong to the machine as a whole, never to one device of it.
-_WHOLE = {"kind", "modules", "gpus"}
+_WHOLE = {"kind", "modules", "gpus", "type"}
 
 #: Overrides by slot: {"dimm-07": {"ccd_l_tck": 16}}.
 Overrides = Mapping[str, Mapping[str, Any]]

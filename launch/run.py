@@ -33,7 +33,9 @@ def run_on_processes(spec: JobSpec, options: MachineOptions, output: OutputOptio
     keep = False
 
     async def serve() -> None:
-        local = LocalMachine(machine, options.machine, devices, folder, folder, "127.0.0.1:0", say)
+        local = LocalMachine(
+            machine, options.machine, options.gpu, devices, folder, folder, "127.0.0.1:0", say
+        )
         async with local:
             await _while_it_holds(_job(local.address, spec, output), local)
 

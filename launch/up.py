@@ -37,7 +37,9 @@ def up(options: MachineOptions, listen: str, as_json: bool) -> None:
                 if local.ready:
                     home.write(_state(local))
 
-            local = LocalMachine(machine, options.machine, devices, journal, logs, listen, say, write)
+            local = LocalMachine(
+                machine, options.machine, options.gpu, devices, journal, logs, listen, say, write
+            )
             async with local:
                 ready = f"machine {machine.name} is ready at {local.address}"
                 print(json.dumps(_state(local)) if as_json else ready, flush=True)

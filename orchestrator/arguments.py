@@ -52,6 +52,7 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
     add = parser.add_argument
     add("--machine", default=env.get("L3_MACHINE") or "l3-dgx-a100", help="name or file ($L3_MACHINE)")
     add("--modules", type=int, default=env.get("L3_MODULES") or None, help="instead of the file's number")
+    add("--gpu", default=env.get("L3_GPU", ""), help="name or file, instead of the machine's ($L3_GPU)")
     add("--bus", default=env.get("L3_BUS", ""), help="HOST:PORT of the MQTT broker ($L3_BUS)")
     add("--listen", default=env.get("L3_LISTEN") or "127.0.0.1:0", help="HOST:PORT ($L3_LISTEN); 0: any free")
     add("--state", default=env.get("L3_STATE", ""), help="folder of the journal of jobs ($L3_STATE)")
@@ -65,7 +66,7 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
         raise InvalidInput(("state", "give --state FOLDER (or $L3_STATE), where jobs are kept"))
     host_and_port(given.bus, "bus")
     host_and_port(given.listen, "listen")
-    machine = load_machine(given.machine, given.modules)
+    machine = load_machine(given.machine, given.modules, given.gpu)
     if not re.fullmatch(r"[\w.-]+", machine.name):
         raise InvalidInput(
             ("name", f"{given.machine}: must be a plain name without / + #, got {machine.name!r}")

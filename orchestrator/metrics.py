@@ -1,9 +1,13 @@
 """What one replica counts while it runs: integers only, in the order of its rounds."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from l3sim.units import Int64s
+from l3sim.work import SubBatch
 from orchestrator.costs import WindowCosts, over_rounds
+from orchestrator.host import STAGES, HostStages
 from orchestrator.timeline.base import Outcome
 
 
@@ -50,6 +54,7 @@ class ReplicaMetrics:
         active_ps: time in which a round is running.
         busy_ps: by "gpu", "attention", "link_down", "link_up".
         energy_nj: by "gpu", "attention", "link".
+        host_ps: by host stage.
         batch_time: sum over rounds of decoding requests x iteration time.
         last_event_ps: the latest task end or token stamp.
     """
@@ -63,6 +68,7 @@ class ReplicaMetrics:
         self.windows = 0
         self.busy_ps = dict.fromkeys(("gpu", "attention", "link_down", "link_up"), 0)
         self.energy_nj = dict.fromkeys(("gpu", "attention", "link"), 0)
+        self.host_ps = dict.fromkeys(STAGES, 0)
         self.batch_time = 0
         self.max_batch = 0
         self.prefilled_tokens = 0
@@ -89,3 +95,18 @@ class ReplicaMetrics:
         self.rounds += taken
         self.windows += 1
         self.last_event_ps = max(self.last_event_ps, int(outcome.join_ps[-1]))
+
+    def add_host(self, host: HostStages, batches: Sequence[SubBatch], rounds: int, after_idle: bool) -> None:
+        """Count the host's stages of the rounds that were taken of a window.
+
+        Args:
+            after_idle: nothing ran before the first of them, so nothing was sampled.
+        """
+        spent = {
+            "sample": host.sample_ps * (rounds - after_idle),
+            "schedule": host.scheduling_ps(sum(batch.requests for batch in batches)) * rounds,
+            "launch": host.launching_ps(len(batches)) * rounds,
+            "output": sum(host.handing_out_ps(batch.sampled) for batch in batches if batch.sampled) * rounds,
+        }
+        for stage, time in spent.items():
+            self.host_ps[stage] += time

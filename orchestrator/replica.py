@@ -14,6 +14,7 @@ from l3sim.units import Int64s
 from l3sim.work import Commit, Costs, Placed, SubBatch, Window
 from orchestrator.costs import Assembler
 from orchestrator.gpu_memory import GpuMemory
+from orchestrator.host import HostStages
 from orchestrator.kv import KvLedger
 from orchestrator.metrics import ReplicaMetrics
 from orchestrator.policies.base import Plan, PlanView, Policy
@@ -35,14 +36,12 @@ class Limits:
     Attributes:
         max_window: most rounds in a window.
         lookahead: most rounds that every device foresees.
-        schedule_ps: host time between a join and the next round.
-        output_ps: host time between the end of a pass and its tokens' stamps.
+        host: its stages of a round.
     """
 
     max_window: int
     lookahead: int
-    schedule_ps: int
-    output_ps: int
+    host: HostStages
 
 
 class Replica:
@@ -73,13 +72,14 @@ class Replica:
         self._limits, self._options = limits, options
         self._policy, self._predictor, self._assembler = policy, predictor, assembler
         self._transit = Transit(timeline, table, kv.shape.layout.ranksets)
-        self._tokens = Tokens(table, self.metrics, gpu, self._transit, limits.output_ps)
+        self._tokens = Tokens(table, self.metrics, gpu, self._transit, limits.host)
         self._plan: Plan | None = None
         self._plans = 0
         self._rounds_of_plan = 0
         self._arrived_since_plan = False
         self._window: Window | None = None
         self._windows = 0
+        self._idle = True  # nothing ran just before
         self._finished: list[int] = []
         self._releases: list[int] = []
         self._places: tuple[Placed, ...] = ()
@@ -120,17 +120,22 @@ class Replica:
         if plan.unchunked >= 0:
             costs.durations.unchunked[plan.unchunked] = True
         next_arrival = self.arrivals.next_ps
+        host, batches = self._limits.host, window.sub_batches
+        gap = host.gap_ps(sum(batch.requests for batch in batches), len(batches))
         outcome = self.timeline.compose(
             costs.durations,
-            self.now_ps + self._limits.schedule_ps,
+            self.now_ps + gap - (host.sample_ps if self._idle else 0),
             NEVER_PS if next_arrival is None else next_arrival,
-            self._transit.waits(window.sub_batches),
+            self._transit.waits(batches),
+            gap,
         )
         if not self.now_ps <= outcome.start_ps[0] < outcome.join_ps[0]:
             raise InvariantBroken(f"round of window {window.window_id} ends before it starts")
         self.metrics.add_window(costs, outcome, self.now_ps, len(plan.decode))
         self._record(outcome)
-        for batch in window.sub_batches:
+        self.metrics.add_host(host, batches, outcome.rounds, self._idle)
+        self._idle = False
+        for batch in batches:
             self._finished += self._tokens.take(batch, outcome)
         self._send_next()
         self.commits = (Commit(window.window_id, outcome.rounds),)
@@ -238,6 +243,7 @@ class Replica:
             until = arrival
         self._drain(until)
         self.now_ps = max(self.now_ps, until)
+        self._idle = True
         return True
 
     def _next_transfer_end(self, arrival: int | None) -> int:

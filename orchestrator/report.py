@@ -11,6 +11,7 @@ from l3sim import PROTOCOL_VERSION, VERSION
 from l3sim.specs.machine import digest_of
 from l3sim.units import PS_PER_S, Int64s, joules, seconds
 from l3sim.work import Account, DeviceDescription, DeviceReady, Fidelity
+from orchestrator.host import STAGES
 from orchestrator.metrics import ReplicaMetrics, Tally
 from orchestrator.replica import Replica
 from orchestrator.resolve import ResolvedJob
@@ -77,6 +78,7 @@ def build_report(
         **_rounds(metrics),
         "utilization": _utilization(job, metrics, makespan),
         "bubbles": _bubbles(job, metrics),
+        "host_s": {stage: seconds(sum(one.host_ps[stage] for one in metrics)) for stage in STAGES},
         "energy_j": _energy(job, metrics, devices, makespan),
         "kv": {
             "capacity_bytes": sum(int(replica.kv.shape.room_bytes.sum()) for replica in replicas),

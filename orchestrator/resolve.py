@@ -13,6 +13,7 @@ from l3sim.specs.catalog import load_model, parse_value
 from l3sim.specs.job import JobSpec
 from l3sim.specs.machine import Machine, digest_of
 from l3sim.specs.model import ModelShape
+from l3sim.specs.pcie import check_uplinks
 from l3sim.specs.workload import Requests, requests_of
 from orchestrator.gpu_memory import GpuMemory
 from orchestrator.kv import KvShape
@@ -110,6 +111,7 @@ def resolve(spec: JobSpec, machine: Machine) -> ResolvedJob:
         raise InvalidInput(("spans_rounds", f"must be 0 to {MAX_SPANS_ROUNDS}, got {spec.spans_rounds}"))
     table = requests_of(spec.workload, spec.seed)
     layout = layout_of(machine.attention, model, *_parallel(spec, machine, model))
+    check_uplinks(machine.link, layout.tp)
     clients = spec.workload.concurrency
     if clients is not None and clients < layout.dp:
         text = f"{clients} clients are fewer than the {layout.dp} replicas; each needs one at least"
@@ -133,7 +135,7 @@ def _parallel(spec: JobSpec, machine: Machine, model: ModelShape) -> tuple[int, 
     gpus = machine.gpu.gpus
     if spec.dp and not 1 <= spec.dp <= gpus:
         raise InvalidInput(("dp", f"must be 1 to {gpus} (the machine's GPUs), got {spec.dp}"))
-    tp = spec.tp or (gpus // spec.dp if spec.dp else min(model.default_tp, gpus))
+    tp = spec.tp or (gpus // spec.dp if spec.dp else _default_tp(machine, model))
     if not 1 <= tp <= gpus:
         raise InvalidInput(("tp", f"must be 1 to {gpus} (the machine's GPUs), got {tp}"))
     if model.heads % tp:
@@ -144,10 +146,24 @@ def _parallel(spec: JobSpec, machine: Machine, model: ModelShape) -> tuple[int, 
     return tp, dp
 
 
+def _default_tp(machine: Machine, model: ModelShape) -> int:
+    """The model's own TP; else the least that divides heads and GPUs and holds the weights, or the most."""
+    gpus = machine.gpu.gpus
+    if model.default_tp:
+        return min(model.default_tp, gpus)
+    degrees = [tp for tp in range(1, gpus + 1) if gpus % tp == 0 and model.heads % tp == 0]
+    enough = [tp for tp in degrees if model.weight_bytes <= _usable_bytes(machine, tp)]
+    return enough[0] if enough else degrees[-1]
+
+
+def _usable_bytes(machine: Machine, tp: int) -> int:
+    """GPU memory of a replica beside the reserve."""
+    return int(machine.gpu.memory_bytes * (1 - machine.gpu.memory_reserve_share)) * tp
+
+
 def _weight_room(machine: Machine, model: ModelShape, layout: Layout) -> int:
     """GPU memory of a replica beside reserve and weights; refuses a model that does not fit."""
-    gpu = machine.gpu
-    usable = int(gpu.memory_bytes * (1 - gpu.memory_reserve_share)) * layout.tp
+    usable = _usable_bytes(machine, layout.tp)
     if model.weight_bytes > usable:
         text = (
             f"{model.name} needs {model.weight_bytes / 1e9:.1f} GB of weights, {layout.tp} GPU(s) of "
@@ -180,20 +196,35 @@ def _check_sizes(table: Requests, machine: Machine, model: ModelShape, layout: L
 
 
 def _warnings(spec: JobSpec, model: ModelShape, machine: Machine, table: Requests) -> list[str]:
-    found = []
-    if model.learned_positions:
-        over = int((table.prompt + table.output > model.learned_positions).sum())
-        if over:
-            found.append(
-                f"{over} requests go past the {model.learned_positions} positions that {model.name} learned; "
-                "they are simulated all the same"
-            )
+    found = _shape_warnings(model, table)
     workload = spec.workload
     timed = workload.listed is not None and workload.rate is None and workload.concurrency is None
     if workload.speed != 1 and not timed:
         found.append("--speed has no effect: only the times of a trace are divided by it")
     if machine.link.channel_bus == "full":
         found.append("link.channel_bus=full is an idealisation: a DDR bus is half duplex")
+    return found
+
+
+def _shape_warnings(model: ModelShape, table: Requests) -> list[str]:
+    """Requests that are longer than what the model was made for."""
+    found = []
+    tokens = table.prompt + table.output
+    learned, made_for = model.learned_positions, model.max_positions
+    limit = made_for or learned
+    if over := int((tokens > limit).sum()) if limit else 0:
+        what = (
+            f"{limit} positions that {model.name} learned"
+            if learned
+            else f"{limit} positions that {model.name} was made for"
+        )
+        found.append(f"{over} requests go past the {what}; they are simulated all the same")
+    window = model.sliding_window
+    if over := int((tokens > window).sum()) if window else 0:
+        found.append(
+            f"{over} requests go past the sliding window of {window} tokens of {model.name}, which is not "
+            "modelled: every layer keeps and attends all tokens"
+        )
     return found
 
 

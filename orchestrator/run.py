@@ -17,6 +17,7 @@ from l3sim.units import seconds
 from l3sim.work import Role
 from orchestrator.costs import Assembler
 from orchestrator.gpu_memory import GpuMemory
+from orchestrator.host import HostStages
 from orchestrator.invariants import books_differ, conservation, counts_differ, energy_adds_up
 from orchestrator.kv import KvLedger, KvShape
 from orchestrator.observer import Observer, Progress
@@ -108,15 +109,13 @@ class _Run:
             ranksets=layout.ranksets,
             overlap=machine.link.overlap != "off",
             half_duplex=machine.link.channel_bus == "half",
-            schedule_ps=_us(machine.host.schedule_us),
         )
         timeline = TIMELINES.get("attention")(rules)
         timeline.record_rounds = job.spec.spans_rounds
         limits = Limits(
             max_window=job.spec.max_window,
             lookahead=self.sessions.lookahead(),
-            schedule_ps=_us(machine.host.schedule_us),
-            output_ps=_us(machine.host.output_us),
+            host=HostStages.of(machine.host),
         )
         hellos = [line.hello for line in self.sessions.of_replica(index)]
         return Replica(
@@ -268,10 +267,6 @@ def requests_jsonl(table: RequestTable) -> bytes:
 def _refuse(wrong: list[str]) -> None:
     if wrong:
         raise InvariantBroken("; ".join(wrong[:3]))
-
-
-def _us(microseconds: float) -> int:
-    return int(np.floor(microseconds * 10**6 + 0.5))
 
 
 def describe_machine(machine: Machine) -> str:

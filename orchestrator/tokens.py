@@ -4,6 +4,7 @@ import numpy as np
 
 from l3sim.work import SubBatch
 from orchestrator.gpu_memory import GpuMemory
+from orchestrator.host import HostStages
 from orchestrator.metrics import ReplicaMetrics
 from orchestrator.state import NEVER, Phase, RequestTable
 from orchestrator.timeline.base import Outcome
@@ -14,7 +15,7 @@ class Tokens:
     """Writes the outcome of windows into the request table and the metrics of one replica.
 
     Args:
-        output_ps: host time between the end of a pass and its tokens' stamps.
+        host: its stages, the last of which stamps tokens.
     """
 
     def __init__(
@@ -23,10 +24,10 @@ class Tokens:
         metrics: ReplicaMetrics,
         gpu: GpuMemory,
         transit: Transit,
-        output_ps: int,
+        host: HostStages,
     ) -> None:
         self._table, self._metrics, self._gpu, self._transit = table, metrics, gpu, transit
-        self._output_ps = output_ps
+        self._host = host
 
     def take(self, batch: SubBatch, outcome: Outcome) -> list[int]:
         """Take one sub-batch's rounds; the requests that made their last token."""
@@ -39,7 +40,7 @@ class Tokens:
         if len(batch.decode) == 0:
             return []
         table, who = self._table, batch.decode
-        stamps = outcome.end_ps[:, batch.index] + self._output_ps
+        stamps = outcome.end_ps[:, batch.index] + self._host.stamp_ps(batch.sampled)
         self._metrics.gaps.add(stamps[0] - table.last_stamp_ps[who], np.ones(len(who), dtype=np.int64))
         if len(stamps) > 1:
             self._metrics.gaps.add(np.diff(stamps), np.full(len(stamps) - 1, len(who), dtype=np.int64))
@@ -56,7 +57,7 @@ class Tokens:
         table = self._table
         number = outcome.batches[batch.index]
         self._transit.add(number, batch.chunks)
-        stamp = int(outcome.end_ps[0, batch.index]) + self._output_ps
+        stamp = int(outcome.end_ps[0, batch.index]) + self._host.stamp_ps(batch.sampled)
         ended = []
         for chunk in batch.chunks:
             request = chunk.request

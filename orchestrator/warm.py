@@ -32,7 +32,7 @@ def _timelines() -> None:
     unchunked = np.zeros(2, dtype=np.bool_)
     costs = RoundCosts(one, one, one, one, square, square, square, square, unchunked)
     for name in TIMELINES:
-        timeline = TIMELINES.get(name)(Rules(1, 1, overlap=True, half_duplex=True, schedule_ps=1))
+        timeline = TIMELINES.get(name)(Rules(1, 1, overlap=True, half_duplex=True))
         timeline.compose(costs, 1, 2, [])
         timeline.drain(1000)
 

@@ -19,6 +19,9 @@ AS_WRITTEN = "as written"
 SMALLER = "smaller"
 COMPOSE = "tests/compose/test_compose.py::test_"
 FROM_HOST = COMPOSE + "a_job_from_the_host_reports_what_the_in_process_machine_does"
+MEASURED = "tests/scripts/test_measure_gpu.py::test_torch_measures_what_a_fit_reads"
+SHIPPED = "tests/scripts/test_fit_gpu.py::test_shipped_parameters_are_what_the_profiles_give"
+VIDUR = '--origin "Vidur\'s public profiles, MIT"'
 
 #: Commands of each page in order, and how CI runs them: here, or in the test named.
 COMMANDS: dict[str, list[tuple[str, str]]] = {
@@ -73,6 +76,65 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
         ),
         (
             "./l3 run fixed:128:64 --machine l3-mini --requests 20 --override dimm-02.ccd_l_tck=16",
+            AS_WRITTEN,
+        ),
+        (
+            "./l3 run fixed:128:64 --machine l3-mini --requests 20 --set link.pcie_bytes_per_s=null "
+            "--set link.pcie_generation=5 --set link.pcie_lanes=16 --in-process",
+            AS_WRITTEN,
+        ),
+        (
+            "./l3 run fixed:128:64 --machine l3-mini --requests 20 "
+            "--model models/samples/qwen3-8b.json --in-process",
+            AS_WRITTEN,
+        ),
+    ],
+    "docs/gpus.md": [
+        ("./l3 run fixed:128:64 --machine l3-mini --gpu h200 --requests 20 --in-process", AS_WRITTEN),
+        ("./l3 probe gpu --gpu a100-80gb --model llama-2-70b --tp 4 --tokens 256", AS_WRITTEN),
+        (
+            "./l3 probe gpu --gpu a100-80gb --model llama-2-70b --tp 4 --tokens 16 --context 4096 --json",
+            AS_WRITTEN,
+        ),
+        ("cp gpus/h200.yaml mine-gpu.yaml", AS_WRITTEN),
+        ("./l3 probe gpu --gpu ./mine-gpu.yaml --model llama-2-7b --tokens 64 --json", AS_WRITTEN),
+        (
+            ".venv/bin/python -m scripts.measure_gpu --model llama-2-7b --tp 1 2 4 8 "
+            "--out mine-llama-2-7b.csv",
+            MEASURED,
+        ),
+        (
+            ".venv/bin/python -m scripts.measure_gpu --model llama-2-70b --tp 4 8 --out mine-llama-2-70b.csv",
+            MEASURED,
+        ),
+        (
+            ".venv/bin/python -m scripts.fit_gpu mine-gpu.yaml mine-*.csv --prior a100-80gb "
+            '--origin "measured by me"',
+            "tests/scripts/test_fit_gpu.py::test_a_file_is_fitted_and_keeps_the_rest",
+        ),
+        (
+            ".venv/bin/python -m scripts.fit_gpu gpus/a100-80gb.yaml $P/a100-[cil]*.csv "
+            f"--all-reduce $P/a100-dgx-all-reduce.csv {VIDUR}",
+            SHIPPED,
+        ),
+        (
+            ".venv/bin/python -m scripts.fit_gpu gpus/h100-80gb.yaml $P/h100-*.csv --prior a100-80gb "
+            f"{VIDUR}",
+            SHIPPED,
+        ),
+        (
+            f".venv/bin/python -m scripts.fit_gpu gpus/a40.yaml $P/a40-*.csv --prior a100-80gb {VIDUR}",
+            SHIPPED,
+        ),
+        (
+            ".venv/bin/python -m scripts.validate_gpu $P docs",
+            "tests/scripts/test_validate_gpu.py::test_the_page_is_what_the_command_writes",
+        ),
+    ],
+    "docs/models.md": [
+        ("./l3 probe link --bytes 1048576", AS_WRITTEN),
+        (
+            "./l3 probe link --bytes 1048576 --direction up --no-overlap --set link.relayout=cpu --json",
             AS_WRITTEN,
         ),
     ],

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 import launch.__main__  # noqa: F401 (enters its commands)
 from clients.cli import main
-from l3sim.specs.catalog import MACHINES, load_machine, machine_names, model_names
+from l3sim.specs.catalog import MACHINES, MODELS, load_machine, machine_names, model_names
 from l3sim.specs.machine import SECTIONS
 from launch.processes import ROOT
 from orchestrator.policies import POLICIES
@@ -220,6 +220,8 @@ REFUSED = {
     "no machine is up; start one": "down",
     "does not answer": "jobs --address 127.0.0.1:7600",
     "unknown machine 'l3-max'": "run openr1 --machine l3-max --in-process",
+    "unknown architecture": "run fixed:1:1 --model bloom.json --in-process",
+    "num_hidden_layers": "run fixed:1:1 --model config.json --in-process",
     "unknown key 'foo'": "run fixed:1:1 --set gpu.foo=3 --machine l3-mini --in-process",
     "policy 'fill' does not": "run fixed:1:1 --set scheduler.horizon=3 --policy fill --in-process",
     "belongs to the machine": "run fixed:1:1 --set gpu.gpus=3 --in-process",
@@ -238,6 +240,9 @@ def test_error_lines_are_what_the_page_says(
     monkeypatch.setenv("L3_HOME", str(tmp_path))
     rows = "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03,1,2\n2023-11-16 18:17:01,1,2\n"
     Path("mine.csv").write_text(rows)
+    llama = (MODELS / "samples" / "llama-3.1-8b.json").read_text()
+    Path("bloom.json").write_text(llama.replace("Llama", "Bloom"))
+    Path("config.json").write_text(llama.replace("num_hidden_layers", "layers"))
     (line, code), *others = [
         (named(row[0])[0], row[1]) for row in tables(PAGES["docs/troubleshooting.md"]) if piece in row[0]
     ]

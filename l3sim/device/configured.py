@@ -46,6 +46,8 @@ class ConfiguredDevice(Device, Generic[ConfigT]):
     shared_keys: ClassVar[frozenset[str]]
     #: The same as ConfigT, for run time.
     struct: ClassVar[type[Section]]
+    #: What a section may be instead, with more keys.
+    further: ClassVar[tuple[type[Section], ...]] = ()
 
     def __init__(self, identities: Sequence[Identity]) -> None:
         self._identities: dict[str, Identity] = {}
@@ -61,7 +63,7 @@ class ConfiguredDevice(Device, Generic[ConfigT]):
 
     def describe(self) -> Sequence[DeviceDescription]:
         """See Device.describe. Regions come with Ready: their sizes are in the machine file."""
-        schema = json.dumps(msgspec.json.schema(self.struct), sort_keys=True)
+        schema = json.dumps(self._schema(), sort_keys=True)
         return [
             DeviceDescription(
                 device_id=identity.device_id,
@@ -115,8 +117,18 @@ class ConfiguredDevice(Device, Generic[ConfigT]):
             renamed = [(_under(slot.slot, field), text) for field, text in error.violations]
             raise InvalidInput(*renamed) from None
 
+    def _fields(self) -> tuple[msgspec.structs.FieldInfo, ...]:
+        return msgspec.structs.fields(self.further[-1] if self.further else self.struct)
+
+    def _schema(self) -> dict[str, Any]:
+        """JSON schema of the configuration: any of the structs that it may be."""
+        if not self.further:
+            return msgspec.json.schema(self.struct)
+        schemas, named = msgspec.json.schema_components((self.struct, *self.further))
+        return {"anyOf": list(schemas), "$defs": named}
+
     def _check_overrides(self, identity: Identity) -> None:
-        fields = {field.name: field for field in msgspec.structs.fields(self.struct)}
+        fields = {field.name: field for field in self._fields()}
         for key, value in identity.overrides.items():
             path = f"{identity.device_id}.{key}"
             if key not in fields:

@@ -1,9 +1,11 @@
-"""Files of models and machines: where they lie and how they are read.
+"""Files of models, machines and GPUs: where they lie and how they are read.
 
 YAML 1.2 by ruamel.yaml (chosen over PyYAML because it reads `2e12` as a number, keeps `off` a word, and
-refuses duplicate keys).
+refuses duplicate keys). Models also come as Hugging Face `config.json`.
 """
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,16 @@ from ruamel.yaml.error import YAMLError
 
 from l3sim.errors import InvalidInput
 from l3sim.registry import unknown
-from l3sim.specs.machine import Machine, machine_from
+from l3sim.specs.config import GpuConfig
+from l3sim.specs.gpu import FILE_KEY, gpu_from, section_with
+from l3sim.specs.hugging_face import shape_from
+from l3sim.specs.machine import Machine, check_section, entries_of, machine_from
 from l3sim.specs.model import ModelShape, model_from
 
 ROOT = Path(__file__).parents[2]
 MODELS = ROOT / "models"
 MACHINES = ROOT / "machines"
+GPUS = ROOT / "gpus"
 
 
 def model_names() -> list[str]:
@@ -30,38 +36,93 @@ def machine_names() -> list[str]:
     return sorted(path.stem for path in MACHINES.glob("*.yaml"))
 
 
+def gpu_names() -> list[str]:
+    """Names that `--gpu` knows."""
+    return sorted(path.stem for path in GPUS.glob("*.yaml"))
+
+
 def is_path(name_or_path: str) -> bool:
-    """Whether a model or machine is given by its file rather than by its name."""
-    return "/" in name_or_path or name_or_path.endswith((".yaml", ".yml"))
+    """Whether a model, machine or GPU is given by its file rather than by its name."""
+    return "/" in name_or_path or name_or_path.endswith((".yaml", ".yml", ".json"))
 
 
 def load_model(name_or_path: str) -> ModelShape:
-    """Load a model by its name in `models/`, or from a YAML file of the same form.
+    """Load a model by its name in `models/`, from a YAML file of the same form, or from a `config.json`.
+
+    The model of a `config.json` is called as the folder that it lies in; of any other JSON file, as the file.
 
     Raises:
-        InvalidInput: no such model, or a key that is missing, unknown or out of range.
+        InvalidInput: no such model, or a key that is missing, unknown, not modelled or out of range; one line
+            that names the file and the key.
     """
     path = _find("model", name_or_path, MODELS, model_names())
+    if path.suffix == ".json":
+        return _load_json_model(path)
     try:
         return model_from(_read("model", path))
     except InvalidInput as error:
         raise InvalidInput(("model", f"{path}: {error.violations[0][1]}")) from None
 
 
-def load_machine(name_or_path: str, modules: int | None = None) -> Machine:
+def load_machine(name_or_path: str, modules: int | None = None, gpu: str = "") -> Machine:
     """Load a machine by its name in `machines/`, or from a file of the same form.
 
     Args:
         modules: how many attention modules it has, instead of the file's number (`L3_MODULES`).
+        gpu: name or file of the GPU to put in, instead of the file's (`--gpu`).
 
     Raises:
-        InvalidInput: no such machine, or a section or key that is missing, unknown or refused.
+        InvalidInput: no such machine or GPU, or a section or key that is missing, unknown or refused.
     """
     path = _find("machine", name_or_path, MACHINES, machine_names())
     raw = _read("machine", path)
     if modules is not None and isinstance(raw, dict) and isinstance(raw.get("attention"), dict):
         raw["attention"]["modules"] = {"value": modules, "source": "L3_MODULES"}
+    if isinstance(raw, dict) and isinstance(raw.get("gpu"), dict):
+        raw["gpu"] = _with_gpu(raw["gpu"], path, gpu)
     return machine_from(raw, str(path))
+
+
+def load_gpu(name_or_path: str) -> dict[str, Any]:
+    """The entries that a GPU, by its name in `gpus/` or its file, gives to a machine's gpu section.
+
+    Raises:
+        InvalidInput: no such GPU, or a key that is missing, unknown, refused or not in its unit.
+    """
+    path = _find("gpu", name_or_path, GPUS, gpu_names())
+    return gpu_from(_read("gpu", path), str(path))
+
+
+def load_group(name_or_path: str, gpus: int, settings: Mapping[str, Any]) -> GpuConfig:
+    """A gpu section of GPUs without a machine around them, for probes and fits.
+
+    Args:
+        gpus: how many.
+        settings: values by key, instead of the file's.
+
+    Raises:
+        InvalidInput: as `load_gpu`, or a setting that is refused.
+    """
+    values, _ = entries_of("gpu", load_gpu(name_or_path), name_or_path)
+    whole = {"kind": "gpu", **values, **settings, "gpus": gpus, "memory_reserve_share": 0.0}
+    checked = check_section("gpu", whole, name_or_path)
+    assert isinstance(checked, GpuConfig)
+    return checked
+
+
+def _with_gpu(section: dict[str, Any], machine: Path, gpu: str) -> dict[str, Any]:
+    """A machine file's gpu section, with the GPU file that it names, or that stands in its place."""
+    if gpu:
+        return section_with(load_gpu(gpu), section, whole=True)
+    if FILE_KEY not in section:
+        return section
+    named = section[FILE_KEY]
+    if not isinstance(named, str):
+        raise InvalidInput(
+            (f"gpu.{FILE_KEY}", f"{machine}: must be the name or path of a GPU, got {named!r}")
+        )
+    beside = str(machine.parent / named) if is_path(named) else named
+    return section_with(load_gpu(beside), section, whole=False)
 
 
 def parse_value(path: str, text: str) -> Any:
@@ -77,6 +138,18 @@ def parse_value(path: str, text: str) -> Any:
     if isinstance(value, dict | list):
         raise InvalidInput((path, f"must be one value, got {text!r}"))
     return value
+
+
+def _load_json_model(path: Path) -> ModelShape:
+    name = path.resolve().parent.name if path.name == "config.json" else path.stem
+    try:
+        return shape_from(json.loads(path.read_text(encoding="utf-8")), name)
+    except ValueError as error:  # also of the encoding
+        raise InvalidInput(("model", f"{path}: is not JSON: {error}")) from None
+    except InvalidInput as error:
+        field, text = error.violations[0]
+        where = f"{path}: " if field == "model" else f"{path}: {field}: "
+        raise InvalidInput(("model", f"{where}{text}")) from None
 
 
 def _find(what: str, name_or_path: str, folder: Path, names: list[str]) -> Path:

@@ -1,23 +1,25 @@
 """What the sections of a machine file may say: one struct a section, every key with its unit.
 
 Devices, orchestrator and clients check against the same structs; that of the memory modules has a file of
-its own. Values and their sources stand in
-`machines/*.yaml`; the only defaults here are switches, not hardware numbers.
+its own. Values and their sources stand in `machines/*.yaml` and `gpus/*.yaml`; the only defaults here are
+switches, not hardware numbers.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
 from l3sim.specs.dimm_pim import DimmPimConfig
-from l3sim.specs.section import Bytes, Count, NonNegative, Positive, Section, Share
+from l3sim.specs.section import Bytes, Count, NonNegative, Part, Positive, Section, Share
 
 
 class GpuConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Kind `gpu`: tensor-parallel groups of one GPU type, level `roofline`."""
+    """Kind `gpu`: tensor-parallel groups of one GPU type, as its data sheet has it: level `roofline`."""
 
     kind: Literal["gpu"] = "gpu"
-    level: Literal["roofline"] = "roofline"
+    level: Literal["roofline", "calibrated"] = "roofline"
+    type: str = "unnamed"  # of the GPU file
     gpus: Count
     memory_bytes: Bytes  # of one GPU
     memory_reserve_share: Annotated[float, Meta(ge=0, lt=1)]
@@ -34,27 +36,66 @@ class GpuConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     idle_w: NonNegative
 
 
+class CalibratedGpuConfig(GpuConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The same with what was fitted to measurements: level `calibrated`, or `roofline` by choice.
+
+    `services/gpu/calibrated.py` says what each parameter means.
+    """
+
+    sms: Count  # streaming multiprocessors
+    gemm_compute_efficiency: Share
+    gemm_memory_efficiency: Share
+    gemm_cache_bytes_per_s: Positive  # of one SM
+    gemm_launch_us: NonNegative
+    gemm_tile_us: NonNegative
+    gemm_interference: Part
+    gemm_tail_share: Part
+    stream_launch_us: NonNegative
+    norm_efficiency: Positive  # may exceed 1 where data stays in the cache
+    norm_element_ns: NonNegative
+    rotary_efficiency: Positive
+    rotary_element_ns: NonNegative
+    activation_efficiency: Positive
+    activation_element_ns: NonNegative
+    residual_efficiency: Positive
+    residual_element_ns: NonNegative
+    embedding_efficiency: Positive
+    embedding_element_ns: NonNegative
+    attention_memory_efficiency: Share
+    all_reduce_latency_us: NonNegative
+    all_reduce_bytes_per_s: Positive
+
+
 class LinkConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Kind `interconnect`: PCIe per GPU and the host's memory channels, level `roofline`."""
 
     kind: Literal["interconnect"] = "interconnect"
     level: Literal["roofline"] = "roofline"
-    pcie_bytes_per_s: Positive  # each way, one GPU
+    pcie_generation: Annotated[int, Meta(ge=1, le=6)] | None = None  # with pcie_lanes: the rate by the table
+    pcie_lanes: Annotated[int, Meta(ge=1, le=16)] | None = None
+    pcie_bytes_per_s: Positive | None = None  # each way, one GPU; instead of generation and lanes
     pcie_efficiency: Share
+    gpus_per_uplink: Count = 1  # GPUs behind one uplink of a switch; 1: none is shared
+    uplink_bytes_per_s: Positive | None = None  # each way, one uplink; none: as one GPU's link
     channel_bytes_per_s: Positive
     channel_efficiency: Share
     setup_us: NonNegative
     overlap: Literal["rankset", "off"] = "rankset"
     channel_bus: Literal["half", "full"] = "half"
+    relayout: Literal["unit", "cpu"] = "unit"  # who re-lays out what crosses the channels
     active_w: NonNegative  # above idle, of one replica's link while a transfer runs
     idle_w: NonNegative
 
 
 class HostConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The host: explicit stages of every round, and its power."""
+    """The host: explicit stages of every round (`orchestrator/host.py` draws them), and its power."""
 
-    schedule_us: NonNegative  # between a join and the next round
-    output_us: NonNegative  # between the end of a pass and its tokens' stamps
+    sample_us: NonNegative = 0.0  # after a pass: sampled tokens reach the host
+    schedule_us: NonNegative  # one decision a round
+    schedule_request_us: NonNegative = 0.0  # of it, for each request of the round
+    launch_us: NonNegative = 0.0  # handing a pass to the GPU
+    output_us: NonNegative  # handing out a pass's tokens
+    output_request_us: NonNegative = 0.0  # of it, for each token
     power_w: NonNegative
 
 
@@ -76,12 +117,33 @@ DEVICE_KINDS: dict[tuple[str, str], type[Section]] = {
     ("link", "interconnect"): LinkConfig,
 }
 
+#: What fits to measurements add to a GPU.
+CALIBRATION_KEYS = tuple(
+    field for field in CalibratedGpuConfig.__struct_fields__ if field not in GpuConfig.__struct_fields__
+)
+
+
+def struct_of(section: str, kind: str, values: Mapping[str, Any]) -> type[Section]:
+    """The struct that a section's values must fill: a GPU's grows with its level and calibration.
+
+    Raises:
+        KeyError: no such kind in this section.
+    """
+    struct = DEVICE_KINDS[section, kind]
+    if struct is GpuConfig and (values.get("level") == "calibrated" or values.keys() & set(CALIBRATION_KEYS)):
+        return CalibratedGpuConfig
+    return struct
+
+
 __all__ = [
+    "CALIBRATION_KEYS",
     "DEVICE_KINDS",
+    "CalibratedGpuConfig",
     "DimmPimConfig",
     "GpuConfig",
     "HostConfig",
     "LinkConfig",
     "SchedulerConfig",
     "Section",
+    "struct_of",
 ]

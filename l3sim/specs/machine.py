@@ -15,6 +15,7 @@ import msgspec
 from l3sim.errors import InvalidInput
 from l3sim.registry import unknown
 from l3sim.specs.config import (
+    CALIBRATION_KEYS,
     DEVICE_KINDS,
     DimmPimConfig,
     GpuConfig,
@@ -22,7 +23,9 @@ from l3sim.specs.config import (
     LinkConfig,
     SchedulerConfig,
     Section,
+    struct_of,
 )
+from l3sim.specs.pcie import check_rate
 
 SECTIONS = ("gpu", "attention", "link", "host", "scheduler")
 _TOP = {"name", "description", "default_model", *SECTIONS}
@@ -85,7 +88,7 @@ class Machine:
             fields = list(getattr(self, section).__struct_fields__)
             if key not in fields:
                 raise InvalidInput((f"{section}.{key}", unknown("key", key, fields)))
-            if key in {"kind", "modules", "gpus"}:
+            if key in {"kind", "modules", "gpus", "type"}:
                 raise InvalidInput((path, "belongs to the machine, not to a job; use another machine file"))
             raw[section][key] = {"value": value, "source": source}
         return machine_from(raw, self.name)
@@ -124,9 +127,23 @@ def machine_from(raw: Any, where: str) -> Machine:
 
 
 def _section(name: str, raw: Any, sources: dict[str, str], where: str) -> Section:
+    values, found = entries_of(name, raw, where)
+    sources.update(found)
+    return check_section(name, values, where)
+
+
+def entries_of(name: str, raw: Any, where: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Take a section's entries apart.
+
+    Returns: the plain values by key, and their sources by "section.key".
+
+    Raises:
+        InvalidInput: it is no mapping, or an entry is neither a bare value nor {value, source}.
+    """
     if not isinstance(raw, dict):
         raise InvalidInput((name, f"{where}: must be a mapping"))
     values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
     for key, entry in raw.items():
         if isinstance(entry, dict):
             if not {"value"} <= entry.keys() <= {"value", "source"}:
@@ -136,7 +153,7 @@ def _section(name: str, raw: Any, sources: dict[str, str], where: str) -> Sectio
         else:
             values[key] = entry
             sources[f"{name}.{key}"] = "unsourced"
-    return check_section(name, values, where)
+    return values, sources
 
 
 def check_section(name: str, values: Mapping[str, Any], where: str) -> Section:
@@ -155,17 +172,21 @@ def check_section(name: str, values: Mapping[str, Any], where: str) -> Section:
         kinds = [known for section, known in DEVICE_KINDS if section == name]
         if kind not in kinds:
             raise InvalidInput((f"{name}.kind", f"{where}: {unknown('kind', kind, kinds)}"))
-        struct = DEVICE_KINDS[name, kind]
+        struct = struct_of(name, kind, values)
     for key in values:
         if key not in struct.__struct_fields__:
             text = unknown("key", key, list(struct.__struct_fields__))
             raise InvalidInput((f"{name}.{key}", f"{where}: {text}"))
     for field in msgspec.structs.fields(struct):
         if field.required and field.name not in values:
-            raise InvalidInput((f"{name}.{field.name}", f"{where}: missing"))
+            why = "; level calibrated needs it (docs/gpus.md)" if field.name in CALIBRATION_KEYS else ""
+            raise InvalidInput((f"{name}.{field.name}", f"{where}: missing{why}"))
         if field.name in values:
             _check_value(name, field, values[field.name], where)
-    return msgspec.convert(dict(values), struct)
+    section = msgspec.convert(dict(values), struct)
+    if isinstance(section, LinkConfig):
+        check_rate(section, where)
+    return section
 
 
 def _check_value(section: str, field: msgspec.structs.FieldInfo, value: Any, where: str) -> None:

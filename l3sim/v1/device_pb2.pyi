@@ -101,7 +101,7 @@ class Hello(_message.Message):
     def __init__(self, protocol_version: _Optional[int] = ..., job_id: _Optional[str] = ..., seed: _Optional[int] = ..., model: _Optional[_Union[ModelShape, _Mapping]] = ..., layout: _Optional[_Union[Layout, _Mapping]] = ..., slots: _Optional[_Iterable[_Union[SlotAssignment, _Mapping]]] = ...) -> None: ...
 
 class ModelShape(_message.Message):
-    __slots__ = ("name", "layers", "heads", "kv_heads", "head_size", "hidden", "ffn", "gated", "vocabulary", "tied_embeddings", "learned_positions", "biases", "default_tp", "source")
+    __slots__ = ("name", "layers", "heads", "kv_heads", "head_size", "hidden", "ffn", "gated", "vocabulary", "tied_embeddings", "learned_positions", "biases", "default_tp", "source", "experts", "experts_per_token", "qkv_biases", "norm_biases", "parallel_attention", "shared_norm", "post_norms", "qk_norm", "sliding_window", "max_positions")
     NAME_FIELD_NUMBER: _ClassVar[int]
     LAYERS_FIELD_NUMBER: _ClassVar[int]
     HEADS_FIELD_NUMBER: _ClassVar[int]
@@ -116,6 +116,16 @@ class ModelShape(_message.Message):
     BIASES_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_TP_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
+    EXPERTS_FIELD_NUMBER: _ClassVar[int]
+    EXPERTS_PER_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    QKV_BIASES_FIELD_NUMBER: _ClassVar[int]
+    NORM_BIASES_FIELD_NUMBER: _ClassVar[int]
+    PARALLEL_ATTENTION_FIELD_NUMBER: _ClassVar[int]
+    SHARED_NORM_FIELD_NUMBER: _ClassVar[int]
+    POST_NORMS_FIELD_NUMBER: _ClassVar[int]
+    QK_NORM_FIELD_NUMBER: _ClassVar[int]
+    SLIDING_WINDOW_FIELD_NUMBER: _ClassVar[int]
+    MAX_POSITIONS_FIELD_NUMBER: _ClassVar[int]
     name: str
     layers: int
     heads: int
@@ -130,7 +140,17 @@ class ModelShape(_message.Message):
     biases: bool
     default_tp: int
     source: str
-    def __init__(self, name: _Optional[str] = ..., layers: _Optional[int] = ..., heads: _Optional[int] = ..., kv_heads: _Optional[int] = ..., head_size: _Optional[int] = ..., hidden: _Optional[int] = ..., ffn: _Optional[int] = ..., gated: _Optional[bool] = ..., vocabulary: _Optional[int] = ..., tied_embeddings: _Optional[bool] = ..., learned_positions: _Optional[int] = ..., biases: _Optional[bool] = ..., default_tp: _Optional[int] = ..., source: _Optional[str] = ...) -> None: ...
+    experts: int
+    experts_per_token: int
+    qkv_biases: bool
+    norm_biases: bool
+    parallel_attention: bool
+    shared_norm: bool
+    post_norms: bool
+    qk_norm: bool
+    sliding_window: int
+    max_positions: int
+    def __init__(self, name: _Optional[str] = ..., layers: _Optional[int] = ..., heads: _Optional[int] = ..., kv_heads: _Optional[int] = ..., head_size: _Optional[int] = ..., hidden: _Optional[int] = ..., ffn: _Optional[int] = ..., gated: _Optional[bool] = ..., vocabulary: _Optional[int] = ..., tied_embeddings: _Optional[bool] = ..., learned_positions: _Optional[int] = ..., biases: _Optional[bool] = ..., default_tp: _Optional[int] = ..., source: _Optional[str] = ..., experts: _Optional[int] = ..., experts_per_token: _Optional[int] = ..., qkv_biases: _Optional[bool] = ..., norm_biases: _Optional[bool] = ..., parallel_attention: _Optional[bool] = ..., shared_norm: _Optional[bool] = ..., post_norms: _Optional[bool] = ..., qk_norm: _Optional[bool] = ..., sliding_window: _Optional[int] = ..., max_positions: _Optional[int] = ...) -> None: ...
 
 class Layout(_message.Message):
     __slots__ = ("tp", "dp", "ranksets", "ranks", "heads_per_group", "groups", "chips_per_head", "queries_per_read")

@@ -41,21 +41,26 @@ class AttentionTimeline(Timeline):
         self._memory = Memory(rules)
         self._costs: Int64s = np.zeros((1, at.cost_columns(rules.ranksets)), dtype=np.int64)
 
-    def compose(self, costs: RoundCosts, start_ps: int, stop_ps: int, waits: list[Waits]) -> Outcome:
+    def compose(
+        self, costs: RoundCosts, start_ps: int, stop_ps: int, waits: list[Waits], gap_ps: int = 0
+    ) -> Outcome:
         """See `Timeline.compose`.
 
         Raises:
-            InvariantBroken: costs that no round has, a start in the past, or waits for an unknown batch.
+            InvariantBroken: costs that no round has, a start in the past, a negative gap, or waits for an
+                unknown batch.
             ValueError: arrays of another shape.
         """
         now = self._memory.m[at.NOW]
         if start_ps < now:
             broken(f"a round starts at {start_ps} ps, but time is at {now} ps")
+        if gap_ps < 0:
+            broken(f"a round starts {-gap_ps} ps before the join of the one before")
         live = [wait for wait in waits if self.batch_end_ps(wait.batch) < 0]
         rows = self._pack(costs)
         self._memory.reserve(len(live), self._spans(costs.rounds))
         m = self._memory.m
-        m[at.WAITS] = len(live)
+        m[at.WAITS], m[at.GAP] = len(live), gap_ps
         for row, wait in zip(self._memory.waits, live, strict=False):
             row[0] = wait.batch
             row[1:] = wait.passes.ravel()

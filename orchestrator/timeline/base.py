@@ -22,14 +22,12 @@ class Rules:
         ranksets: R, at least 1.
         overlap: False: D, U and K hold every rankset of the replica.
         half_duplex: False (`channel_bus: full`): no task holds `bus`.
-        schedule_ps: host time between a join and the next round's start.
     """
 
     layers: int
     ranksets: int
     overlap: bool
     half_duplex: bool
-    schedule_ps: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +118,17 @@ class Timeline(ABC):
     def __init__(self, rules: Rules) -> None: ...
 
     @abstractmethod
-    def compose(self, costs: RoundCosts, start_ps: int, stop_ps: int, waits: list[Waits]) -> Outcome:
-        """Walk rounds one after the other, each starting `schedule_ps` after the join before it.
+    def compose(
+        self, costs: RoundCosts, start_ps: int, stop_ps: int, waits: list[Waits], gap_ps: int = 0
+    ) -> Outcome:
+        """Walk rounds one after the other, each starting `gap_ps` after the join before it.
 
         Args:
             costs: durations of k rounds.
             start_ps: when the first of them starts; not before any time walked so far.
             stop_ps: stop after the first join at or past this instant.
             waits: what decoding requests of these rounds wait for. Batches that have ended may be named.
+            gap_ps: host time between two of these rounds, at least 0.
 
         K tasks left from earlier rounds are served meanwhile, also between the joins and before
         `start_ps`, and go on to wait for the next call after the last join. All task ends up to and

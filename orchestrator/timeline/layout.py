@@ -38,7 +38,7 @@ IDLE = 2**63 - 1
     LAYERS,  # L
     RANKSETS,  # R
     LANES,  # RANKS + R
-    SCHEDULE,  # schedule_ps
+    GAP,  # gap_ps
     ROUND,  # number of the round that runs, or of the next
     BATCHES,  # batches made so far
     KV_WAITING,  # K tasks that wait

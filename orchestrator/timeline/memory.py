@@ -22,13 +22,13 @@ class Memory:
         spans: as `base.Outcome.spans`.
 
     Raises:
-        InvariantBroken: no layer, no rankset, more than `MAX_RANKSETS`, or a negative `schedule_ps`.
+        InvariantBroken: no layer, no rankset, or more than `MAX_RANKSETS`.
     """
 
     def __init__(self, rules: Rules) -> None:
-        if rules.layers < 1 or not 1 <= rules.ranksets <= at.MAX_RANKSETS or rules.schedule_ps < 0:
+        if rules.layers < 1 or not 1 <= rules.ranksets <= at.MAX_RANKSETS:
             raise InvariantBroken(
-                f"timeline: needs layers >= 1, ranksets 1 to {at.MAX_RANKSETS}, schedule_ps >= 0; got {rules}"
+                f"timeline: needs layers >= 1 and ranksets 1 to {at.MAX_RANKSETS}; got {rules}"
             )
         self._rules = rules
         self.m: Int64s = np.zeros(at.COSTS + at.cost_columns(rules.ranksets), dtype=np.int64)
@@ -38,7 +38,7 @@ class Memory:
     def _write_constants(self) -> None:
         """Fill in what the rules say and never changes."""
         m, rules, ranksets = self.m, self._rules, self._rules.ranksets
-        m[at.LAYERS], m[at.SCHEDULE] = rules.layers, rules.schedule_ps
+        m[at.LAYERS] = rules.layers
         m[at.RANKSETS], m[at.LANES] = ranksets, at.RANKS + ranksets
         m[at.RUN_END : at.RUN_END + 64] = at.IDLE
         m[at.TABLE_AT + at.D : at.TABLE_AT + at.K + 1] = at.TABLES + 2 * ranksets**2 * np.arange(4)

@@ -14,6 +14,7 @@ from orchestrator.timeline.layout import (
     COLUMN,
     COSTS,
     ENDED,
+    GAP,
     IDLE,
     KV_LEFT,
     LANES,
@@ -27,7 +28,6 @@ from orchestrator.timeline.layout import (
     ROUND,
     RUN_END,
     RUNS,
-    SCHEDULE,
     SHOTS,
     SOURCES,
     TABLES,
@@ -170,7 +170,7 @@ def walk_rounds(
         out[r, 3] = m[ENDED + 1]
         if join >= stop or r + 1 == len(costs):
             return r + 1
-        begin = join + m[SCHEDULE]
+        begin = join + m[GAP]
         idle(m, begin)
     return 0
 

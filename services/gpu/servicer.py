@@ -9,10 +9,10 @@ import numpy as np
 from l3sim.device import BookkeepingSession, ConfiguredDevice, Ledger
 from l3sim.errors import InvalidInput
 from l3sim.ports import DeviceSession
-from l3sim.specs.config import GpuConfig
+from l3sim.specs.config import CalibratedGpuConfig, GpuConfig
 from l3sim.units import Int64s, nj
 from l3sim.work import DeviceReady, Hello, MemoryRegion, Op, OpCost, Role, SubBatch, Window
-from services.gpu.model import GroupCosts
+from services.gpu.model import LEVELS, GroupCosts
 
 
 class GpuDevice(ConfiguredDevice[GpuConfig]):
@@ -23,7 +23,9 @@ class GpuDevice(ConfiguredDevice[GpuConfig]):
     operations = (Op.EMBED, Op.BLOCK_IN, Op.ATTEND_PREFILL, Op.BLOCK_OUT, Op.HEAD)
     domains = ("replica-0",)
     struct = GpuConfig
-    shared_keys = frozenset({"kind", "gpus"})
+    further = (CalibratedGpuConfig,)
+    levels = LEVELS
+    shared_keys = frozenset({"kind", "gpus", "type"})
 
     def open(self, hello: Hello) -> DeviceSession:
         """See Device.open."""

@@ -7,11 +7,10 @@ the rankset (docs/models.md):
     transfer_up     its attention output
     transfer_kv     k, v of a prefill chunk's tokens
 
-and takes setup + the largest, over endpoints, of bytes / rate: each GPU's PCIe link and each of the replica's
-channels, cut through. All elements have 2 bytes. GPU i carries the query heads [i*H/TP, (i+1)*H/TP); a KV
-head is sent once, by the GPU that has the first of its query heads. (So with fewer KV heads than GPUs, where
-several GPUs hold a copy of a KV head, only one of them sends it.) Channel r carries the heads that lie on
-rank r of the rankset, k and v of a KV head beside the q and the outputs of its N_gqa query heads.
+All elements have 2 bytes. GPU i carries the query heads [i*H/TP, (i+1)*H/TP); a KV head is sent once, by the
+GPU that has the first of its query heads. (So with fewer KV heads than GPUs, where several GPUs hold a copy
+of a KV head, only one of them sends it.) Channel r carries the heads that lie on rank r of the rankset, k and
+v of a KV head beside the q and the outputs of its N_gqa query heads. How long that takes: `path.py`.
 """
 
 import numpy as np
@@ -20,6 +19,7 @@ from l3sim.placement import Layout
 from l3sim.specs.config import LinkConfig
 from l3sim.specs.model import ELEMENT_BYTES, ModelShape
 from l3sim.units import Int64s, ps
+from services.interconnect.path import path_of
 
 
 class TransferCosts:
@@ -31,22 +31,25 @@ class TransferCosts:
 
     def __init__(self, link: LinkConfig, model: ModelShape, layout: Layout) -> None:
         self._layout = layout
-        self._pcie_bytes_per_s = link.pcie_bytes_per_s * link.pcie_efficiency
-        self._channel_bytes_per_s = link.channel_bytes_per_s * link.channel_efficiency
-        self._setup_s = link.setup_us / 1e6
+        self._path = path_of(link, layout.tp, layout.dp, layout.ranks)
+        self._kv_heads = model.kv_heads
         self.channel_heads = layout.channel_heads(model.kv_heads)
         heads, kv_heads = gpu_heads(model, layout.tp)
         head_bytes = model.head_size * ELEMENT_BYTES
         query_bytes = model.queries_per_kv * head_bytes  # of the query heads of one KV head
-        #: Bytes of one token: (the busiest GPU's, those of a KV head on a channel).
-        self.down_bytes = (
-            int((heads * head_bytes + kv_heads * model.head_kv_bytes).max()),
-            query_bytes + model.head_kv_bytes,
+        #: Bytes of one token: (the busiest GPU's, the busiest uplink's, those of a KV head on a channel).
+        self.down_bytes = self._busiest(
+            heads * head_bytes + kv_heads * model.head_kv_bytes, query_bytes + model.head_kv_bytes
         )
-        self.up_bytes = (int(heads.max()) * head_bytes, query_bytes)
-        self.kv_bytes = (int(kv_heads.max()) * model.head_kv_bytes, model.head_kv_bytes)
+        self.up_bytes = self._busiest(heads * head_bytes, query_bytes)
+        self.kv_bytes = self._busiest(kv_heads * model.head_kv_bytes, model.head_kv_bytes)
         one = np.ones((1, layout.ranksets, layout.ranks), dtype=np.int64)
         self.cost_ps(one, np.array([self.down_bytes]))
+
+    def _busiest(self, gpus: Int64s, kv_head: int) -> tuple[int, int, int]:
+        """A row of token bytes, from those of each GPU and of a KV head."""
+        uplinks = gpus.reshape(-1, self._path.gpus).sum(axis=1)
+        return int(gpus.max()), int(uplinks.max()), kv_head
 
     def tokens(self, offset: Int64s, rank: Int64s, tokens: Int64s | None = None) -> Int64s:
         """Tokens of a round by where their requests begin: shape (offsets, ranks).
@@ -66,7 +69,7 @@ class TransferCosts:
 
         Args:
             tokens: of requests at (offset, first rank), shape (transfers, offsets, ranks).
-            token_bytes: rows `down_bytes`, `up_bytes` or `kv_bytes`, shape (transfers, 2).
+            token_bytes: rows `down_bytes`, `up_bytes` or `kv_bytes`, shape (transfers, 3).
 
         Returns: shape (transfers, offsets); 0 where nothing moves.
 
@@ -75,9 +78,11 @@ class TransferCosts:
         """
         moved = tokens.sum(axis=2)
         channel_most = (tokens @ self.channel_heads).max(axis=2)
-        pcie_s = moved * token_bytes[:, :1] / self._pcie_bytes_per_s
-        channel_s = channel_most * token_bytes[:, 1:] / self._channel_bytes_per_s
-        cost: Int64s = ps(self._setup_s + np.maximum(pcie_s, channel_s)) * (moved > 0)
+        gpu, uplink, kv_head = (token_bytes[:, column, None] for column in range(3))
+        seconds = self._path.cost_s(
+            moved * gpu, moved * uplink, channel_most * kv_head, moved * (self._kv_heads * kv_head)
+        )
+        cost: Int64s = ps(seconds) * (moved > 0)
         return cost
 
 

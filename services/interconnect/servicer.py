@@ -9,6 +9,7 @@ from l3sim.device import BookkeepingSession, ConfiguredDevice, Ledger
 from l3sim.errors import InvalidInput
 from l3sim.ports import DeviceSession
 from l3sim.specs.config import LinkConfig
+from l3sim.specs.pcie import check_uplinks
 from l3sim.units import Int64s, nj
 from l3sim.work import DeviceReady, Hello, Op, OpCost, Role, Window
 from services.interconnect.model import TransferCosts
@@ -34,6 +35,7 @@ class InterconnectDevice(ConfiguredDevice[LinkConfig]):
             raise InvalidInput((slot.slot, "one interconnect serves all replicas; give it one slot"))
         if slot.seats:
             raise InvalidInput((slot.slot, "an interconnect has no ranks; give it no seats"))
+        check_uplinks(configs[0], hello.layout.tp)
         try:
             transfers = TransferCosts(configs[0], hello.model, hello.layout)
         except ValueError as error:
@@ -80,7 +82,7 @@ class InterconnectSession(BookkeepingSession):
         transfers = self._transfers
         asked: list[tuple[Op, int, int]] = []
         tokens: list[Int64s] = []
-        token_bytes: list[tuple[int, int]] = []
+        token_bytes: list[tuple[int, int, int]] = []
         for batch in window.sub_batches:
             if len(batch.decode):
                 decode = transfers.tokens(ledger.offset[batch.decode], ledger.rank[batch.decode])

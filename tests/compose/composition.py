@@ -96,6 +96,7 @@ class Composition:
         self._environment = os.environ | {
             "L3_MACHINE": "l3-dgx-a100",
             "L3_MODULES": str(modules),
+            "L3_GPU": "",
             "L3_MODULES_PER_CONTAINER": str(packed),
             "L3_BIND": "127.0.0.1",
             "L3_PORT": str(port),

@@ -6,6 +6,7 @@ import subprocess
 
 import psutil
 
+from launch.processes import ROOT
 from tests.commands import Commands, family, finish, living, until
 
 JOB = ("fixed:16:8", "--requests", "4", "--machine", "l3-mini")
@@ -47,6 +48,20 @@ def test_one_slower_module_is_the_same_machine_in_both(l3: Commands) -> None:
         report.pop("exchange")
     assert json.dumps(apart) == json.dumps(inside)
     assert apart["utilization"]["attention"] > plain["utilization"]["attention"]
+
+
+def test_another_gpu_is_the_same_machine_in_both(l3: Commands) -> None:
+    gpu = (ROOT / "gpus" / "h200.yaml").read_text().replace("name: h200", "name: mine")
+    (l3.folder / "mine.yaml").write_text(gpu)
+    apart = l3.json("run", *JOB, "--gpu", "./mine.yaml")
+    inside = l3.json("run", *JOB, "--gpu", "./mine.yaml", "--in-process")
+    plain = l3.json("run", *JOB, "--in-process")
+    for report in (apart, inside, plain):
+        report.pop("exchange")
+    assert json.dumps(apart) == json.dumps(inside)
+    assert apart["makespan_s"] < plain["makespan_s"]
+    fidelity = [device["fidelity"] for device in apart["provenance"]["devices"] if device["slot"] == "gpu"]
+    assert fidelity == ["roofline"]
 
 
 def test_ctrl_c_cancels_the_job_and_leaves_nothing_behind(l3: Commands) -> None:

@@ -24,6 +24,7 @@ class SlowReplica:
     def __init__(self, rules: SlowRules, meter: Meter, lives: Sequence[Life], clients: int | None) -> None:
         self.rules, self.meter, self.lives, self.counts = rules, meter, lives, Counts()
         self.now = 0
+        self.idle = True
         cut = len(lives) if clients is None else clients
         self.coming, self.later = list(lives[:cut]), list(lives[cut:])
         self.waiting: list[Life] = []
@@ -161,6 +162,7 @@ class SlowReplica:
         self.reached.add("waits idle for a transfer" if self.waiting else "idle")
         self.sim.idle(min(times))
         self.now = max(self.now, min(times))
+        self.idle = True
         return True
 
     # -- plans ---------------------------------------------------------------------------------------
@@ -230,10 +232,16 @@ class SlowReplica:
         for s, one in work.items():
             asked = tuple(TimedRequest(life.at[0], frozenset(life.batches)) for life in one.decode)
             timed[s] = costs[s].timed(asked, f"{self.rounds}/{s}", one.unchunked)
-        (times,) = self.sim.window([timed], self.now + self.rules.schedule_ps, FAR)
+        requests = sum(len(one.decode) + len(one.chunks) for one in work.values())
+        before = self.rules.before(requests, len(work), self.idle)
+        self.counts.add_host(before)
+        self.idle = False
+        (times,) = self.sim.window([timed], self.now + sum(before.values()), FAR)
         ended = []
         for s, one in work.items():
-            stamp = times.end_ps[s] + self.rules.output_ps
+            made = len(one.decode) + sum(chunk.last for chunk in one.chunks)
+            stamp = times.end_ps[s] + self.rules.sample_ps + self.rules.output(made)
+            self.counts.add_host({"output": self.rules.output(made) if made else 0})
             ended += self.tokens(one, stamp, times.start_ps, f"{self.rounds}/{s}")
         for _, life in sorted((life.stamps[-1], life.number) for life in ended):
             if self.later:

@@ -71,6 +71,10 @@ def slow_report(job: SmallJob, replicas: Sequence[SlowReplica]) -> dict[str, Any
         "iteration_s": {key: iteration[key] for key in ("mean", "p50", "p99")},
         "utilization": _shares(replicas, makespan * len(replicas)),
         "bubbles": _bubbles(replicas, sum(one.active_ps for one in counts)),
+        "host_s": {
+            stage: sum(one.host.get(stage, 0) for one in counts) / PS
+            for stage in ("sample", "schedule", "launch", "output")
+        },
         "energy_j": _energy(job, replicas, makespan),
         "kv": {"capacity_bytes": sum(rooms), "peak_bytes": sum(one.peak_bytes for one in counts)},
     }

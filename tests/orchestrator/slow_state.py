@@ -14,10 +14,26 @@ class SlowRules:
     watermark: Fraction
     min_chunk: int
     max_chunk: int
+    sample_ps: int
     schedule_ps: int
+    schedule_request_ps: int
+    launch_ps: int
     output_ps: int
+    output_request_ps: int
     overlap: bool
     half_duplex: bool
+
+    def before(self, requests: int, passes: int, idle: bool) -> dict[str, int]:
+        """Host stages before a round."""
+        return {
+            "sample": 0 if idle else self.sample_ps,
+            "schedule": self.schedule_ps + requests * self.schedule_request_ps,
+            "launch": passes * self.launch_ps,
+        }
+
+    def output(self, made: int) -> int:
+        """Handing out the tokens of a pass."""
+        return self.output_ps + made * self.output_request_ps
 
 
 @dataclass(eq=False)
@@ -60,5 +76,10 @@ class Counts:
     max_batch: int = 0
     busy: dict[str, int] = field(default_factory=dict)
     energy: dict[str, int] = field(default_factory=dict)
+    host: dict[str, int] = field(default_factory=dict)
     peak_bytes: int = 0
     end_ps: int = 0
+
+    def add_host(self, spent: dict[str, int]) -> None:
+        for stage, time in spent.items():
+            self.host[stage] = self.host.get(stage, 0) + time

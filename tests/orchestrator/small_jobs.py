@@ -133,6 +133,7 @@ def without_exchange(result: JobResult) -> bytes:
 
 
 SETTINGS = {
+    "gpu__level": st.sampled_from(["roofline", "calibrated"]),
     "gpu__kernel_overhead_us": st.sampled_from([0.0, 0.5, 4.0]),
     "attention__ranks_per_module": st.sampled_from([1, 2]),
     "attention__n_hc": st.sampled_from([None, 1, 4, 8]),
@@ -140,9 +141,14 @@ SETTINGS = {
     # Slow channels leave prefill KV on its way for many rounds.
     "link__channel_bytes_per_s": st.sampled_from([25.6e9, 3e8, 3e7]),
     "link__setup_us": st.sampled_from([0.0, 1.0]),
+    "link__relayout": st.sampled_from(["unit", "unit", "cpu"]),
     "link__overlap": st.sampled_from(["rankset", "rankset", "off"]),
     "link__channel_bus": st.sampled_from(["half", "half", "full"]),
+    "host__sample_us": st.sampled_from([0.0, 0.0, 7.0]),
     "host__schedule_us": st.sampled_from([0.0, 50.0]),
+    "host__schedule_request_us": st.sampled_from([0.0, 0.0, 2.5]),
+    "host__launch_us": st.sampled_from([0.0, 0.0, 9.0]),
+    "host__output_request_us": st.sampled_from([0.0, 0.0, 3.0]),
     "host__output_us": st.sampled_from([0.0, 20.0, 500.0]),
     "scheduler__admit_watermark": st.sampled_from([0.0, 0.05, 0.3]),
     "scheduler__max_chunk_tokens": st.sampled_from([64, 100, 192]),

@@ -40,8 +40,10 @@ def slow_run(job: SmallJob) -> list[SlowReplica]:
         watermark=Fraction(str(machine.scheduler.admit_watermark)),
         min_chunk=machine.scheduler.min_chunk_tokens,
         max_chunk=machine.scheduler.max_chunk_tokens,
-        schedule_ps=round(machine.host.schedule_us * 10**6),
-        output_ps=round(machine.host.output_us * 10**6),
+        **{
+            f"{stage}_ps": round(getattr(machine.host, f"{stage}_us") * 10**6)
+            for stage in ("sample", "schedule", "schedule_request", "launch", "output", "output_request")
+        },
         overlap=machine.link.overlap == "rankset",
         half_duplex=machine.link.channel_bus == "half",
     )

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from l3sim.errors import InvalidInput
-from l3sim.specs.catalog import load_machine, model_names
+from l3sim.specs.catalog import MODELS, load_machine, load_model, model_names
 from l3sim.specs.job import JobSpec
 from l3sim.specs.workload import WorkloadSpec
 from l3sim.testing.builders import small_model
@@ -172,6 +172,43 @@ def test_warnings_count_requests_past_the_learned_positions() -> None:
         "2 requests go past the 2048 positions that gpt-175b learned; they are simulated all the same"
     )
     assert resolved(REFERENCE, workload=workload, model="llama-2-70b").warnings == ()
+
+
+def test_warnings_of_what_a_configuration_says() -> None:
+    workload = listed([4000, 4090, 40000], [96, 7, 10])
+    mistral = load_model(str(MODELS / "samples" / "mistral-7b.json"))
+    positions, window = resolved(REFERENCE, workload=workload, model=mistral).warnings
+    assert positions == (
+        "1 requests go past the 32768 positions that mistral-7b was made for; they are simulated all the same"
+    )
+    assert window == (
+        "2 requests go past the sliding window of 4096 tokens of mistral-7b, which is not modelled: "
+        "every layer keeps and attends all tokens"
+    )
+    assert resolved(REFERENCE, workload=listed([4000], [96]), model=mistral).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("machine", "sample", "tp"),
+    [
+        (REFERENCE, "llama-3.1-8b", 1),
+        (REFERENCE, "falcon-40b", 2),
+        (REFERENCE, "mixtral-8x7b", 2),
+        (REFERENCE, "falcon-7b", 1),  # 71 heads: no other degree divides them
+        (MINI, "llama-3.1-8b", 1),
+    ],
+)
+def test_the_least_tp_that_holds_the_weights(machine: Any, sample: str, tp: int) -> None:
+    job = resolved(machine, model=load_model(str(MODELS / "samples" / f"{sample}.json")))
+    assert (job.layout.tp, job.layout.dp) == (tp, machine.gpu.gpus // tp)
+    assert job.weight_room_bytes > 0
+
+
+def test_weights_that_no_tp_holds_are_refused_with_the_numbers() -> None:
+    with pytest.raises(
+        InvalidInput, match=r"model: falcon-40b needs 82\.6 GB of weights, 1 GPU\(s\) of l3-mini"
+    ):
+        resolved(MINI, model=load_model(str(MODELS / "samples" / "falcon-40b.json")))
 
 
 def test_warning_of_an_idealisation() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from l3sim.specs.hugging_face.families import READERS
 from launch.__main__ import entry
 from launch.processes import ROOT
 from tests.commands import Commands
@@ -16,6 +17,7 @@ from tests.commands import Commands
 HEADER = "TIMESTAMP,ContextTokens,GeneratedTokens\n"
 GOOD = "2023-11-16 18:17:03.9799600,12,8\n"
 MINI = (ROOT / "machines" / "l3-mini.yaml").read_text()
+LLAMA = (ROOT / "models" / "samples" / "llama-3.1-8b.json").read_text()
 
 #: Files of the folder in which the commands run.
 FILES = {
@@ -35,12 +37,18 @@ FILES = {
     '{"arrival_s": 1, "prompt_tokens": 1, "output_tokens": 1}\n',
     "key.yaml": MINI.replace("  setup_us:", "  setup_ms:"),
     "section.yaml": MINI.replace("\nhost:", "\nhosts:"),
-    "negative.yaml": MINI.replace("compute_efficiency: {value: 0.75", "compute_efficiency: {value: -0.75"),
+    "negative.yaml": MINI.replace("  gpus:", "  compute_efficiency: -0.75\n  gpus:"),
     "word.yaml": MINI.replace("gpus: {value: 1,", "gpus: {value: one,"),
     "name.yaml": MINI.replace("name: l3-mini", "name: a/b"),
     "kind.yaml": MINI.replace("kind: dimm-pim", "kind: hbm"),
     "missing.yaml": "".join(line for line in MINI.splitlines(True) if "module_idle_w" not in line),
     "list.yaml": "- name\n",
+    "zero.yaml": MINI.replace("channel_bytes_per_s: {value: 25.6e9", "channel_bytes_per_s: {value: 0"),
+    "twice.yaml": MINI.replace("  pcie_efficiency:", "  pcie_generation: 5\n  pcie_efficiency:"),
+    "rateless.yaml": "".join(line for line in MINI.splitlines(True) if "pcie_bytes_per_s" not in line),
+    "field.json": "".join(line for line in LLAMA.splitlines(True) if "num_hidden_layers" not in line),
+    "bloom.json": LLAMA.replace("LlamaForCausalLM", "BloomForCausalLM"),
+    "text.json": "llama\n",
 }
 
 FIXED = "must be fixed:IN:OUT with whole numbers of tokens from 1 to 100000000"
@@ -125,8 +133,9 @@ ROWS: list[tuple[str, str]] = [
     (
         "run fixed:16:8 --machine key.yaml",
         "link.setup_ms: key.yaml: unknown key 'setup_ms'; did you mean 'setup_us'? (there are: active_w, "
-        "channel_bus, channel_bytes_per_s, channel_efficiency, idle_w, kind, level, overlap, "
-        "pcie_bytes_per_s, pcie_efficiency, setup_us)",
+        "channel_bus, channel_bytes_per_s, channel_efficiency, gpus_per_uplink, idle_w, kind, level, "
+        "overlap, pcie_bytes_per_s, pcie_efficiency, pcie_generation, pcie_lanes, relayout, setup_us, "
+        "uplink_bytes_per_s)",
     ),
     (
         "run fixed:16:8 --machine section.yaml",
@@ -152,6 +161,36 @@ ROWS: list[tuple[str, str]] = [
         "machine: list.yaml: must be a mapping of attention, default_model, description, gpu, host, link, "
         "name, scheduler",
     ),
+    (
+        "run fixed:16:8 --machine zero.yaml",
+        "link.channel_bytes_per_s: zero.yaml: Expected `float` > 0.0, got 0",
+    ),
+    (
+        "run fixed:16:8 --machine twice.yaml",
+        "link.pcie_generation: twice.yaml: excludes pcie_bytes_per_s, which says the rate itself; "
+        "make one of them null",
+    ),
+    (
+        "run fixed:16:8 --machine rateless.yaml",
+        "link.pcie_generation: rateless.yaml: missing; a link needs pcie_generation and pcie_lanes, "
+        "or pcie_bytes_per_s",
+    ),
+    # Configurations of models.
+    ("submit fixed:16:8 --model config.json", "model: no file 'config.json'"),
+    ("submit fixed:16:8 --model field.json", "model: field.json: num_hidden_layers: missing"),
+    (
+        "submit fixed:16:8 --model bloom.json",
+        "model: bloom.json: architectures: unknown architecture 'BloomForCausalLM' "
+        f"(there are: {', '.join(sorted(READERS))})",
+    ),
+    (
+        "submit fixed:16:8 --model text.json",
+        "model: text.json: is not JSON: Expecting value: line 1 column 1 (char 0)",
+    ),
+    (
+        "run fixed:16:8 --machine l3-dgx-a100 --in-process --model opt-66b --tp 5",
+        "tp: 5 does not divide the 72 heads of opt-66b",
+    ),
     # Settings.
     (
         "submit fixed:16:8 --set memory.share=1",
@@ -160,11 +199,22 @@ ROWS: list[tuple[str, str]] = [
     (
         "submit fixed:16:8 --set host.power=1",
         "host.power: unknown key 'power'; did you mean 'power_w'? "
-        "(there are: output_us, power_w, schedule_us)",
+        "(there are: launch_us, output_request_us, output_us, power_w, sample_us, schedule_request_us, "
+        "schedule_us)",
     ),
     (
         "submit fixed:16:8 --set attention.memory_share=2",
         "attention.memory_share: l3-mini: Expected `float` <= 1.0, got 2",
+    ),
+    (
+        "submit fixed:16:8 --set link.pcie_generation=5",
+        "link.pcie_generation: l3-mini: excludes pcie_bytes_per_s, which says the rate itself; "
+        "make one of them null",
+    ),
+    (
+        "run fixed:16:8 --machine l3-dgx-a100 --in-process --set link.gpus_per_uplink=3",
+        "link.gpus_per_uplink: 3 GPUs of an uplink and 8 of a replica (tp) do not divide each other; "
+        "change one",
     ),
     ("submit fixed:16:8 --set attention.n_hc", "--set: must be slot.key=value, got 'attention.n_hc'"),
     (

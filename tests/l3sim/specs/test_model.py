@@ -49,10 +49,35 @@ def test_parameters_are_the_sum_of_all_matrices() -> None:
     layer = 4 * hidden * hidden + 2 * hidden * ffn  # Q, K, V, output; up, down
     layer += 3 * hidden + hidden + ffn + hidden  # their biases
     layer += 2 * 2 * hidden  # two norms, each with weight and bias
-    assert gpt.parameters == 96 * layer + (50257 + 2048) * hidden
+    assert gpt.parameters == 96 * layer + (50257 + 2048) * hidden + 2 * hidden  # and the last norm
     llama = load_model("llama-2-70b")
     layer = 8192 * (64 + 8 + 8) * 128 + 8192 * 8192 + 3 * 8192 * 28672 + 2 * 8192
-    assert llama.parameters == 80 * layer + 2 * 32000 * 8192
+    assert llama.parameters == 80 * layer + 2 * 32000 * 8192 + 8192
+    assert load_model("llama-2-7b").parameters == 6_738_415_616  # the published checkpoint's
+
+
+def test_experts_multiply_the_ffn_and_nothing_else() -> None:
+    dense = load_model("llama-2-7b")
+    moe = msgspec.structs.replace(dense, experts=8, experts_per_token=2)
+    expert = 3 * 4096 * 11008
+    assert (moe.expert_parameters, moe.ffn_parameters) == (expert, 8 * expert + 8 * 4096)
+    assert moe.parameters - dense.parameters == 32 * (7 * expert + 8 * 4096)
+    assert moe.kv_bytes_per_token == dense.kv_bytes_per_token
+
+
+@pytest.mark.parametrize(
+    ("changes", "each_layer"),
+    [
+        ({"qk_norm": True}, 2 * 128),
+        ({"qkv_biases": True}, 3 * 4096),
+        ({"post_norms": True}, 2 * 4096),
+        ({"parallel_attention": True}, 0),
+        ({"parallel_attention": True, "shared_norm": True}, -4096),
+    ],
+)
+def test_small_weights_of_a_layer(changes: dict[str, Any], each_layer: int) -> None:
+    plain = load_model("llama-2-7b")
+    assert msgspec.structs.replace(plain, **changes).parameters - plain.parameters == 32 * each_layer
 
 
 def raw(**changes: Any) -> dict[str, Any]:
@@ -67,6 +92,10 @@ def raw(**changes: Any) -> dict[str, Any]:
         ({"hidden": 10**8}, "hidden must be 1 to 10,000,000, got 100000000"),
         ({"kv_heads": 5}, "heads (32) must be a multiple of kv_heads (5)"),
         ({"learned_positions": -1}, "learned_positions must be at least 0, got -1"),
+        ({"default_tp": -1}, "default_tp must be 0 to 1,000,000,000, got -1"),
+        ({"experts": 8}, "experts_per_token must be 1 to experts (8), got 0"),
+        ({"experts_per_token": 1}, "experts_per_token must be 0 to experts (0), got 1"),
+        ({"shared_norm": True}, "shared_norm needs parallel_attention"),
         ({"layerz": 3}, "Object contains unknown field `layerz`"),
         ({"ffn": ...}, "Object missing required field `ffn`"),
         ({"heads": "many"}, "Expected `int`, got `str` - at `$.heads`"),

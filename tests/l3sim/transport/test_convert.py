@@ -51,8 +51,17 @@ def hellos(draw: st.DrawFn) -> work.Hello:
     )
     slots = draw(st.lists(st.builds(work.SlotAssignment, TEXT, TEXT, CONFIG, seats), min_size=1, max_size=3))
     size = st.integers(1, 10**7)
+    flags = ("gated", "biases", "qkv_biases", "norm_biases", "parallel_attention", "post_norms", "qk_norm")
+    experts = draw(st.integers(0, 10**6))
     model = small_model(
-        name=draw(TEXT), layers=draw(size), ffn=draw(size), gated=draw(BOOLS), biases=draw(BOOLS)
+        name=draw(TEXT),
+        layers=draw(size),
+        ffn=draw(size),
+        experts=experts,
+        experts_per_token=draw(st.integers(min(experts, 1), experts)),
+        sliding_window=draw(size),
+        max_positions=draw(size),
+        **{flag: draw(BOOLS) for flag in flags},
     )
     return work.Hello(draw(U32), draw(TEXT), draw(U64), model, layout, tuple(slots))
 

@@ -38,9 +38,9 @@ def costs(
 
 
 def timeline(
-    layers: int = 1, ranksets: int = 1, overlap: bool = True, half_duplex: bool = True, schedule_ps: int = 0
+    layers: int = 1, ranksets: int = 1, overlap: bool = True, half_duplex: bool = True
 ) -> AttentionTimeline:
-    made = AttentionTimeline(Rules(layers, ranksets, overlap, half_duplex, schedule_ps))
+    made = AttentionTimeline(Rules(layers, ranksets, overlap, half_duplex))
     made.record_rounds = 1000
     return made
 

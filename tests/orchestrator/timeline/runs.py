@@ -68,7 +68,7 @@ def run_timeline(
 ) -> list[Seen]:
     """Every call of a case by the compiled timeline; `lockstep`: a window of k rounds as k windows of one."""
     machine = case.machine
-    rules = Rules(machine.layers, machine.ranksets, machine.overlap, machine.half_duplex, machine.schedule_ps)
+    rules = Rules(machine.layers, machine.ranksets, machine.overlap, machine.half_duplex)
     timeline = AttentionTimeline(rules, skip=skip)
     timeline.record_rounds = record_rounds
     numbers: dict[Label, int] = {}
@@ -82,7 +82,11 @@ def run_timeline(
         stop_ps = start_ps + call.stop_after_ps
         for rounds in [[one] for one in call.rounds] if lockstep else [call.rounds]:
             out = timeline.compose(
-                costs_of(rounds, machine), start_ps, stop_ps, waits_of(rounds[0], machine, numbers)
+                costs_of(rounds, machine),
+                start_ps,
+                stop_ps,
+                waits_of(rounds[0], machine, numbers),
+                machine.schedule_ps,
             )
             assert out.rounds == len(out.start_ps) == len(out.join_ps) == len(out.end_ps)
             seen.starts += out.start_ps.tolist()

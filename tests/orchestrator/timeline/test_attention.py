@@ -118,7 +118,7 @@ def test_sub_batch_1_alone_keeps_its_number() -> None:
 
 @pytest.mark.parametrize(("stop_ps", "rounds"), [(0, 1), (20, 1), (21, 2), (45, 2), (46, 3), (LATE, 5)])
 def test_stops_after_the_first_join_at_or_past_stop(stop_ps: int, rounds: int) -> None:
-    outcome = timeline(schedule_ps=5).compose(costs(rounds=5), 0, stop_ps, [])
+    outcome = timeline().compose(costs(rounds=5), 0, stop_ps, [], gap_ps=5)
     assert outcome.rounds == rounds
     assert outcome.start_ps.tolist() == [0, 25, 50, 75, 100][:rounds]
     assert outcome.join_ps.tolist() == [20, 45, 70, 95, 120][:rounds]
@@ -146,13 +146,15 @@ def test_refuses_the_past_unknown_batches_and_other_shapes() -> None:
     compose(line, costs())
     with pytest.raises(InvariantBroken, match="time is at 20"):
         compose(line, costs(), start_ps=19)
+    with pytest.raises(InvariantBroken, match="starts 1 ps before the join"):
+        line.compose(costs(), 20, LATE, [], gap_ps=-1)
     with pytest.raises(InvariantBroken, match="no batch 0"):
         compose(line, costs(), start_ps=20, waits=(Waits(0, np.ones((2, 1), dtype=bool)),))
     with pytest.raises(ValueError, match="reshape"):
         compose(line, costs(ranksets=2), start_ps=20)
 
 
-@pytest.mark.parametrize("rules", [Rules(0, 1, True, True, 0), Rules(1, 59, True, True, 0)])
+@pytest.mark.parametrize("rules", [Rules(0, 1, True, True), Rules(1, 59, True, True)])
 def test_refuses_rules_that_it_cannot_walk(rules: Rules) -> None:
     with pytest.raises(InvariantBroken, match="needs layers"):
         AttentionTimeline(rules)

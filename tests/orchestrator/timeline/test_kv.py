@@ -8,7 +8,7 @@ from tests.orchestrator.timeline.hand import LATE, compose, costs, read, timelin
 
 
 def test_prefill_kv_yields_to_decoding_and_crosses_the_join() -> None:
-    line = timeline(schedule_ps=5)
+    line = timeline()
     outcome = compose(line, costs(d=4, a=6, u=3, kv=50))
     # K is ready at 10 with D; at 14 the rankset goes to A, at 20 to U.
     assert read(outcome.spans)[-2:] == ["U(0,0,0) 20-23", "B(0,1) 23-33"]
@@ -45,7 +45,7 @@ def test_a_kv_task_overtakes_one_whose_rankset_computes() -> None:
 
 
 def test_kv_goes_on_in_the_gap_before_the_next_round() -> None:
-    line = timeline(ranksets=2, schedule_ps=100)
+    line = timeline(ranksets=2)
     compose(line, costs(ranksets=2, kv=30))
     outcome = compose(line, costs(ranksets=2), start_ps=120)
     assert read(outcome.spans)[:2] == ["K(0,0,0) 10-40", "K(0,0,1) 40-70"]

@@ -41,11 +41,11 @@ def random_costs(rng: np.random.Generator, ranksets: int, rounds: int) -> RoundC
 def test_skipping_periods_changes_nothing(seed: int) -> None:
     rng = np.random.default_rng(seed)
     ranksets = int(rng.integers(1, 5))
-    rules = Rules(int(rng.integers(1, 97)), ranksets, bool(rng.integers(2)), bool(rng.integers(2)), 7)
+    rules = Rules(int(rng.integers(1, 97)), ranksets, bool(rng.integers(2)), bool(rng.integers(2)))
     window = random_costs(rng, ranksets, rounds=8)
     walked = AttentionTimeline(rules, skip=False)
-    expected = walked.compose(window, 0, LATE, [])
-    outcome = AttentionTimeline(rules).compose(window, 0, LATE, [])
+    expected = walked.compose(window, 0, LATE, [], 7)
+    outcome = AttentionTimeline(rules).compose(window, 0, LATE, [], 7)
     assert walked.skipped_layers == 0
     assert outcome.join_ps.tolist() == expected.join_ps.tolist()
     assert outcome.end_ps.tolist() == expected.end_ps.tolist()
@@ -53,7 +53,7 @@ def test_skipping_periods_changes_nothing(seed: int) -> None:
 
 def test_most_of_a_regular_round_is_skipped_but_never_while_recording_or_with_kv() -> None:
     window = costs(ranksets=4, passes=(1, 1), b=[400, 390], d=15, a=[390, 400, 410, 420], u=10)
-    line = AttentionTimeline(Rules(96, 4, True, True, 0))
+    line = AttentionTimeline(Rules(96, 4, True, True))
     line.record_rounds = 1
     compose(line, window)
     assert line.skipped_layers == 0
@@ -68,7 +68,7 @@ def test_most_of_a_regular_round_is_skipped_but_never_while_recording_or_with_kv
 def test_nothing_is_skipped_while_kv_of_an_earlier_round_is_left() -> None:
     joins = []
     for skip in (True, False):
-        line = AttentionTimeline(Rules(16, 1, True, True, 0), skip=skip)
+        line = AttentionTimeline(Rules(16, 1, True, True), skip=skip)
         join = int(compose(line, costs(b=1, kv=10)).join_ps[0])
         # Two passes keep the only rankset busy, so that most K tasks wait the whole round.
         decoding = costs(passes=(1, 1), b=1, d=1, a=50, u=1)

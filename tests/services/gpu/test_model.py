@@ -1,4 +1,4 @@
-"""The GPU group against closed-form limits."""
+"""The GPU group against closed-form limits, at level roofline, and how costs grow at each level."""
 
 from typing import Any
 
@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from l3sim.specs.catalog import load_model
 from l3sim.specs.config import GpuConfig
 from l3sim.work import Chunk, Op
-from services.gpu.model import GroupCosts, widths_of
+from services.gpu.kernels import widths_of
+from services.gpu.model import LEVELS, GroupCosts
 from tests.services.builders import machine
 
 IDEAL: dict[str, Any] = {
@@ -23,6 +24,7 @@ DENSE = [Op.EMBED, Op.BLOCK_IN, Op.BLOCK_OUT, Op.HEAD]
 
 
 def config(**settings: Any) -> GpuConfig:
+    settings = {"level": "roofline", **settings}
     return machine(**{f"gpu__{key}": value for key, value in settings.items()}).gpu
 
 
@@ -31,7 +33,9 @@ def group(model: str = "gpt-175b", tp: int = 8, **settings: Any) -> GroupCosts:
 
 
 MODELS = {
-    (model, tp): group(model, tp) for model, tp in [("gpt-175b", 8), ("llama-2-70b", 4), ("llama-2-7b", 1)]
+    (model, tp, level): group(model, tp, level=level)
+    for model, tp in [("gpt-175b", 8), ("llama-2-70b", 4), ("llama-2-7b", 1)]
+    for level in LEVELS
 }
 
 
@@ -132,7 +136,9 @@ def test_a_pass_that_samples_nothing_pays_the_norm_only() -> None:
     tokens=st.integers(1, 100_000),
     sampled=st.integers(0, 1000),
 )
-def test_dense_costs_are_positive_and_grow(which: tuple[str, int], op: Op, tokens: int, sampled: int) -> None:
+def test_dense_costs_are_positive_and_grow(
+    which: tuple[str, int, str], op: Op, tokens: int, sampled: int
+) -> None:
     costs = MODELS[which]
     here = costs.dense_ps(op, tokens, sampled)
     assert 1 <= here <= costs.dense_ps(op, tokens + 1, sampled)
@@ -140,7 +146,7 @@ def test_dense_costs_are_positive_and_grow(which: tuple[str, int], op: Op, token
 
 
 @given(which=st.sampled_from(sorted(MODELS)), tokens=st.integers(1, 4096), done=st.integers(0, 100_000))
-def test_prefill_attention_grows(which: tuple[str, int], tokens: int, done: int) -> None:
+def test_prefill_attention_grows(which: tuple[str, int, str], tokens: int, done: int) -> None:
     costs = MODELS[which]
     here = costs.attend_prefill_ps([Chunk(0, tokens, done, False)])
     assert 1 <= here <= costs.attend_prefill_ps([Chunk(0, tokens + 1, done, False)])

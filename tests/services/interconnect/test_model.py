@@ -16,9 +16,9 @@ def transfers(model: str = "gpt-175b", tp: int = 8) -> TransferCosts:
     return TransferCosts(on.link, shape, layout_of(on.attention, shape, tp, 1))
 
 
-def one_ps(costs: TransferCosts, tokens: int, token_bytes: tuple[int, int]) -> list[int]:
+def one_ps(costs: TransferCosts, tokens: int, token_bytes: tuple[int, int, int]) -> list[int]:
     """`tokens` tokens at offset 0, rank 0."""
-    where = np.zeros((1, 4, 16), dtype=np.int64)
+    where = np.zeros((1, 4, len(costs.channel_heads)), dtype=np.int64)
     where[0, 0, 0] = tokens
     result: list[int] = costs.cost_ps(where, np.array([token_bytes]))[0].tolist()
     return result
@@ -27,8 +27,8 @@ def one_ps(costs: TransferCosts, tokens: int, token_bytes: tuple[int, int]) -> l
 def test_a_token_of_mha_by_hand() -> None:
     # 12 heads a GPU: q, k, v of 256 B each, 9216 B over 27.2 GB/s; 6 heads on each of 16 channels, 4608 B.
     costs = transfers()
-    assert costs.down_bytes == (12 * 3 * 256, 3 * 256)
-    assert costs.up_bytes == (12 * 256, 256)
+    assert costs.down_bytes == (12 * 3 * 256, 12 * 3 * 256, 3 * 256)
+    assert costs.up_bytes == (12 * 256, 12 * 256, 256)
     down = one_ps(costs, 1, costs.down_bytes)
     assert down == [pytest.approx(1e6 + 9216 / (32e9 * 0.85) * 1e12, abs=1), 0, 0, 0]
 
@@ -52,6 +52,29 @@ def test_doubling_the_binding_endpoint_halves_the_time() -> None:
     assert moved(**channel) == pytest.approx(2 * moved(link__channel_bytes_per_s=51.2e9), rel=1e-6)
     assert moved(**pcie) == pytest.approx(2 * moved(link__pcie_bytes_per_s=2e9), rel=1e-6)
     assert moved(**pcie) == moved(**pcie, link__channel_bytes_per_s=51.2e9)
+
+
+def test_four_gpus_behind_one_uplink_send_one_after_the_other() -> None:
+    on, shape = machine(link__setup_us=0.0, link__gpus_per_uplink=4), load_model("gpt-175b")
+    shared = TransferCosts(on.link, shape, layout_of(on.attention, shape, 8, 1))
+    assert shared.down_bytes == (9216, 4 * 9216, 768)
+    (alone, *_), (together, *_) = (
+        one_ps(costs, 1000, costs.down_bytes) for costs in (transfers("gpt-175b", 8), shared)
+    )
+    assert together == pytest.approx(4 * (alone - 1e6), rel=1e-6)  # transfers() has a set-up of 1 us
+
+
+def test_the_cpu_moves_each_byte_twice_more() -> None:
+    """gpt-175b: 96 heads over 16 channels, 6 on each: all channels alike, so each has 3 times its bytes."""
+    on, shape = machine(link__setup_us=0.0, link__relayout="cpu"), load_model("gpt-175b")
+    costs = TransferCosts(on.link, shape, layout_of(on.attention, shape, 8, 1))
+    assert one_ps(costs, 1000, costs.kv_bytes)[0] == pytest.approx(3 * 1000 * 6 * 512 / 25.6e9 * 1e12, abs=1)
+    # llama-2-70b: all 8 heads of a request on one of 8 channels; its bytes there, and twice all over eight.
+    shape = load_model("llama-2-70b")
+    costs = TransferCosts(on.link, shape, layout_of(on.attention, shape, 4, 2))
+    assert one_ps(costs, 1000, costs.kv_bytes)[0] == pytest.approx(
+        1000 * 8 * 512 * (1 + 2 / 8) / 25.6e9 * 1e12, abs=1
+    )
 
 
 @pytest.mark.parametrize(

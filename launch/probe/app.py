@@ -1,0 +1,27 @@
+"""The `probe` group of the command line.
+
+Modules of the commands import typer and the options only; device models load when a command runs, since
+this is imported at every start of `./l3`.
+"""
+
+import typer
+
+from launch.probe.gpu import gpu
+from launch.probe.link import link
+
+app = typer.Typer(
+    name="probe",
+    help="Ask one device model for the cost of one thing; no machine is started.",
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def _group() -> None:
+    # Without a callback typer would drop a command's name while there is only one.
+    pass
+
+
+app.command()(gpu)
+app.command()(link)

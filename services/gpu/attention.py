@@ -1,0 +1,60 @@
+"""Attention on the GPU, of one layer and all chunks or requests of a pass in one fused kernel.
+
+    max(4 H E pairs / flops, bytes of q, k, v, output / bandwidth) + overhead
+
+with H query heads of size E on the GPU. A chunk of c tokens after f earlier ones has c f + c (c+1) / 2
+causal (query, key) pairs and reads the keys and values of all c + f; a decoding request that holds t tokens
+is a chunk of one after t. No profile covers attention: its efficiencies are assumed (docs/gpus.md).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from l3sim.specs.config import CalibratedGpuConfig, GpuConfig
+from l3sim.units import Int64s
+from l3sim.work import Chunk
+from services.gpu.kernels import Spent, bytes_of
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Attention on one GPU of a group."""
+
+    flops: float
+    bytes_per_s: float
+    overhead_s: float
+    query_width: int  # H * E
+    kv_width: int
+
+    @classmethod
+    def of(cls, gpu: GpuConfig, widths: Mapping[str, int]) -> "Attention":
+        """At the rates of a configuration's level."""
+        efficiency, overhead_us = gpu.memory_efficiency, gpu.kernel_overhead_us
+        if gpu.level == "calibrated" and isinstance(gpu, CalibratedGpuConfig):
+            efficiency, overhead_us = gpu.attention_memory_efficiency, gpu.gemm_launch_us
+        return cls(
+            gpu.compute_flops * gpu.attention_compute_efficiency,
+            gpu.memory_bytes_per_s * efficiency,
+            overhead_us / 1e6,
+            widths["attention"],
+            widths["kv"],
+        )
+
+    def prefill(self, chunks: Sequence[Chunk]) -> Spent:
+        """Causal attention of prefill chunks, the tokens before them included."""
+        pairs = tokens = keys = 0
+        for chunk in chunks:
+            pairs += chunk.tokens * chunk.finished_tokens + chunk.tokens * (chunk.tokens + 1) // 2
+            tokens += chunk.tokens
+            keys += chunk.tokens + chunk.finished_tokens
+        return self._fused(pairs, tokens, keys)
+
+    def decode(self, context: Int64s) -> Spent:
+        """One token of each decoding request, which hold so many tokens before it."""
+        keys = int(context.sum()) + len(context)
+        return self._fused(keys, len(context), keys)
+
+    def _fused(self, pairs: int, queries: int, keys: int) -> Spent:
+        compute_s = 4 * self.query_width * pairs / self.flops
+        elements = 2 * self.query_width * queries + 2 * self.kv_width * keys
+        return Spent("attention", max(compute_s, bytes_of(elements) / self.bytes_per_s), self.overhead_s)

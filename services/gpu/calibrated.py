@@ -1,0 +1,113 @@
+"""Level `calibrated`: kernels as they run on the SMs, with a few parameters a GPU, fitted to measurements.
+
+A GEMM of m x k by k x n is cut into tiles of tm x tn results; each of the GPU's SMs works on one at a time:
+
+                 n
+        ┌────┬────┬────┬──┐     tiles  = ceil(m / tm) * ceil(n / tn)
+      m │ 0  │ 1  │ 2  │ 3│     waves  = tiles / SMs, rounded up, of which `tail_share` is spread evenly
+        ├────┼────┼────┼──┤     a tile = k * join(2 tm tn / flops, 2 (tm + tn) / cache) + tile_us
+        │ 4  │ ..           waves * tile = compute time: of the shape in TILES that makes it least, since
+                                the library that runs the GEMM has these to choose from
+    time = launch_us + join(compute, 2 (m k + k n + m n) / bandwidth)
+
+where `flops` and `cache` are those of one SM, and
+
+    join(a, b) = max + interference * min * min / max
+
+is how two limits share a kernel: at 0 the lesser one hides, at 1 equals add up. A stream, such as a norm, is
+as slow as one row of e elements, or as all its bytes: launch_us + max(e * element_ns, 2 rows e / bandwidth).
+An all-reduce of b bytes over n GPUs takes latency + 2 (n-1)/n * b / bandwidth.
+
+No parameter knows a model: what was measured on some shapes holds for others. The LM head is a GEMM like the
+others and sampling a plain stream; neither was measured. Only + - * / and comparisons: the same on any
+computer. The functions below take arrays as well, which is what fits need.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from l3sim.specs.config import CalibratedGpuConfig
+from l3sim.units import Floats
+from services.gpu.kernels import Spent
+
+#: Shapes of the tiles that GEMM libraries of these GPUs are made of (CUTLASS's profiled set).
+TILES = (
+    *((256, 128), (128, 256), (128, 128), (256, 64), (64, 256), (128, 64), (64, 128)),
+    *((64, 64), (32, 128), (32, 64), (16, 128), (16, 64)),
+)
+_TILE_ROWS = np.array([rows for rows, _ in TILES], dtype=np.float64)
+_TILE_COLUMNS = np.array([columns for _, columns in TILES], dtype=np.float64)
+#: Streams whose efficiency and latency were fitted.
+STREAMS = ("norm", "rotary", "activation", "residual", "embedding")
+
+
+def gemm_limits_s(gpu: CalibratedGpuConfig, m: Any, k: Any, n: Any) -> tuple[Floats, Floats]:
+    """Compute and memory time of GEMMs, in seconds, without launch.
+
+    Args:
+        m, k, n: rows, inner and outer width; numbers, or arrays of one shape.
+    """
+    m, k, n = (np.asarray(size, dtype=np.float64)[..., None] for size in (m, k, n))
+    sm_flops = gpu.compute_flops * gpu.gemm_compute_efficiency / gpu.sms
+    multiply_s = 2 * _TILE_ROWS * _TILE_COLUMNS / sm_flops
+    load_s = 2 * (_TILE_ROWS + _TILE_COLUMNS) / gpu.gemm_cache_bytes_per_s
+    tile_s = k * join(multiply_s, load_s, gpu.gemm_interference) + gpu.gemm_tile_us / 1e6
+    waves = np.ceil(m / _TILE_ROWS) * np.ceil(n / _TILE_COLUMNS) / gpu.sms
+    whole, spread = np.ceil(waves), np.maximum(waves, 1)
+    compute_s = ((whole + gpu.gemm_tail_share * (spread - whole)) * tile_s).min(axis=-1)
+    bandwidth = gpu.memory_bytes_per_s * gpu.gemm_memory_efficiency
+    memory_s = (2 * (m * k + k * n + m * n) / bandwidth)[..., 0]
+    return compute_s, memory_s
+
+
+def join(a: Floats, b: Floats, interference: float) -> Floats:
+    """Time of two limits that share a kernel; see the top of this file."""
+    least, most = np.minimum(a, b), np.maximum(a, b)
+    return most + interference * least * (least / most)
+
+
+def gemm_s(gpu: CalibratedGpuConfig, m: Any, k: Any, n: Any) -> Floats:
+    """Time of GEMMs in seconds; numbers, or arrays of one shape."""
+    return join(*gemm_limits_s(gpu, m, k, n), gpu.gemm_interference) + gpu.gemm_launch_us / 1e6
+
+
+def stream_work_s(gpu: CalibratedGpuConfig, name: str, rows: Any, elements: Any) -> Any:
+    """Time of a stream in seconds, without launch; numbers, or arrays of one shape."""
+    efficiency, element_ns = gpu.memory_efficiency, 0.0
+    if name in STREAMS:
+        efficiency, element_ns = getattr(gpu, f"{name}_efficiency"), getattr(gpu, f"{name}_element_ns")
+    bandwidth = gpu.memory_bytes_per_s * efficiency
+    return np.maximum(element_ns * elements / 1e9, 2 * rows * elements / bandwidth)
+
+
+def all_reduce_s(gpu: CalibratedGpuConfig, gpus: Any, size_bytes: Any) -> Any:
+    """Time of an all-reduce over `gpus` > 1 GPUs in seconds; numbers, or arrays of one shape."""
+    share = 2 * (gpus - 1) / gpus
+    return gpu.all_reduce_latency_us / 1e6 + share * size_bytes / gpu.all_reduce_bytes_per_s
+
+
+class Calibrated:
+    """One GPU of a group of `tp`."""
+
+    def __init__(self, gpu: CalibratedGpuConfig, tp: int) -> None:
+        self._gpu = gpu
+        self._gpus = tp
+
+    def gemm(self, rows: int, k: int, n: int) -> Spent:
+        """See Level."""
+        gpu = self._gpu
+        compute_s, memory_s = gemm_limits_s(gpu, rows, k, n)
+        limit = "compute" if compute_s > memory_s else "weights"
+        work_s = float(join(compute_s, memory_s, gpu.gemm_interference))
+        return Spent(limit, work_s, gpu.gemm_launch_us / 1e6)
+
+    def stream(self, name: str, rows: int, elements: int) -> Spent:
+        """See Level."""
+        work_s = float(stream_work_s(self._gpu, name, rows, elements))
+        return Spent("activations", work_s, self._gpu.stream_launch_us / 1e6)
+
+    def all_reduce(self, rows: int, width: int) -> Spent:
+        """See Level."""
+        work_s = all_reduce_s(self._gpu, self._gpus, 2 * rows * width) if self._gpus > 1 else 0.0
+        return Spent("collectives", work_s)

@@ -1,0 +1,106 @@
+"""GPU files: what they must say, and how machines take them."""
+
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from l3sim.errors import InvalidInput
+from l3sim.specs.catalog import (
+    GPUS,
+    MACHINES,
+    gpu_names,
+    load_gpu,
+    load_group,
+    load_machine,
+)
+from l3sim.specs.config import CALIBRATION_KEYS, CalibratedGpuConfig
+
+H200 = (GPUS / "h200.yaml").read_text()
+CALIBRATED = {"a100-80gb", "h100-80gb", "a40"}
+
+
+def test_names_that_must_exist() -> None:
+    assert set(gpu_names()) >= {*CALIBRATED, "a100-40gb", "h200", "b200", "rtx-4090"}
+
+
+@pytest.mark.parametrize("name", gpu_names())
+def test_every_number_has_a_source_and_levels_are_what_the_file_can(name: str) -> None:
+    raw = YAML(typ="safe", pure=True).load(GPUS / f"{name}.yaml")
+    assert raw["name"] == name
+    for key in raw.keys() - {"name", "description", "level"}:
+        assert raw[key].keys() == {"value", "source"}, key
+        assert len(raw[key]["source"]) >= 7, key
+    group = load_group(name, 4, {})
+    assert (group.type, group.gpus) == (name, 4)
+    assert (group.level == "calibrated") == (name in CALIBRATED) == isinstance(group, CalibratedGpuConfig)
+    assert load_group(name, 4, {"level": "roofline"}).level == "roofline"
+
+
+def test_another_gpu_replaces_every_key_of_one_gpu() -> None:
+    machine = load_machine("l3-dgx-a100", gpu="h200")
+    assert (machine.gpu.type, machine.gpu.level, machine.gpu.gpus) == ("h200", "roofline", 8)
+    assert machine.gpu.memory_bytes_per_s == 4.8e12
+    assert machine.sources["gpu.compute_flops"].startswith("H200 SXM data sheet")
+    assert machine.sources["gpu.gpus"] == "DGX A100 data sheet"
+    assert not machine.section("gpu").keys() & set(CALIBRATION_KEYS)
+    assert machine.digest != load_machine("l3-dgx-a100").digest
+
+
+def test_settings_reach_the_keys_of_a_gpu_file() -> None:
+    machine = load_machine("l3-mini").with_settings([("gpu.norm_efficiency", 0.2), ("gpu.level", "roofline")])
+    assert isinstance(machine.gpu, CalibratedGpuConfig)
+    assert (machine.gpu.norm_efficiency, machine.gpu.level) == (0.2, "roofline")
+    assert machine.sources["gpu.norm_efficiency"] == "job"
+    with pytest.raises(InvalidInput, match=r"gpu\.type: belongs to the machine"):
+        machine.with_settings([("gpu.type", "h200")])
+
+
+def test_a_machine_file_stands_above_its_gpu_file_which_lies_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(H200.replace("name: h200", "name: mine"))
+    text = (MACHINES / "l3-mini.yaml").read_text()
+    own = text.replace("  file: a100-80gb", "  file: ./mine.yaml\n  tdp_w: 123")
+    (tmp_path / "machine.yaml").write_text(own)
+    gpu = load_machine(str(tmp_path / "machine.yaml")).gpu
+    assert (gpu.type, gpu.tdp_w, gpu.memory_bytes) == ("mine", 123, 141_000_000_000)
+    assert load_machine(str(tmp_path / "machine.yaml"), gpu="h200").gpu.tdp_w == 700
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("tdp_w:", "tdp_kw:", "gpu.tdp_kw: {}: unknown key 'tdp_kw'; did you mean 'tdp_w'?"),
+        ("4.8e12,", "0,", "gpu.memory_bytes_per_s: {}: Expected `float` > 0.0, got 0"),
+        (
+            "4.8e12,",
+            "4800,",
+            "gpu.memory_bytes_per_s: {}: 4800 cannot be bytes a second of a GPU; check",
+        ),
+        ("4.8e12,", "4.8 TB/s,", "gpu.memory_bytes_per_s: {}: Expected `float`, got `str`, got '4.8 TB/s'"),
+        ("tdp_w: ", "# ", "gpu.tdp_w: {}: missing"),
+        ("level: roofline", "level: calibrated", "gpu.sms: {}: missing; level calibrated needs it"),
+        (
+            "level: roofline",
+            "sms: 132",
+            "gpu.gemm_compute_efficiency: {}: missing; level calibrated needs",
+        ),
+        ("level: roofline", "gpus: 8", "gpu.gpus: {}: belongs in a machine file, not in a GPU's"),
+        ("name: h200", "", "gpu.name: {}: missing, or no text"),
+        (H200, "- 1", "gpu: {}: must be a mapping of keys to {{value, source}}"),
+    ],
+)
+def test_what_is_refused(old: str, new: str, message: str, tmp_path: Path) -> None:
+    assert old in H200
+    file = tmp_path / "mine.yaml"
+    file.write_text(H200.replace(old, new))
+    with pytest.raises(InvalidInput) as caught:
+        load_gpu(str(file))
+    assert message.format(file) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_gpus_that_do_not_exist() -> None:
+    with pytest.raises(InvalidInput, match="unknown gpu 'h20'; did you mean 'h200'"):
+        load_machine("l3-mini", gpu="h20")
+    with pytest.raises(InvalidInput, match=r"gpu: no file '\./h200\.yaml'"):
+        load_machine("l3-mini", gpu="./h200.yaml")
