@@ -197,6 +197,11 @@ def _check_sizes(table: Requests, machine: Machine, model: ModelShape, layout: L
 
 def _warnings(spec: JobSpec, model: ModelShape, machine: Machine, table: Requests) -> list[str]:
     found = _shape_warnings(model, table)
+    pim = machine.attention
+    for key, _ in spec.settings:
+        section, _, name = key.partition(".")
+        if section == "attention" and not pim.reads(name):
+            found.append(f"{key} changes nothing: level {pim.level} does not read it")
     workload = spec.workload
     timed = workload.listed is not None and workload.rate is None and workload.concurrency is None
     if workload.speed != 1 and not timed:

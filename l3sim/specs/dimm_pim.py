@@ -90,6 +90,10 @@ class DimmPimConfig(DramConfig, frozen=True, forbid_unknown_fields=True, kw_only
     rank_active_w: NonNegative  # level roofline: above idle, while a rank attends
     module_idle_w: NonNegative
 
+    def reads(self, key: str) -> bool:
+        """Whether the level of this configuration reads a key; a job that sets one for nothing is warned."""
+        return key not in (_ROOFLINE_ONLY if self.level != "roofline" else _COMMAND_ONLY)
+
     @property
     def bank_bytes_per_s(self) -> float:
         """What one bank of one chip gives its unit: a column every CCD_L."""
@@ -109,3 +113,15 @@ class DimmPimConfig(DramConfig, frozen=True, forbid_unknown_fields=True, kw_only
     def row_cycle_ns(self) -> float:
         """Closing a row and opening another: RP + RCD."""
         return (self.rp_tck + self.rcd_tck) * self.tck_ps / 1000
+
+
+_ROOFLINE_ONLY = frozenset({"pass_overhead_ns", "rank_active_w"})
+_COMMAND_ONLY = frozenset(
+    {
+        *DramConfig.__struct_fields__,
+        *("bank_groups", "overlap_heads", "relayout", "pim_activation", "host_transfer_bytes", "refresh"),
+        *("refresh_phase", "check_fidelity", "result_buffer_bytes", "shared_buffer_bytes", "chunk_tokens"),
+        *("score_buffer_bytes", "mac_latency_tck", "rank_pu_latency_tck", "adder_sums_per_s", "mac_pj"),
+        *("column_core_share", "io_pj_per_bit", "adder_pj", "softmax_pj", "pu"),
+    }
+) - {"tck_ps", "bl_tck", "ccd_s_tck", "ccd_l_tck", "rcd_tck", "rp_tck"}
