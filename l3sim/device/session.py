@@ -1,7 +1,7 @@
 """The order of a session: commits, releases, places, rounds; and the books that follow from it."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,6 +58,13 @@ class BookkeepingSession(DeviceSession):
     def costs(self, window: Window, ledger: Ledger) -> tuple[OpCost, ...]:
         """Cost a window's rounds; `ledger` says where its requests' KV begins."""
 
+    def counters(self, slot: str) -> Mapping[str, int]:  # noqa: ARG002
+        """What a device counts beside the ledger; see Account.counters."""
+        return {}
+
+    def count(self, window: Window, rounds: int) -> None:
+        """Told of every commit; a device that counts something does it here."""
+
     def valid_rounds(self, window: Window) -> int:
         """Rounds that this device foresees, at most the window's."""
         return window.rounds
@@ -110,7 +117,8 @@ class BookkeepingSession(DeviceSession):
             else:
                 windows, rounds, requests = self._windows.sum(), self._rounds.sum(), len(present)
             held = tuple(self._held_bytes[here].tolist())
-            accounts.append(Account(slot.slot, int(windows), int(rounds), held, requests))
+            counted = dict(self.counters(slot.slot))
+            accounts.append(Account(slot.slot, int(windows), int(rounds), held, requests, counters=counted))
         return accounts
 
     def close(self, commits: Sequence[Commit]) -> Sequence[Account]:
@@ -179,6 +187,7 @@ class BookkeepingSession(DeviceSession):
         requests = members.requests
         if bool((self.ledger.held[requests] != members.held).any()):
             raise OutOfStep(f"cannot commit window {commit.window_id}; its KV has changed since")
+        self.count(window, commit.rounds)
         growth = members.growth * commit.rounds
         self.ledger.held[requests] = members.held + growth
         seats = self._seats.get(window.replica)

@@ -186,6 +186,7 @@ def accounts_to_proto(accounts: Iterable[Account]) -> list[pb.Account]:
             held_bytes=account.held_bytes,
             requests=account.requests,
             fidelity=pb.Fidelity(**asdict(account.fidelity)),
+            counters=account.counters,
         )
         for account in accounts
     ]
@@ -201,6 +202,7 @@ def accounts_from_proto(messages: Iterable[pb.Account]) -> tuple[Account, ...]:
             held_bytes=tuple(message.held_bytes),
             requests=message.requests,
             fidelity=_fidelity_from_proto(message.fidelity),
+            counters=dict(message.counters),
         )
         for message in messages
     )
