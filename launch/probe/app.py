@@ -6,6 +6,7 @@ this is imported at every start of `./l3`.
 
 import typer
 
+from launch.probe.dimm_pim import dimm_pim
 from launch.probe.gpu import gpu
 from launch.probe.link import link
 
@@ -23,5 +24,6 @@ def _group() -> None:
     pass
 
 
+app.command()(dimm_pim)
 app.command()(gpu)
 app.command()(link)
