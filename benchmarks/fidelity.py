@@ -27,7 +27,7 @@ from services.dimm_pim.fast.table import AttendTable
 MOST_TOKENS, MOST_REQUESTS = 131_072, 512
 #: What level `fast` is to keep: the larger of both.
 ALLOWED_SHARE, ALLOWED_TCK = 0.005, 2
-#: Each switch with the values that are drawn; the first is the reference machine's and as likely as all others.
+#: Each switch with the values that are drawn; the first is the reference machine's, drawn half the time.
 SWITCHES: Mapping[str, Sequence[Any]] = {
     "pu": ("bank", "rank"),
     "pipelining": (True, False),
@@ -130,14 +130,17 @@ def page(found: Sequence[Sample], command: str) -> str:
     lines = [
         "# How far level `fast` is from level `command`",
         "",
-        f"Made by `{command}`. {len(found):,} attend calls on one rank of `l3-dgx-a100`, drawn at random: 1 to",
-        f"{MOST_REQUESTS} head groups, contexts from 1 to {MOST_TOKENS:,} tokens, every switch; both levels run each.",
+        f"Made by `{command}`.",
+        "",
+        f"{len(found):,} attend calls on one rank of `l3-dgx-a100`, drawn at random and run at both levels:",
+        f"1 to {MOST_REQUESTS} head groups, contexts from 1 to {MOST_TOKENS:,} tokens, every switch.",
         "",
         f"- Commands: {min(s.commands for s in found):,} to {max(s.commands for s in found):,} a call, "
         f"{sum(s.commands for s in found):,} in all.",
         f"- Equal to the cycle: {exact:,} of {len(found):,}; of {len(singles):,} calls of one head group, "
         f"{sum(s.gap_tck == 0 for s in singles):,}.",
-        f"- Largest gap: {max(s.gap_tck for s in found):,} tCK; largest share: {max(s.share for s in found):.5%}.",
+        f"- Largest gap: {max(s.gap_tck for s in found):,} tCK; "
+        f"largest share: {max(s.share for s in found):.5%}.",
         f"- Beyond max({ALLOWED_SHARE:.1%}, {ALLOWED_TCK} tCK): {sum(not s.within for s in found)}.",
         "",
         "## The worst",

@@ -98,7 +98,7 @@ def load(path: Path) -> AttendTable:
 
 
 def _read(path: Path) -> AttendTable:
-    with np.load(path) as file:
+    with path.open("rb") as opened, np.load(opened) as file:
         segment_tokens, refi_tck, phase_tck = (int(value) for value in file["scalars"])
         return AttendTable(
             base=file["base"],

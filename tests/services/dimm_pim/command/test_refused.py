@@ -28,7 +28,8 @@ NEEDS = "for 8 queries a KV head"
             {"n_hc": 8},
             96,
             "n_hc",
-            "a head of 96 elements over 8 chips has 12 dimensions a chip, no multiple of 16 banks; lower n_hc",
+            "a head of 96 elements over 8 chips has 12 dimensions a chip, "
+            "no multiple of 16 banks; lower n_hc",
         ),
         ({"bank_groups": 3}, 128, "bank_groups", "16 banks do not form 3 groups"),
         (
@@ -68,9 +69,7 @@ def test_heads_that_do_not_share_the_chips_are_refused() -> None:
     odd = pim_of(chips_per_rank=6)
     with pytest.raises(InvalidInput) as caught:
         kernel_of(odd, shape, layout_of(pim_of(n_hc=4), shape, 1, 1))
-    assert caught.value.violations == (
-        ("n_hc", "6 chips cannot be shared by heads of 4; use a divisor"),
-    )
+    assert caught.value.violations == (("n_hc", "6 chips cannot be shared by heads of 4; use a divisor"),)
     assert layout.chips_per_head == 1
 
 
@@ -89,14 +88,14 @@ def test_no_two_elements_share_a_place(n_hc: int, token: int, dim: int) -> None:
 
 
 def test_places_by_hand() -> None:
-    # N_hc 8: 16 elements a chip are 4 columns; token 37 is in bank 5, slot 2: columns 8 to 11. A row is 32 slots.
+    # N_hc 8: 16 elements a chip are 4 columns; token 37 is in bank 5, slot 2: columns 8 to 11.
     eight = kernel(1, n_hc=8).at
     assert (eight.k_row_tokens, eight.v_row_tokens) == (512, 512)
     assert eight.k_place(37) == (0, 5, 8)
     assert eight.k_place(512 + 37) == (1, 5, 8)
     # One dimension a bank: token 37 is element 1 of column 9.
     assert eight.v_place(37, 3) == (0, 3, 9, 1)
-    # N_hc 1: 128 elements are 32 columns, a row 4 slots; 8 dimensions a bank: dimension 100 is slot 6 of bank 4.
+    # N_hc 1: 128 elements are 32 columns, a row 4 slots; 8 dimensions a bank: 100 is slot 6 of bank 4.
     one = kernel(1, n_hc=1).at
     assert (one.k_row_tokens, one.v_row_tokens) == (64, 64)
     assert one.k_place(37) == (0, 5, 64)

@@ -41,7 +41,9 @@ def program(*orders: tuple[Cmd, int]) -> Program:
     ],
 )
 def test_a_wrong_program_is_refused(orders: list[tuple[Cmd, int]], after: int, text: str) -> None:
-    with pytest.raises(ValueError, match=rf"^the program is wrong after {after}( commands|.*): {text}$") as told:
+    with pytest.raises(
+        ValueError, match=rf"^the program is wrong after {after}( commands|.*): {text}$"
+    ) as told:
         execute(pim_of(**DUE), program(*orders))
     assert "commands" in str(told.value)
 
@@ -72,7 +74,7 @@ def test_queues_that_wait_for_each_other_are_stuck() -> None:
 
 
 def test_a_run_has_two_waits_at_most() -> None:
-    with pytest.raises(ValueError, match="^a run has at most two waits, got 3$"):
+    with pytest.raises(ValueError, match=r"^a run has at most two waits, got 3$"):
         Program().add(Cmd.NOP, INNER, Phase.SCORE, Cause.ROW, *[Wait(0, 1, Cause.ROW)] * 3)
 
 

@@ -136,7 +136,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mon
     tmp_path.chmod(0o500)
     monkeypatch.setenv("L3_TABLES", str(tmp_path / "tables"))
     store.table_of.cache_clear()
-    with pytest.raises(NotReady, match="cannot keep tables of level fast in .*: Permission denied"):
+    with pytest.raises(NotReady, match=r"cannot keep tables of level fast in .*: Permission denied"):
         store.table_of(kernel(8))
 
 
@@ -147,7 +147,8 @@ def test_a_file_where_the_folder_should_be(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(NotReady) as told:
         store.table_of(kernel(8))
     assert str(told.value) == (
-        f"cannot keep tables of level fast in {tmp_path / 'tables'}: File exists; set L3_TABLES to a folder of yours"
+        f"cannot keep tables of level fast in {tmp_path / 'tables'}: File exists; "
+        "set L3_TABLES to a folder of yours"
     )
 
 

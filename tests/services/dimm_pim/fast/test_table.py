@@ -112,7 +112,7 @@ def test_more_tokens_never_cost_less(tokens: int, more: int) -> None:
 
 
 def test_no_tokens_are_refused() -> None:
-    with pytest.raises(ValueError, match="^a head group attends at least 1 token, got 0$"):
+    with pytest.raises(ValueError, match=r"^a head group attends at least 1 token, got 0$"):
         table(0).call(np.array([5, 0]))
 
 
