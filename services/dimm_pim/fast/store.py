@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from zipfile import BadZipFile
 
 import msgspec
 import numpy as np
@@ -85,8 +86,19 @@ def save(path: Path, table: AttendTable) -> None:
 
 
 def load(path: Path) -> AttendTable:
-    """Read a table."""
-    with np.load(path) as file:
+    """Read a table.
+
+    Raises:
+        NotReady: the file is damaged.
+    """
+    try:
+        return _read(path)
+    except (BadZipFile, EOFError, KeyError, ValueError) as error:
+        raise NotReady(f"{path} is no table of level fast ({error}); delete it") from None
+
+
+def _read(path: Path) -> AttendTable:
+    with path.open("rb") as opened, np.load(opened) as file:
         segment_tokens, refi_tck, phase_tck = (int(value) for value in file["scalars"])
         return AttendTable(
             base=file["base"],

@@ -1,0 +1,106 @@
+"""A harness for one row of the timing table: a small program whose last command that row alone holds back.
+
+    setup, long before | NOP up to cycle 2000 | before, what lies between, after
+
+`gate` runs it and returns how long `after` kept behind `before`; the second checker must allow that and must
+refuse one cycle less.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from l3sim.specs.dimm_pim import DimmPimConfig
+from services.dimm_pim.command.commands import Command as Cmd
+from services.dimm_pim.command.constraints import CONSTRAINTS, Constraint
+from services.dimm_pim.command.program import INNER, Cause, Phase, Program, Wait
+from tests.services.dimm_pim.command.checker import Illegal, check
+from tests.services.dimm_pim.command.kernels import Step, pim_of, run_traced
+
+SETTLED = 2000
+#: Banks of `before` and `after`; successive banks are of different groups, of which there are 4.
+BANKS = {"rank": (0, 1), "group": (0, 4), "bank": (0, 0)}
+NEED_A_ROW = (Cmd.RD, Cmd.WR, Cmd.PIM_LD_SB, Cmd.PIM_MAC)
+CLOSED = (Cmd.ACT, Cmd.ACTA, Cmd.REF)
+Order = tuple[Cmd, int]
+
+
+def reachable() -> Iterator[tuple[Constraint, Cmd, Cmd]]:
+    """Each row but those of slots, with each pair that can follow one another directly, or over a row.
+
+    After a refresh no row is open: a column command waits for an activation, which waits for RFC.
+    """
+    for row in CONSTRAINTS:
+        if row.level == "slot":
+            continue
+        for before in row.before:
+            for after in row.after:
+                if before != Cmd.REF or after not in NEED_A_ROW:
+                    yield row, before, after
+
+
+def scenario(level: str, before: Cmd, after: Cmd) -> tuple[list[Order], list[Order], list[Order]]:
+    """(setup, what comes between, the end) of a pair."""
+    first, second = BANKS[level]
+    setup: list[Order] = []
+    between: list[Order] = []
+    if before == Cmd.ACT:
+        if after == Cmd.PIM_MAC:
+            setup = [(Cmd.ACT, bank) for bank in range(1, 16)]
+        if after in CLOSED and not (after == Cmd.ACT and first != second):
+            between = [(Cmd.PRE, first)]
+    elif before == Cmd.ACTA:
+        between = [(Cmd.PREA, 0)] if after in CLOSED else []
+    elif before == Cmd.PRE:
+        setup = [(Cmd.ACT, first)]
+        second = first
+    elif before == Cmd.PREA or before in NEED_A_ROW or after in (*NEED_A_ROW, Cmd.PRE, Cmd.PREA):
+        setup = [] if before == Cmd.REF else [(Cmd.ACTA, 0)]
+    return setup, [(before, first), *between], [(after, second)]
+
+
+def config(before: Cmd, after: Cmd) -> DimmPimConfig:
+    """Timings of the reference machine; tRC longer than tRAS + tRP, so that it shows."""
+    keys: dict[str, Any] = {"rc_tck": 200, "refresh": Cmd.REF in (before, after)}
+    # One refresh is due when the commands come, or two.
+    keys["refi_tck"] = 1100 if before == after == Cmd.REF else 1500
+    return pim_of(**keys)
+
+
+def write(orders: list[list[Order]]) -> Program:
+    """A program of one queue."""
+    setup, *rest = orders
+    program = Program()
+    for command, bank in setup:
+        program.add(command, INNER, Phase.SCORE, Cause.COMPUTE, bank=bank)
+    program.add(Cmd.NOP, INNER, Phase.SCORE, Cause.COMPUTE, Wait(0, SETTLED, Cause.COMPUTE))
+    for command, bank in [order for part in rest for order in part]:
+        program.add(command, INNER, Phase.SCORE, Cause.COMPUTE, bank=bank)
+    return program
+
+
+def gate(level: str, before: Cmd, after: Cmd) -> int:
+    """Cycles from `before` to `after`, which the checker finds tight.
+
+    Raises:
+        Illegal: the trace is illegal. AssertionError: or it is not tight.
+    """
+    setup, begin, end = scenario(level, before, after)
+    if before == after == Cmd.REF:
+        end = []  # a run of REF takes all that are due
+    pim = config(before, after)
+    _, steps = run_traced(pim, write([setup, begin, end]))
+    at = len(setup)
+    assert (steps[at].command, steps[at].cycle) == (before, SETTLED)
+    assert steps[-1].command == after
+    check(pim, steps)
+    with pytest.raises(Illegal):
+        check(pim, earlier(steps))
+    return steps[-1].cycle - SETTLED
+
+
+def earlier(steps: list[Step]) -> list[Step]:
+    """The same with the last command one cycle earlier."""
+    return [*steps[:-1], replace(steps[-1], cycle=steps[-1].cycle - 1)]
