@@ -1,0 +1,110 @@
+"""The bytes of one rank's chips, and which rows of them belong to whom.
+
+A *row block* is the same row of all banks of all chips. It holds K or V of one head group, and nothing else:
+
+    row   0   request 3, layer 0, group 0, K, block 0
+          1   request 3, layer 0, group 0, V, block 0
+          2   request 7, layer 0, group 0, K, block 0
+          3   free
+          ...
+          n   scratch: what the host writes in between, and what the processor re-lays out
+"""
+
+import heapq
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from l3sim.errors import InvariantBroken, OutOfRoom
+from services.dimm_pim.command.geometry import Geometry
+
+Bytes = NDArray[np.uint8]
+#: (request, layer, head group)
+Key = tuple[int, int, int]
+
+#: What a row holds before anybody writes it: no number, so that whoever uses it shows.
+UNWRITTEN = 0xFF
+
+
+class Chips:
+    """Bytes by row block; those that nobody wrote take no space."""
+
+    def __init__(self, at: Geometry) -> None:
+        self._shape = (at.chips, at.banks, at.row_columns, at.column_bytes)
+        self._rows: dict[int, Bytes] = {}
+
+    def row(self, row: int) -> Bytes:
+        """The bytes of a row block, to read and to write, shape (chips, banks, columns, bytes of a column)."""
+        if row not in self._rows:
+            self._rows[row] = np.full(self._shape, UNWRITTEN, dtype=np.uint8)
+        return self._rows[row]
+
+    def forget(self, row: int) -> None:
+        """Drop what a row block holds."""
+        self._rows.pop(row, None)
+
+    def __len__(self) -> int:
+        """Row blocks that hold something."""
+        return len(self._rows)
+
+
+class RowBlocks:
+    """Hands out row blocks, the lowest free one first, so that equal histories give equal addresses.
+
+    Args:
+        blocks: how many there are.
+    """
+
+    def __init__(self, blocks: int) -> None:
+        self._blocks = blocks
+        self._untouched = 0
+        self._freed: list[int] = []
+        self._owned: dict[tuple[Key, str], list[int]] = {}
+
+    @property
+    def free(self) -> int:
+        """Row blocks that nobody owns."""
+        return self._blocks - self._untouched + len(self._freed)
+
+    def grow(self, wanted: Mapping[tuple[Key, str], int]) -> None:
+        """Let each owner have at least so many row blocks, by (key, "K" or "V").
+
+        Raises:
+            OutOfRoom: they do not all fit; then nobody gets any.
+        """
+        missing = {owner: blocks - len(self._owned.get(owner, ())) for owner, blocks in wanted.items()}
+        more = sum(max(blocks, 0) for blocks in missing.values())
+        if more > self.free:
+            raise OutOfRoom(
+                f"{more} more row blocks are needed and {self.free} of {self._blocks} are free; "
+                "release a request first"
+            )
+        for owner, blocks in missing.items():
+            for _ in range(blocks):
+                self._owned.setdefault(owner, []).append(self._next())
+
+    def row(self, key: Key, kind: str, block: int) -> int:
+        """The row that is a head group's row block of K or V.
+
+        Raises:
+            InvariantBroken: it has no such row block.
+        """
+        rows = self._owned.get((key, kind), [])
+        if not 0 <= block < len(rows):
+            raise InvariantBroken(f"row block {block} of {kind} of {key} was never handed out")
+        return rows[block]
+
+    def release(self, request: int) -> list[int]:
+        """Take back all that a request owns; returns the rows."""
+        owners = [owner for owner in self._owned if owner[0][0] == request]
+        rows = [row for owner in owners for row in self._owned.pop(owner)]
+        for row in rows:
+            heapq.heappush(self._freed, row)
+        return rows
+
+    def _next(self) -> int:
+        if self._freed:
+            return heapq.heappop(self._freed)
+        self._untouched += 1
+        return self._untouched - 1

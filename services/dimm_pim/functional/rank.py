@@ -1,0 +1,143 @@
+"""One rank with data: its chips, who owns which rows, and attention on them.
+
+Capacity is handed out in row blocks, the same row of all banks of all chips: K of a head group takes whole ones,
+and V does. So a rank fills somewhat earlier than its KV in bytes says. One row block is left for scratch.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+
+from l3sim.errors import OutOfStep
+from l3sim.units import Int64s
+from services.dimm_pim.command.columns import COMMANDS
+from services.dimm_pim.command.kernel import Kernel
+from services.dimm_pim.command.result import Outcome, attend
+from services.dimm_pim.functional.bank_unit import width_of
+from services.dimm_pim.functional.execute import BankCall, NewToken
+from services.dimm_pim.functional.execute_rank import RankCall
+from services.dimm_pim.functional.memory import Chips, Key, RowBlocks
+from services.dimm_pim.functional.numeric import Halves
+from services.dimm_pim.functional.relayout import HostLayout, PimLayout
+
+KINDS = ("K", "V")
+
+
+class Rank:
+    """Bytes and attention of one rank.
+
+    Args:
+        room_bytes: what KV may use of it.
+
+    Raises:
+        InvalidInput: its sums have no number format.
+    """
+
+    def __init__(self, kernel: Kernel, room_bytes: int) -> None:
+        at = kernel.at
+        width_of(kernel)
+        self.kernel = kernel
+        self._layout = HostLayout(at, kernel.token_bursts) if kernel.pim.pu == "rank" else PimLayout(at)
+        block_bytes = at.chips * at.banks * at.row_bytes
+        blocks = min(room_bytes, kernel.pim.rank_capacity_bytes - block_bytes) // block_bytes
+        self._scratch = max(blocks, 0)
+        self.blocks = RowBlocks(self._scratch)
+        self.chips = Chips(at)
+        self._tokens: dict[Key, int] = {}
+
+    def tokens(self, key: Key) -> int:
+        """KV tokens of a head group."""
+        return self._tokens.get(key, 0)
+
+    def write(self, key: Key, first: int, k: Halves, v: Halves) -> None:
+        """Offload tokens of a head group through the re-layout unit.
+
+        Args:
+            first: the first of them; they follow what is there.
+            k, v: shape (tokens, heads, head size).
+
+        Raises:
+            OutOfStep: they do not follow what is there.
+            OutOfRoom: they do not fit; then nothing was written.
+        """
+        if first != self.tokens(key):
+            text = f"request {key[0]} has {self.tokens(key)} tokens of layer {key[1]} here"
+            raise OutOfStep(f"{text}; offload from token {self.tokens(key)} on, not from {first}")
+        self._reserve([(key, first + len(k))])
+        for kind, data in zip(KINDS, (k, v), strict=True):
+            for row, inside, here in self._pieces(key, kind, first, len(k)):
+                self._layout.put(self.chips.row(row), kind, inside, data[here])
+        self._tokens[key] = first + len(k)
+
+    def read(self, key: Key, first: int, tokens: int) -> tuple[Halves, Halves]:
+        """Read tokens back on the reverse path: K and V, shape (tokens, heads, head size) each.
+
+        Raises:
+            OutOfStep: they are not all there.
+        """
+        if first < 0 or tokens < 1 or first + tokens > self.tokens(key):
+            text = f"request {key[0]} has {self.tokens(key)} tokens of layer {key[1]} here"
+            raise OutOfStep(f"{text}; it cannot give {tokens} from token {first} on")
+        both = []
+        for kind in KINDS:
+            pieces = self._pieces(key, kind, first, tokens)
+            both.append(
+                np.concatenate([self._layout.get(self.chips.row(row), kind, at) for row, at, _ in pieces])
+            )
+        return both[0], both[1]
+
+    def attend(self, keys: Sequence[Key], groups: Sequence[NewToken]) -> tuple[list[Halves], Outcome]:
+        """Append a token to each head group and attend, one after the other.
+
+        Args:
+            keys: of the head groups, each once.
+
+        Returns:
+            The outputs, shape (heads, queries, head size) each, and what the very command stream took.
+
+        Raises:
+            OutOfStep: a group's tokens are not those that are here and one more.
+            OutOfRoom: the new tokens do not fit; then nothing was written.
+        """
+        for key, group in zip(keys, groups, strict=True):
+            if group.tokens != self.tokens(key) + 1:
+                text = f"request {key[0]} has {self.tokens(key)} tokens of layer {key[1]} here"
+                raise OutOfStep(f"{text}; it attends one more, not {group.tokens}")
+        counts = [group.tokens for group in groups]
+        self._reserve(list(zip(keys, counts, strict=True)))
+        traced = int(attend(self.kernel, counts).values[COMMANDS].sum())
+        outcome = attend(self.kernel, counts, traced)
+        call = (RankCall if self.kernel.pim.pu == "rank" else BankCall)(
+            self.kernel, self.chips, partial(self._row_of, keys), outcome, groups
+        )
+        outputs = call.run()
+        self._tokens.update(zip(keys, counts, strict=True))
+        return outputs, outcome
+
+    def release(self, request: int) -> None:
+        """Forget a request."""
+        for row in self.blocks.release(request):
+            self.chips.forget(row)
+        for key in [key for key in self._tokens if key[0] == request]:
+            del self._tokens[key]
+
+    def _reserve(self, wanted: Sequence[tuple[Key, int]]) -> None:
+        """Row blocks for so many tokens of each head group."""
+        rows = self._layout.row_tokens
+        self.blocks.grow({(key, kind): -(-tokens // rows[kind]) for key, tokens in wanted for kind in KINDS})
+
+    def _row_of(self, keys: Sequence[Key], name: tuple[int, str, int]) -> int:
+        group, kind, block = name
+        return self.blocks.row(keys[group], kind, block) if kind in KINDS else self._scratch
+
+    def _pieces(self, key: Key, kind: str, first: int, tokens: int) -> list[tuple[int, Int64s, slice]]:
+        """(row, tokens of the row block, the same counted from the first one) of a range, row block by row block."""
+        size, pieces, done = self._layout.row_tokens[kind], [], 0
+        while done < tokens:
+            block, inside = divmod(first + done, size)
+            count = min(size - inside, tokens - done)
+            row = self.blocks.row(key, kind, block)
+            pieces.append((row, np.arange(inside, inside + count), slice(done, done + count)))
+            done += count
+        return pieces
