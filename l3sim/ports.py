@@ -3,6 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 
+from l3sim.errors import Unsupported
+from l3sim.functional import Functional, FunctionalAnswer
 from l3sim.work import Account, Commit, Costs, DeviceDescription, DeviceReady, Hello, Window
 
 
@@ -46,6 +48,17 @@ class DeviceSession(ABC):
     def estimate(self, windows: Sequence[Window]) -> Sequence[Costs]:
         """Cost windows that never happen: each stands alone, its places included."""
 
+    def functional(self, work: Functional) -> FunctionalAnswer:
+        """Compute with data, for the KV heads that lie here. Between windows; KV that windows count is apart.
+
+        Raises:
+            Unsupported: this device, or this session's level, computes nothing. That is the default.
+            InvalidInput: a tensor or a layer that the model does not have.
+            OutOfStep: a request that is not placed, or tokens that do not follow what is there.
+            OutOfRoom: KV that does not fit.
+        """
+        raise Unsupported(f"{type(work).__name__} is functional work, which this device does not do")
+
     @abstractmethod
     def audit(self) -> Sequence[Account]:
         """The devices' own books, in the order of Hello's slots."""
@@ -78,6 +91,10 @@ class DevicePort(ABC):
     @abstractmethod
     async def estimate(self, windows: Sequence[Window]) -> Sequence[Costs]:
         """Ask what windows would cost that never happen."""
+
+    @abstractmethod
+    async def functional(self, work: Functional) -> FunctionalAnswer:
+        """Compute with data, for the KV heads that lie at this address; see DeviceSession.functional."""
 
     @abstractmethod
     async def audit(self) -> Sequence[Account]:

@@ -3,7 +3,7 @@
 The gRPC servicer and the in-process port both speak through it, so that order, version check and errors
 are the same by construction:
 
-    (start) --Hello--> open --Window, Estimate, Audit--> open --Close--> over
+    (start) --Hello--> open --Window, Estimate, Audit, Functional--> open --Close--> over
        any error --> over
 """
 
@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from l3sim import PROTOCOL_VERSION
 from l3sim.errors import DeviceLost, InvalidInput, InvariantBroken, L3Error, OutOfStep, ProtocolMismatch
+from l3sim.functional import Functional, FunctionalAnswer
 from l3sim.ports import Device, DeviceSession
 from l3sim.work import Account, Commit, Costs, DeviceReady, Hello, Window
 
@@ -63,6 +64,11 @@ class Conversation:
         """See DeviceSession.audit."""
         with self._ending_on_error():
             return self._open("Audit").audit()
+
+    def functional(self, work: Functional) -> FunctionalAnswer:
+        """See DeviceSession.functional."""
+        with self._ending_on_error():
+            return self._open("Functional").functional(work)
 
     def close(self, commits: Sequence[Commit]) -> Sequence[Account]:
         """See DeviceSession.close; nothing may follow."""

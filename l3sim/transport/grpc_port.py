@@ -14,6 +14,7 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 
 from l3sim.errors import DeviceLost, InvalidInput, L3Error, OutOfRoom
+from l3sim.functional import Functional, FunctionalAnswer, answers
 from l3sim.ports import DevicePort
 from l3sim.transport import channels
 from l3sim.transport.conversation import blamed, check_protocol
@@ -23,6 +24,7 @@ from l3sim.transport.convert import (
     hello_to_proto,
     ready_from_proto,
 )
+from l3sim.transport.convert_functional import answer_from_proto, functional_to_proto
 from l3sim.transport.convert_rounds import commits_to_proto, costs_from_proto, window_to_proto
 from l3sim.transport.status import error_of, error_of_ours
 from l3sim.v1 import device_pb2 as pb
@@ -122,6 +124,18 @@ class GrpcPort(DevicePort):
         """See DevicePort.audit."""
         response = await self._ask(pb.SessionRequest(audit=pb.Audit()), "accounts")
         return accounts_from_proto(response.accounts.accounts)
+
+    async def functional(self, work: Functional) -> FunctionalAnswer:
+        """See DevicePort.functional."""
+        response = await self._ask(pb.SessionRequest(functional=functional_to_proto(work)), "functional")
+        try:
+            answer = answer_from_proto(response.functional)
+        except InvalidInput as error:
+            raise self._fail(self._lost(f"malformed answer: {error}")) from None
+        if not answers(answer, work):
+            text = f"it answered {type(answer).__name__} to {type(work).__name__}"
+            raise self._fail(self._lost(text))
+        return answer
 
     async def close(self, commits: Sequence[Commit]) -> Sequence[Account]:
         """See DevicePort.close."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from l3sim.errors import L3Error, Unreachable
+from l3sim.functional import Functional, FunctionalAnswer
 from l3sim.ports import Device, DevicePort, DeviceSource
 from l3sim.transport.conversation import Conversation, blamed
 from l3sim.work import Account, Commit, Costs, DeviceDescription, DeviceReady, Hello, Window
@@ -46,6 +47,14 @@ class InProcessPort(DevicePort):
         self.messages += 2
         try:
             return self._conversation.audit()
+        except L3Error as error:
+            raise blamed(error, self.slots) from error
+
+    async def functional(self, work: Functional) -> FunctionalAnswer:
+        """See DevicePort.functional."""
+        self.messages += 2
+        try:
+            return self._conversation.functional(work)
         except L3Error as error:
             raise blamed(error, self.slots) from error
 

@@ -21,6 +21,7 @@ from l3sim.transport.convert import (
     hello_from_proto,
     ready_to_proto,
 )
+from l3sim.transport.convert_functional import answer_to_proto, functional_from_proto
 from l3sim.transport.convert_rounds import commits_from_proto, costs_to_proto, window_from_proto
 from l3sim.transport.device_arguments import DeviceArguments, parse_device_arguments
 from l3sim.transport.presence import announce
@@ -98,6 +99,9 @@ def answer(conversation: Conversation, request: pb.SessionRequest) -> pb.Session
         if request.HasField("audit"):
             accounts = accounts_to_proto(conversation.audit())
             return pb.SessionResponse(accounts=pb.Accounts(accounts=accounts))
+        if request.HasField("functional"):
+            done = conversation.functional(functional_from_proto(request.functional))
+            return pb.SessionResponse(functional=answer_to_proto(done))
         if request.HasField("close"):
             accounts = accounts_to_proto(conversation.close(commits_from_proto(request.close.commits)))
             return pb.SessionResponse(closed=pb.Closed(accounts=accounts))
@@ -105,7 +109,7 @@ def answer(conversation: Conversation, request: pb.SessionRequest) -> pb.Session
         text = " ".join(str(error).split())
         raise InvariantBroken(f"device answered what the contract cannot say: {text}") from error
     raise Unsupported(
-        "unknown message in a session; this device speaks Hello, Window, Estimate, Audit, Close"
+        "unknown message in a session; this device speaks Hello, Window, Estimate, Audit, Functional, Close"
     )
 
 

@@ -57,32 +57,36 @@ class MemoryRegion(_message.Message):
     def __init__(self, name: _Optional[str] = ..., capacity_bytes: _Optional[int] = ..., granule_bytes: _Optional[int] = ...) -> None: ...
 
 class SessionRequest(_message.Message):
-    __slots__ = ("hello", "window", "estimate", "audit", "close")
+    __slots__ = ("hello", "window", "estimate", "audit", "close", "functional")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     WINDOW_FIELD_NUMBER: _ClassVar[int]
     ESTIMATE_FIELD_NUMBER: _ClassVar[int]
     AUDIT_FIELD_NUMBER: _ClassVar[int]
     CLOSE_FIELD_NUMBER: _ClassVar[int]
+    FUNCTIONAL_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     window: Window
     estimate: Estimate
     audit: Audit
     close: Close
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., window: _Optional[_Union[Window, _Mapping]] = ..., estimate: _Optional[_Union[Estimate, _Mapping]] = ..., audit: _Optional[_Union[Audit, _Mapping]] = ..., close: _Optional[_Union[Close, _Mapping]] = ...) -> None: ...
+    functional: Functional
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., window: _Optional[_Union[Window, _Mapping]] = ..., estimate: _Optional[_Union[Estimate, _Mapping]] = ..., audit: _Optional[_Union[Audit, _Mapping]] = ..., close: _Optional[_Union[Close, _Mapping]] = ..., functional: _Optional[_Union[Functional, _Mapping]] = ...) -> None: ...
 
 class SessionResponse(_message.Message):
-    __slots__ = ("ready", "costs", "estimates", "accounts", "closed")
+    __slots__ = ("ready", "costs", "estimates", "accounts", "closed", "functional")
     READY_FIELD_NUMBER: _ClassVar[int]
     COSTS_FIELD_NUMBER: _ClassVar[int]
     ESTIMATES_FIELD_NUMBER: _ClassVar[int]
     ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
     CLOSED_FIELD_NUMBER: _ClassVar[int]
+    FUNCTIONAL_FIELD_NUMBER: _ClassVar[int]
     ready: Ready
     costs: Costs
     estimates: Estimates
     accounts: Accounts
     closed: Closed
-    def __init__(self, ready: _Optional[_Union[Ready, _Mapping]] = ..., costs: _Optional[_Union[Costs, _Mapping]] = ..., estimates: _Optional[_Union[Estimates, _Mapping]] = ..., accounts: _Optional[_Union[Accounts, _Mapping]] = ..., closed: _Optional[_Union[Closed, _Mapping]] = ...) -> None: ...
+    functional: FunctionalAnswer
+    def __init__(self, ready: _Optional[_Union[Ready, _Mapping]] = ..., costs: _Optional[_Union[Costs, _Mapping]] = ..., estimates: _Optional[_Union[Estimates, _Mapping]] = ..., accounts: _Optional[_Union[Accounts, _Mapping]] = ..., closed: _Optional[_Union[Closed, _Mapping]] = ..., functional: _Optional[_Union[FunctionalAnswer, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("protocol_version", "job_id", "seed", "model", "layout", "slots")
@@ -380,3 +384,105 @@ class Closed(_message.Message):
     ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
     accounts: _containers.RepeatedCompositeFieldContainer[Account]
     def __init__(self, accounts: _Optional[_Iterable[_Union[Account, _Mapping]]] = ...) -> None: ...
+
+class Functional(_message.Message):
+    __slots__ = ("offload", "attend", "read_back")
+    OFFLOAD_FIELD_NUMBER: _ClassVar[int]
+    ATTEND_FIELD_NUMBER: _ClassVar[int]
+    READ_BACK_FIELD_NUMBER: _ClassVar[int]
+    offload: Offload
+    attend: Attend
+    read_back: ReadBack
+    def __init__(self, offload: _Optional[_Union[Offload, _Mapping]] = ..., attend: _Optional[_Union[Attend, _Mapping]] = ..., read_back: _Optional[_Union[ReadBack, _Mapping]] = ...) -> None: ...
+
+class FunctionalAnswer(_message.Message):
+    __slots__ = ("offloaded", "attended", "returned")
+    OFFLOADED_FIELD_NUMBER: _ClassVar[int]
+    ATTENDED_FIELD_NUMBER: _ClassVar[int]
+    RETURNED_FIELD_NUMBER: _ClassVar[int]
+    offloaded: Offloaded
+    attended: Attended
+    returned: Returned
+    def __init__(self, offloaded: _Optional[_Union[Offloaded, _Mapping]] = ..., attended: _Optional[_Union[Attended, _Mapping]] = ..., returned: _Optional[_Union[Returned, _Mapping]] = ...) -> None: ...
+
+class Tensor(_message.Message):
+    __slots__ = ("name", "shape", "dtype", "data")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SHAPE_FIELD_NUMBER: _ClassVar[int]
+    DTYPE_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    shape: _containers.RepeatedScalarFieldContainer[int]
+    dtype: str
+    data: bytes
+    def __init__(self, name: _Optional[str] = ..., shape: _Optional[_Iterable[int]] = ..., dtype: _Optional[str] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class Offload(_message.Message):
+    __slots__ = ("request", "layer", "first", "k", "v")
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    LAYER_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    K_FIELD_NUMBER: _ClassVar[int]
+    V_FIELD_NUMBER: _ClassVar[int]
+    request: int
+    layer: int
+    first: int
+    k: Tensor
+    v: Tensor
+    def __init__(self, request: _Optional[int] = ..., layer: _Optional[int] = ..., first: _Optional[int] = ..., k: _Optional[_Union[Tensor, _Mapping]] = ..., v: _Optional[_Union[Tensor, _Mapping]] = ...) -> None: ...
+
+class Offloaded(_message.Message):
+    __slots__ = ("tokens",)
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    tokens: int
+    def __init__(self, tokens: _Optional[int] = ...) -> None: ...
+
+class Attend(_message.Message):
+    __slots__ = ("layer", "requests", "q", "k", "v")
+    LAYER_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    Q_FIELD_NUMBER: _ClassVar[int]
+    K_FIELD_NUMBER: _ClassVar[int]
+    V_FIELD_NUMBER: _ClassVar[int]
+    layer: int
+    requests: _containers.RepeatedScalarFieldContainer[int]
+    q: Tensor
+    k: Tensor
+    v: Tensor
+    def __init__(self, layer: _Optional[int] = ..., requests: _Optional[_Iterable[int]] = ..., q: _Optional[_Union[Tensor, _Mapping]] = ..., k: _Optional[_Union[Tensor, _Mapping]] = ..., v: _Optional[_Union[Tensor, _Mapping]] = ...) -> None: ...
+
+class Attended(_message.Message):
+    __slots__ = ("device", "domain", "duration_ps", "outputs", "present")
+    DEVICE_FIELD_NUMBER: _ClassVar[int]
+    DOMAIN_FIELD_NUMBER: _ClassVar[int]
+    DURATION_PS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    PRESENT_FIELD_NUMBER: _ClassVar[int]
+    device: _containers.RepeatedScalarFieldContainer[int]
+    domain: _containers.RepeatedScalarFieldContainer[int]
+    duration_ps: _containers.RepeatedScalarFieldContainer[int]
+    outputs: Tensor
+    present: Tensor
+    def __init__(self, device: _Optional[_Iterable[int]] = ..., domain: _Optional[_Iterable[int]] = ..., duration_ps: _Optional[_Iterable[int]] = ..., outputs: _Optional[_Union[Tensor, _Mapping]] = ..., present: _Optional[_Union[Tensor, _Mapping]] = ...) -> None: ...
+
+class ReadBack(_message.Message):
+    __slots__ = ("request", "layer", "first", "tokens")
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    LAYER_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    request: int
+    layer: int
+    first: int
+    tokens: int
+    def __init__(self, request: _Optional[int] = ..., layer: _Optional[int] = ..., first: _Optional[int] = ..., tokens: _Optional[int] = ...) -> None: ...
+
+class Returned(_message.Message):
+    __slots__ = ("k", "v", "present")
+    K_FIELD_NUMBER: _ClassVar[int]
+    V_FIELD_NUMBER: _ClassVar[int]
+    PRESENT_FIELD_NUMBER: _ClassVar[int]
+    k: Tensor
+    v: Tensor
+    present: Tensor
+    def __init__(self, k: _Optional[_Union[Tensor, _Mapping]] = ..., v: _Optional[_Union[Tensor, _Mapping]] = ..., present: _Optional[_Union[Tensor, _Mapping]] = ...) -> None: ...

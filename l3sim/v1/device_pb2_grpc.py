@@ -58,12 +58,12 @@ class DeviceServiceServicer:
 
     def Session(self, request_iterator, context):
         """One job's conversation with this address. The first message is Hello and is answered by Ready;
-        after that every Window, Estimate and Audit is answered by exactly one message, in order. Close is
+        after that every Window, Estimate, Audit and Functional is answered by exactly one message, in order. Close is
         answered by Closed and ends the stream.
 
         INVALID_ARGUMENT     a configuration key or value is refused (BadRequest names the field)
         FAILED_PRECONDITION  the protocol version differs, or a window contradicts the device's own ledger
-        UNIMPLEMENTED        an operation that the device does not list
+        UNIMPLEMENTED        an operation that the device does not list, or functional work that it does not do
         RESOURCE_EXHAUSTED   KV that does not fit, or a message above 64 MiB
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -2,20 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
 from l3sim.device import BookkeepingSession, ConfiguredDevice, Ledger
 from l3sim.errors import InvalidInput
+from l3sim.functional import Functional, FunctionalAnswer
 from l3sim.placement import rank_room_bytes
 from l3sim.ports import DeviceSession
 from l3sim.specs.config import DimmPimConfig
 from l3sim.units import Int64s
-from l3sim.work import Account, DeviceReady, Hello, MemoryRegion, Op, OpCost, Role, SubBatch, Window
+from l3sim.work import Account, Costs, DeviceReady, Hello, MemoryRegion, Op, OpCost, Role, SubBatch, Window
 from services.dimm_pim.fidelity import FidelityCheck
 from services.dimm_pim.model import FastModel, LevelModel, level_model
 from services.dimm_pim.sums import Decoding, RankSums, decoding
+
+if TYPE_CHECKING:
+    from services.dimm_pim.functional.store import Store
 
 
 class DimmPimDevice(ConfiguredDevice[DimmPimConfig]):
@@ -97,6 +102,7 @@ class DimmPimSession(BookkeepingSession):
         self._replicas = [self._lanes(replica) for replica in range(hello.layout.dp)]
         share = max(config.check_fidelity for config in configs)
         self._check = FidelityCheck(share, hello.seed) if share > 0 else None
+        self._store: Store | None = None
 
     def ready(self) -> Sequence[DeviceReady]:
         """See DeviceSession.ready."""
@@ -164,6 +170,23 @@ class DimmPimSession(BookkeepingSession):
         ]
         if fast:
             check.compare(requests, *zip(*fast, strict=True))
+
+    def window(self, window: Window) -> Costs:
+        """See DeviceSession.window; bytes of released requests are forgotten."""
+        costs = super().window(window)
+        if self._store is not None:
+            for request in window.releases:
+                self._store.release(request)
+        return costs
+
+    def functional(self, work: Functional) -> FunctionalAnswer:
+        """See DeviceSession.functional: at level `command` only, whose command streams it executes."""
+        if self._store is None:
+            # Only here: it loads the compiler, which devices that compute nothing do without.
+            from services.dimm_pim.functional.store import Store
+
+            self._store = Store(self.hello, self._configs, self.ledger)
+        return self._store.answer(work)
 
     def _gather(self, batches: Sequence[SubBatch], ledger: Ledger, rounds: int) -> Decoding:
         layout = self.hello.layout

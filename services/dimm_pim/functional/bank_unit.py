@@ -7,10 +7,10 @@
                                           token 0: query 0, 1, ...; token 16: ...
                                         | dimension 0: query 0, 1, ...; dimension 16: ...    context
 
-One PIM_MAC multiplies the elements of a column with as many from the shared buffer for each query of a pass, adds
-them as a tree, and adds that to the sum of the query. FP16 operands; each product and each addition is rounded
-to the width of a sum, `result_bytes`: 4 is FP32 (products of FP16 are exact then), 2 is FP16, 8 is FP64. That
-what is collected is as wide as what is accumulated is our reading.
+One PIM_MAC multiplies the elements of a column with as many from the shared buffer for each query of a pass,
+adds them as a tree, and adds that to the sum of the query. FP16 operands; each product and each addition is
+rounded to the width of a sum, `result_bytes`: 4 is FP32 (products of FP16 are exact then), 2 is FP16, 8 is
+FP64. That what is collected is as wide as what is accumulated is our reading.
 """
 
 from typing import Any
@@ -106,7 +106,7 @@ class BankUnits:
         return slot % self._kernel.result_slots * self._kernel.score_chunk * self._kernel.at.queries
 
     def collect(self, bank: int, first: int, sums: int, now: int) -> Sums:
-        """One PIM_RD_RB: sums of one bank of every chip; no number where they are not finished, shape (chips, n)."""
+        """One PIM_RD_RB: sums of one bank of every chip, shape (chips, n); no number if not finished."""
         cells = slice(first, first + sums)
         return np.where(self._finished[cells] <= now, self.results[:, bank, cells], np.nan)
 

@@ -52,8 +52,7 @@ def effects_of(pim: DimmPimConfig, outcome: Outcome) -> Iterator[tuple[int, Effe
     if len(outcome.trace) != issued:
         text = f"{len(outcome.trace)} of {issued} commands were traced"
         raise InvariantBroken(f"{text}; trace them all")
-    cycle, run, _ = outcome.trace.T
-    command = outcome.program[run, Field.COMMAND]
+    command = outcome.program[outcome.trace[:, 1], Field.COMMAND]
     parts = [_lines(outcome.trace, Effect.ISSUED, 0)]
     parts.append(_lines(outcome.trace[command == Command.PIM_MAC], Effect.MULTIPLIED, pim.cl_tck))
     bursts = outcome.trace[command == Command.PIM_WR_SB]

@@ -1,11 +1,12 @@
-"""Executes a call's command stream on the bytes of a rank: attention as the bank units and the rank's unit do it.
+"""Executes a call's command stream on the bytes of a rank: attention as its units do it.
 
     K  --PIM_MAC-->  result buffers  --PIM_RD_RB-->  rank unit: add, softmax
     V  --PIM_MAC-->  result buffers  --PIM_RD_RB-->  rank unit: outputs
             ^ shared buffers  <--PIM_WR_SB--  Q, then S of the rank unit
 
-`Call` keeps what holds for both places of the units: rows that open and close, and the order of effects. Nothing
-is looked up by what a command should mean: a PIM_MAC reads the rows that are open, at the column on the bus.
+`Call` keeps what holds for both places of the units: rows that open and close, and the order of effects.
+Nothing is looked up by what a command should mean: a PIM_MAC reads the rows that are open, at the column on
+the bus.
 """
 
 from abc import ABC, abstractmethod

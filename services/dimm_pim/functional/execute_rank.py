@@ -80,7 +80,7 @@ class RankCall(Call):
             raise InvariantBroken(f"the rank's unit began with K of {part} before it had arrived")
         unit.scores(part.first, scores)
 
-    def burst(self, effect: Effect, when: int, line: list[int], part: Part, number: int) -> None:
+    def burst(self, effect: Effect, when: int, line: list[int], part: Part, number: int) -> None:  # noqa: ARG002
         """See Call.burst."""
         raise InvariantBroken(f"units at the rank have no use for {Command(line[Field.COMMAND]).name}")
 

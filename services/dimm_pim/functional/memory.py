@@ -22,6 +22,8 @@ from services.dimm_pim.command.geometry import Geometry
 Bytes = NDArray[np.uint8]
 #: (request, layer, head group)
 Key = tuple[int, int, int]
+#: Of row blocks: whose, "K" or "V".
+Owner = tuple[Key, str]
 
 #: What a row holds before anybody writes it: no number, so that whoever uses it shows.
 UNWRITTEN = 0xFF
@@ -35,7 +37,7 @@ class Chips:
         self._rows: dict[int, Bytes] = {}
 
     def row(self, row: int) -> Bytes:
-        """The bytes of a row block, to read and to write, shape (chips, banks, columns, bytes of a column)."""
+        """The bytes of a row block, to read and to write, shape (chips, banks, columns, column bytes)."""
         if row not in self._rows:
             self._rows[row] = np.full(self._shape, UNWRITTEN, dtype=np.uint8)
         return self._rows[row]
@@ -60,29 +62,34 @@ class RowBlocks:
         self._blocks = blocks
         self._untouched = 0
         self._freed: list[int] = []
-        self._owned: dict[tuple[Key, str], list[int]] = {}
+        self._owned: dict[Owner, list[int]] = {}
 
     @property
     def free(self) -> int:
         """Row blocks that nobody owns."""
         return self._blocks - self._untouched + len(self._freed)
 
-    def grow(self, wanted: Mapping[tuple[Key, str], int]) -> None:
-        """Let each owner have at least so many row blocks, by (key, "K" or "V").
+    def check(self, wanted: Mapping[Owner, int]) -> None:
+        """Look whether each owner can have at least so many row blocks.
+
+        Raises:
+            OutOfRoom: they do not all fit.
+        """
+        more = sum(max(blocks - len(self._owned.get(owner, ())), 0) for owner, blocks in wanted.items())
+        if more > self.free:
+            text = f"{more} more row blocks are needed and {self.free} of {self._blocks} are free"
+            raise OutOfRoom(f"{text}; release a request first")
+
+    def grow(self, wanted: Mapping[Owner, int]) -> None:
+        """Let each owner have at least so many row blocks.
 
         Raises:
             OutOfRoom: they do not all fit; then nobody gets any.
         """
-        missing = {owner: blocks - len(self._owned.get(owner, ())) for owner, blocks in wanted.items()}
-        more = sum(max(blocks, 0) for blocks in missing.values())
-        if more > self.free:
-            raise OutOfRoom(
-                f"{more} more row blocks are needed and {self.free} of {self._blocks} are free; "
-                "release a request first"
-            )
-        for owner, blocks in missing.items():
-            for _ in range(blocks):
-                self._owned.setdefault(owner, []).append(self._next())
+        self.check(wanted)
+        for owner, blocks in wanted.items():
+            rows = self._owned.setdefault(owner, [])
+            rows.extend(self._next() for _ in range(blocks - len(rows)))
 
     def row(self, key: Key, kind: str, block: int) -> int:
         """The row that is a head group's row block of K or V.

@@ -4,7 +4,7 @@ numpy's own sum and exp choose their order, and their last bit, by the processor
 """
 
 from math import factorial, log
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ Singles = NDArray[np.float32]
 #: FP16, FP32 or FP64: what a bank's unit accumulates in.
 Sums = NDArray[np.floating[Any]]
 
+Width = TypeVar("Width", bound=np.floating[Any])
+
 _LN2 = log(2)
 #: exp(r) = sum r^k / k!, highest first; for |r| <= ln 2 / 2 the rest is below 1e-14.
 _SERIES = tuple(1 / factorial(k) for k in range(11, -1, -1))
@@ -21,13 +23,14 @@ _SERIES = tuple(1 / factorial(k) for k in range(11, -1, -1))
 _LEAST = -150.0
 
 
-def add_up(terms: Sums) -> Sums:
+def add_up(terms: NDArray[Width]) -> NDArray[Width]:
     """Add along the first axis as a tree of adders does: neighbours first; each addition rounds once."""
     while len(terms) > 1:
         odd = terms[-1:] if len(terms) % 2 else terms[:0]
         even = len(terms) // 2 * 2
         terms = np.concatenate([terms[0:even:2] + terms[1:even:2], odd])
-    return terms[0]
+    total: NDArray[Width] = terms[0]
+    return total
 
 
 def exponential(x: Singles) -> Singles:

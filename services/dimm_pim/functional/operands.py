@@ -1,7 +1,7 @@
 """What each run of a program works on: which head group, which tokens, which queries.
 
-The commands on the bus say banks, columns and buffer slots. The rest the rank's controller knows because it laid
-the program down; here it is read off the program again, run by run, in program order.
+The commands on the bus say banks, columns and buffer slots. The rest the rank's controller knows because it
+laid the program down; here it is read off the program again, run by run, in program order.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """One rank with data: its chips, who owns which rows, and attention on them.
 
-Capacity is handed out in row blocks, the same row of all banks of all chips: K of a head group takes whole ones,
-and V does. So a rank fills somewhat earlier than its KV in bytes says. One row block is left for scratch.
+Capacity is handed out in row blocks, the same row of all banks of all chips: K of a head group takes whole
+ones, and V does. So a rank fills somewhat earlier than its KV in bytes says. One row block is for scratch.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from services.dimm_pim.command.result import Outcome, attend
 from services.dimm_pim.functional.bank_unit import width_of
 from services.dimm_pim.functional.execute import BankCall, NewToken
 from services.dimm_pim.functional.execute_rank import RankCall
-from services.dimm_pim.functional.memory import Chips, Key, RowBlocks
+from services.dimm_pim.functional.memory import Chips, Key, Owner, RowBlocks
 from services.dimm_pim.functional.numeric import Halves
 from services.dimm_pim.functional.relayout import HostLayout, PimLayout
 
@@ -50,6 +50,22 @@ class Rank:
         """KV tokens of a head group."""
         return self._tokens.get(key, 0)
 
+    def check(self, more: Sequence[tuple[Key, int, int]]) -> None:
+        """Look whether tokens can be added to head groups.
+
+        Args:
+            more: (head group, first of the new tokens, how many).
+
+        Raises:
+            OutOfStep: they do not follow what is there.
+            OutOfRoom: they do not all fit.
+        """
+        for key, first, _ in more:
+            if first != self.tokens(key):
+                text = f"request {key[0]} has {self.tokens(key)} tokens of layer {key[1]} here"
+                raise OutOfStep(f"{text}; the next is token {self.tokens(key)}, not {first}")
+        self.blocks.check(self._wanted(more))
+
     def write(self, key: Key, first: int, k: Halves, v: Halves) -> None:
         """Offload tokens of a head group through the re-layout unit.
 
@@ -61,10 +77,8 @@ class Rank:
             OutOfStep: they do not follow what is there.
             OutOfRoom: they do not fit; then nothing was written.
         """
-        if first != self.tokens(key):
-            text = f"request {key[0]} has {self.tokens(key)} tokens of layer {key[1]} here"
-            raise OutOfStep(f"{text}; offload from token {self.tokens(key)} on, not from {first}")
-        self._reserve([(key, first + len(k))])
+        self.check([(key, first, len(k))])
+        self.blocks.grow(self._wanted([(key, first, len(k))]))
         for kind, data in zip(KINDS, (k, v), strict=True):
             for row, inside, here in self._pieces(key, kind, first, len(k)):
                 self._layout.put(self.chips.row(row), kind, inside, data[here])
@@ -98,14 +112,12 @@ class Rank:
 
         Raises:
             OutOfStep: a group's tokens are not those that are here and one more.
-            OutOfRoom: the new tokens do not fit; then nothing was written.
+            OutOfRoom: the new tokens do not all fit; then nothing was written.
         """
-        for key, group in zip(keys, groups, strict=True):
-            if group.tokens != self.tokens(key) + 1:
-                text = f"request {key[0]} has {self.tokens(key)} tokens of layer {key[1]} here"
-                raise OutOfStep(f"{text}; it attends one more, not {group.tokens}")
         counts = [group.tokens for group in groups]
-        self._reserve(list(zip(keys, counts, strict=True)))
+        more = [(key, count - 1, 1) for key, count in zip(keys, counts, strict=True)]
+        self.check(more)
+        self.blocks.grow(self._wanted(more))
         traced = int(attend(self.kernel, counts).values[COMMANDS].sum())
         outcome = attend(self.kernel, counts, traced)
         call = (RankCall if self.kernel.pim.pu == "rank" else BankCall)(
@@ -122,17 +134,19 @@ class Rank:
         for key in [key for key in self._tokens if key[0] == request]:
             del self._tokens[key]
 
-    def _reserve(self, wanted: Sequence[tuple[Key, int]]) -> None:
-        """Row blocks for so many tokens of each head group."""
+    def _wanted(self, more: Sequence[tuple[Key, int, int]]) -> dict[Owner, int]:
+        """Row blocks that head groups need; see `check`."""
         rows = self._layout.row_tokens
-        self.blocks.grow({(key, kind): -(-tokens // rows[kind]) for key, tokens in wanted for kind in KINDS})
+        return {
+            (key, kind): -(-(first + count) // rows[kind]) for key, first, count in more for kind in KINDS
+        }
 
     def _row_of(self, keys: Sequence[Key], name: tuple[int, str, int]) -> int:
         group, kind, block = name
         return self.blocks.row(keys[group], kind, block) if kind in KINDS else self._scratch
 
     def _pieces(self, key: Key, kind: str, first: int, tokens: int) -> list[tuple[int, Int64s, slice]]:
-        """(row, tokens of the row block, the same counted from the first one) of a range, row block by row block."""
+        """(row, tokens of the row block, the same counted from the first one) of a range, in order."""
         size, pieces, done = self._layout.row_tokens[kind], [], 0
         while done < tokens:
             block, inside = divmod(first + done, size)

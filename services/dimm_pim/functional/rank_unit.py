@@ -13,7 +13,8 @@ goes back to the chips. Outputs o of a segment with m and l join those of the se
     O' = (O a + o b) / (a + b)     a = L exp(M - M')     b = l exp(m - M')     M' = max(M, m)     L' = a + b
 
 All in FP32 but where it says FP16; the scores are scaled by 1 / sqrt(E_h) here. Source: arXiv 2504.17584 for
-chunked softmax with running maximum and sum and a last pass; what is kept in FP16, and segments, are our reading.
+chunked softmax with running maximum and sum and a last pass; what is kept in FP16, and how segments join, are
+our reading.
 """
 
 from math import sqrt

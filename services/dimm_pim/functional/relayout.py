@@ -15,7 +15,7 @@ elements as there are chips; each element goes to one chip, in two consecutive b
     beat 1    a1 b1 c1 d1 e1 f1 g1 h1
 
 *Coarse-grained*, by heads: of the group's 8/N_hc heads, head h goes to chips [h*N_hc, (h+1)*N_hc), each chip
-taking e = E_h/N_hc neighbouring elements (`coarse`). One pair of beats then carries, for head x and element i:
+taking e = E_h/N_hc neighbouring elements (`coarse`). One pair of beats then carries, of heads x, y, z, ...:
 
     chip         0      1      2      3      4      5      6      7
     N_hc = 8    x[0]   x[e]   x[2e]  x[3e]  x[4e]  x[5e]  x[6e]  x[7e]     one head
@@ -23,10 +23,12 @@ taking e = E_h/N_hc neighbouring elements (`coarse`). One pair of beats then car
     N_hc = 1    x[0]   y[0]   z[0]   w[0]   ...                            one element of each of 8 heads
 
 For that the unit buffers one token of the group (at most 8 heads). What a chip got of a token's K is a run of
-columns of one bank. Of V, dimension d goes to bank d mod 16; four tokens share a column: the first of them writes
-it whole, with zeros, so that what lay there before is gone, and the others their two bytes, under the data mask.
+columns of one bank. Of V, dimension d goes to bank d mod 16; four tokens share a column: the first of them
+writes it whole, with zeros, so that what lay there before is gone, and the others their two bytes, under the
+data mask.
 
-Source: arXiv 2504.17584 for both grains; which element of a head goes where is our reading (`command.geometry`).
+Source: arXiv 2504.17584 for both grains; which element of a head goes where is our reading
+(`command.geometry`).
 """
 
 import numpy as np
@@ -49,7 +51,7 @@ def unstripe(beats: Bytes) -> Bytes:
 
 
 def fine(beats: Bytes) -> Bytes:
-    """Beats as the host sends them, shape (..., chips, beats), with each element on one chip; the same shape."""
+    """Beats as the host sends them, shape (..., chips, beats), with each element on one chip; same shape."""
     chips, count = beats.shape[-2:]
     pairs = unstripe(beats).reshape(*beats.shape[:-2], count // ELEMENT_BYTES, chips, ELEMENT_BYTES)
     return pairs.swapaxes(-2, -3).reshape(beats.shape)
@@ -63,10 +65,10 @@ def unfine(beats: Bytes) -> Bytes:
 
 
 def coarse(beats: Bytes) -> Bytes:
-    """One token of a group, each element on one chip, shape (..., chips, beats), with each head on its own chips.
+    """One token of a group as `fine` gives it, shape (..., chips, beats), with each head on its own chips.
 
-    Element n of the token came to chip n mod chips; it belongs to chip n div e. Heads and their parts follow each
-    other in memory as they do over the chips, so that N_hc enters by the group's heads alone.
+    Element n of the token came to chip n mod chips; it belongs to chip n div e. Heads and their parts follow
+    each other in memory as they do over the chips, so that N_hc enters by the group's heads alone.
     """
     chips, count = beats.shape[-2:]
     pairs = beats.reshape(*beats.shape[:-2], chips, count // ELEMENT_BYTES, ELEMENT_BYTES)
@@ -148,7 +150,7 @@ class PimLayout:
 
 
 class HostLayout:
-    """K and V as the host writes them (`pu: rank`): bursts over all chips, bank after bank, then the next column.
+    """K and V as the host writes them (`pu: rank`): bursts over all chips, bank after bank, column by column.
 
     burst n of a row block:  bank n mod 16, column n div 16, all chips; a token's heads follow each other
     """
@@ -160,7 +162,7 @@ class HostLayout:
         self.row_tokens = {"K": tokens, "V": tokens}
 
     def bursts(self, tokens: Halves) -> Bytes:
-        """Tokens as bursts, shape (tokens, bursts, chips, column bytes); the last one filled up with zeros."""
+        """Tokens as bursts, shape (tokens, bursts, chips, column bytes); the last filled up with zeros."""
         at = self._at
         data = bytes_of(tokens)
         room = np.zeros((len(data), self._bursts * at.chips * at.column_bytes), dtype=np.uint8)
