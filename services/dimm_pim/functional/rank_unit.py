@@ -62,8 +62,9 @@ class RankUnit:
         scaled = sums * self._scale
         top = np.maximum(self._top, scaled.max(axis=0))
         made = exponential(scaled - top).astype(np.float16)
-        kept = self._sum * exponential(self._top - top)
-        self._sum = kept + add_up(made.astype(np.float32))
+        kept: Singles = self._sum * exponential(self._top - top)
+        added: Singles = add_up(made.astype(np.float32))
+        self._sum = kept + added
         self._top = top
         here = slice(first - self._first, first - self._first + len(made))
         self._made[here], self._made_with[here] = made, top

@@ -1,7 +1,8 @@
 """The bytes of all ranks of a process: which rank holds which heads of whom, and functional work on them.
 
 Layer l, head group g of a request placed at (offset o, rank b) lies on rankset (o + l) mod R and rank
-(b + g) mod n of its replica (`l3sim.placement`). A group whose heads do not fill its chips is filled up with zeros, which nobody sees.
+(b + g) mod n of its replica (`l3sim.placement`). A group whose heads do not fill its chips is filled up with
+zeros, which nobody sees.
 """
 
 from collections.abc import Iterator, Sequence

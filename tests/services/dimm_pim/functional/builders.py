@@ -14,6 +14,8 @@ from services.dimm_pim.functional.numeric import Halves
 from services.dimm_pim.functional.rank import Rank
 from tests.services.builders import machine, reshaped
 
+Doubles = NDArray[np.float64]
+
 ROOM = 2**27
 
 
@@ -53,7 +55,7 @@ class Oracle:
         self.rank.write(key, len(self.k.get(key, ())), k, v)
         self._append(key, k, v)
 
-    def attend(self, *keys: Key) -> tuple[list[Halves], list[NDArray[np.float64]], list[NDArray[np.float64]]]:
+    def attend(self, *keys: Key) -> tuple[list[Halves], list[Doubles], list[Doubles]]:
         """Attend a drawn token of each; returns outputs, what they should be, and by how much they may be off."""
         at = self.kernel.at
         new = [
@@ -80,26 +82,24 @@ class Oracle:
         self.v[key] = np.concatenate([self.v.get(key, empty), v])
 
 
-def reference(
-    kernel: Kernel, q: Halves, k: Halves, v: Halves
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Attention in float64, and a bound on what the module's may differ, shape (heads, queries, head size) each.
+def reference(kernel: Kernel, q: Halves, k: Halves, v: Halves) -> tuple[Doubles, Doubles]:
+    """Attention in float64, and a bound on what the module's may differ; shape (heads, queries, head size).
 
     With u = 2^-24 (FP32), h = 2^-11 (FP16), a the unit round-off of the sums, g(n, a) = n a / (1 - n a):
 
-    1. A score is a sum of E_h products in some order, then scaled: off by g(2 E_h + 2, a) * sum |q k| / sqrt(E_h)
-       at most (Higham, Accuracy and Stability, section 3.1; with FP32 sums the products are exact). Call the
+    1. A score is a sum of E_h products in some order, then scaled: off by g(2 E_h + 2, a) sum |q k| /
+       sqrt(E_h) at most (Higham, Accuracy and Stability, section 3.1; with FP32 sums the products are exact). Call the
        largest e, and R the largest distance of two scores of a query, 2 max |s| + 2 e.
     2. A weight is exp(s - m) / l, made by at most c + 3 exponentials (c chunks rescale l), each of an FP32
-       difference up to R, off by u R, and itself off by 2 u; by two roundings to FP16 (p and S) and the one of
-       each p in l; by a sum of t terms and a product for each chunk; and by numerator and denominator having
-       scores that are off by e. So it is (1 + d) what it should be, with
-       |d| <= exp(2 e + (c + 3) u (R + 4) + g(t + c, u)) * (1 + h)^2 / (1 - h) - 1.
+       difference up to R, off by u R, and itself off by 2 u; by two roundings to FP16 (p and S) and the one
+       of each p in l; by a sum of t terms and a product for each chunk; and by numerator and denominator
+       having scores that are off by e. So it is (1 + d) what it should be, with
+       |d| <= exp(2 e + (c + 3) u (R + 4) + g(t + c, u)) (1 + h)^2 / (1 - h) - 1.
     3. FP16 has no relative accuracy below 2^-14: each p, S, and the sum of p in l (which is 1 at least) may
        lose 2^-25 a token.
-    4. An output sums t products in some order: g(2 t, a) * sum w |v|; segments join by a few more operations on
-       positive weights, each off as in step 2; the result is rounded to FP16. FP16 sums may lose 2^-25 in each
-       product and each addition besides.
+    4. An output sums t products in some order: g(2 t, a) sum w |v|; segments join by a few more operations on
+       positive weights, each off as in step 2; the result is rounded to FP16. FP16 sums may lose 2^-25 in
+       each product and each addition besides.
     """
     u, h, tiny = 2.0**-24, 2.0**-11, 2.0**-25
     halves = kernel.pim.result_bytes == 2

@@ -37,7 +37,7 @@ def attends(
     return check(oracle, *keys)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     n_hc=st.sampled_from([1, 2, 4, 8]),
     queries=st.sampled_from([1, 4, 8]),
@@ -91,10 +91,9 @@ def test_every_switch_computes_the_same(switches: dict[str, Any], queries: int) 
     attends(150, ((0, 0, 0), (3, 0, 0)), queries=queries, **kernel)
 
 
-@pytest.mark.parametrize("tokens", [700, 1400])
-def test_slots_are_waited_for_in_rows_that_follow_from_others(tokens: int) -> None:
+def test_slots_are_waited_for_in_rows_that_follow_from_others() -> None:
     """Enough row blocks that buffers are used again and again (`Rows.through`)."""
-    attends(tokens, queries=8, n_hc=1, rows_slots=4, shared_buffer_bytes=2048, dims=32)
+    attends(700, queries=8, n_hc=1, rows_slots=4, shared_buffer_bytes=2048, dims=32)
 
 
 @example(pu="bank", n_hc=1, start=0)
@@ -138,7 +137,7 @@ def test_a_bank_unit_of_fp16_is_worse_and_says_so() -> None:
 
 
 def test_what_is_executed_is_what_is_timed() -> None:
-    """The outcome of a functional call is that of the timing level for the same tokens, command by command."""
+    """The outcome of a functional call is that of the timing level for the same tokens."""
     oracle = Oracle(small_kernel(queries=4))
     oracle.offload((0, 0, 0), 70)
     oracle.offload((1, 0, 0), 33)

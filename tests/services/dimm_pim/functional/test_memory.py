@@ -37,7 +37,8 @@ def test_what_does_not_fit_takes_nothing() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 4), st.booleans()), max_size=30))
 def test_no_row_ever_has_two_owners(steps: list[tuple[int, int, bool]]) -> None:
-    blocks, owned = RowBlocks(10), {}
+    blocks = RowBlocks(10)
+    owned: dict[tuple[int, int, int], list[int]] = {}
     for request, more, release in steps:
         key = (request, 0, 0)
         if release:

@@ -29,8 +29,8 @@ def halves(*shape: int) -> Any:
 
 
 def test_the_pictures_of_the_docstring() -> None:
-    memory = np.array([f"{name}{byte}" for name in "abcdefgh" for byte in "01"])
-    beats: Any = stripe(memory, 8)  # type: ignore[arg-type]
+    memory: Any = np.array([f"{name}{byte}" for name in "abcdefgh" for byte in "01"])
+    beats: Any = stripe(memory, 8)
     assert beats.T.tolist() == [
         ["a0", "a1", "b0", "b1", "c0", "c1", "d0", "d1"],
         ["e0", "e1", "f0", "f1", "g0", "g1", "h0", "h1"],
@@ -42,8 +42,8 @@ def test_the_pictures_of_the_docstring() -> None:
 def test_a_beat_carries_as_many_heads_as_share_the_chips(n_hc: int) -> None:
     heads, part = 8 // n_hc, 16
     elements = np.array([f"{'xyzwabcd'[h]}[{i}]" for h in range(heads) for i in range(part * n_hc)])
-    memory = np.stack([elements, elements], axis=-1).reshape(-1)
-    beats: Any = coarse(fine(stripe(memory, 8)))  # type: ignore[arg-type]
+    memory: Any = np.stack([elements, elements], axis=-1).reshape(-1)
+    beats: Any = coarse(fine(stripe(memory, 8)))
     first = beats[:, 0].tolist()
     assert first == [f"{'xyzwabcd'[chip // n_hc]}[{chip % n_hc * part}]" for chip in range(8)]
     # Both bytes of an element follow each other on its chip.
