@@ -56,7 +56,7 @@ class Oracle:
         self._append(key, k, v)
 
     def attend(self, *keys: Key) -> tuple[list[Halves], list[Doubles], list[Doubles]]:
-        """Attend a drawn token of each; returns outputs, what they should be, and by how much they may be off."""
+        """Attend a drawn token of each; returns outputs, what they should be, and how far off they may be."""
         at = self.kernel.at
         new = [
             NewToken(
@@ -88,8 +88,8 @@ def reference(kernel: Kernel, q: Halves, k: Halves, v: Halves) -> tuple[Doubles,
     With u = 2^-24 (FP32), h = 2^-11 (FP16), a the unit round-off of the sums, g(n, a) = n a / (1 - n a):
 
     1. A score is a sum of E_h products in some order, then scaled: off by g(2 E_h + 2, a) sum |q k| /
-       sqrt(E_h) at most (Higham, Accuracy and Stability, section 3.1; with FP32 sums the products are exact). Call the
-       largest e, and R the largest distance of two scores of a query, 2 max |s| + 2 e.
+       sqrt(E_h) at most (Higham, Accuracy and Stability, section 3.1; with FP32 sums the products are exact).
+       Call the largest e, and R the largest distance of two scores of a query, 2 max |s| + 2 e.
     2. A weight is exp(s - m) / l, made by at most c + 3 exponentials (c chunks rescale l), each of an FP32
        difference up to R, off by u R, and itself off by 2 u; by two roundings to FP16 (p and S) and the one
        of each p in l; by a sum of t terms and a product for each chunk; and by numerator and denominator
