@@ -111,8 +111,8 @@ is refresh.""",
 
 Both levels at every point of the first table that fits: contexts 512 to 65,536, 1 to 256 requests. Level
 `command` takes a second at most for each.""",
-        """What is allowed is the larger of 0.5 % and 2 cycles (0.00125 us). `fast` is the command level's own pattern
-carried on, so what differs is a few cycles where one head group begins while another ends: most for short
-contexts of many groups.""",
+        """Allowed is the larger of 0.5 % and 2 cycles (0.00125 us). `fast` is the command level's own
+pattern carried on, so what differs is a few cycles where one head group begins while another ends: most for
+short contexts of many groups.""",
     ),
 }
