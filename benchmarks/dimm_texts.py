@@ -56,8 +56,8 @@ N_hc is 8, 8 and 1.""",
   where a rank has a single group.
 - **Refresh** is RFC / REFI = 4.5 %, whatever runs.
 - **Re-layout by the CPU** adds copies of q, k and v on the rank's bus: 5 to 7 % of a short context, 1 % of
-  a long one. What it costs the host is not in here. The unit costs no time, since it turns bytes that pass
-  it anyway.
+  a long one. What it costs the link (`link.relayout`) is not in here. The unit costs no time, since it
+  turns bytes that pass it anyway.
 - **Units at the rank** (R-PIM) have an eighth of the bandwidth, and are only 6.9 times slower at long
   contexts: reading over the bus reaches 94 % of its peak, as rows close and open once for sixteen banks
   that are read one by one. Energy is 2.4 to 2.8 times as much: every byte of K and V leaves the chips.
@@ -111,8 +111,8 @@ is refresh.""",
 
 Both levels at every point of the first table that fits: contexts 512 to 65,536, 1 to 256 requests. Level
 `command` takes a second at most for each.""",
-        """What is allowed is the larger of 0.5 % and 2 cycles (0.00125 us). `fast` is the command level's own pattern
-carried on, so what differs is a few cycles where one head group begins while another ends: most for short
-contexts of many groups.""",
+        """Allowed is the larger of 0.5 % and 2 cycles (0.00125 us). `fast` is the command level's own
+pattern carried on, so what differs is a few cycles where one head group begins while another ends: most for
+short contexts of many groups.""",
     ),
 }

@@ -67,6 +67,16 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
             AS_WRITTEN,
         ),
     ],
+    "docs/dimm-pim.md": [
+        ("./l3 probe dimm-pim --model gpt-175b --batch 16 --context 8192", AS_WRITTEN),
+        (
+            "./l3 probe dimm-pim --model llama-2-7b --machine l3-mini --batch 1 --context 64 --trace",
+            AS_WRITTEN,
+        ),
+    ],
+    "docs/dimm-pim-results.md": [
+        ("./l3 probe dimm-pim --model gpt-175b --batch 16 --context 8192 --level command", AS_WRITTEN),
+    ],
     "docs/machines.md": [
         ("cp machines/l3-mini.yaml mine.yaml", AS_WRITTEN),
         ("./l3 run fixed:128:64 --machine ./mine.yaml --requests 20", AS_WRITTEN),
