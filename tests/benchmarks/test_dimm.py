@@ -21,9 +21,9 @@ def test_every_name_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
     figures = {(one := json.loads(line))["name"]: one for line in capsys.readouterr().out.splitlines()}
     assert list(figures) == names
     command, fast = figures["command-llama-2-70b"], figures["fast-llama-2-70b"]
-    assert command["commands_per_s"] == pytest.approx(command["commands"] / command["wall_s"])
+    assert command["commands_per_s"] == pytest.approx(command["commands"] / command["cpu_s"])
     assert command["commands"] > 1_000_000
-    assert fast["us_per_module"] * 32 == pytest.approx(1e6 * fast["wall_s"])
+    assert fast["us_per_module"] * 32 == pytest.approx(1e6 * fast["cpu_s"])
 
 
 def test_an_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
