@@ -107,7 +107,8 @@ def draw_tokens(rng: np.random.Generator, table: AttendTable, most: int) -> Int6
     while commands[0] > most:
         tokens[0] //= 2
         commands = np.cumsum(table.groups(tokens)[:, COMMANDS].sum(axis=1))
-    return tokens[: int(np.searchsorted(commands, most, side="right"))]
+    fit: Int64s = tokens[: int(np.searchsorted(commands, most, side="right"))]
+    return fit
 
 
 def samples(seed: int, kernels: int, points: int, most: int) -> Iterator[Sample]:

@@ -126,12 +126,12 @@ def test_stretches_that_differ_are_not_repeated() -> None:
     for count in (3, 4):
         marks.append(made.mark)
         made.add(Cmd.PIM_WR_SB, OUTER, Phase.SCORE, Cause.QUERY, count=count, signal=True)
-    assert made.repeat(*marks, 5) == 0
+    assert made.repeat(marks[0], marks[1], 5) == 0
     assert made.array()[:, Field.COUNT].tolist() == [3, 4]
     marks = []
     for row in (7, 9):
         marks.append(made.mark)
         made.add(Cmd.PIM_WR_SB, OUTER, Phase.SCORE, Cause.QUERY, row=row, signal=True)
-    assert made.repeat(*marks, 2) == 1
+    assert made.repeat(marks[0], marks[1], 2) == 1
     assert made.array()[:, Field.ROW].tolist()[2:] == [7, 9, 11, 13]
     assert made.events == 1 + 6
