@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 from fractions import Fraction
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import pytest
@@ -165,9 +166,8 @@ LISTED = listed([5, 5, 5], [2, 2, 2], [0, 4, 9])
 def with_list(**changes: list[int]) -> WorkloadSpec:
     """Three listed requests with some column changed."""
     assert LISTED.listed is not None
-    return replace(
-        LISTED, listed=replace(LISTED.listed, **{key: numbers(some) for key, some in changes.items()})
-    )
+    columns: dict[str, Any] = {key: numbers(some) for key, some in changes.items()}
+    return replace(LISTED, listed=replace(LISTED.listed, **columns))
 
 
 NAMES = "(there are: dolphin, dolphin-short, fixed:IN:OUT, openr1, openthoughts)"
