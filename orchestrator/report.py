@@ -13,6 +13,7 @@ from l3sim.units import PS_PER_S, Int64s, joules, seconds
 from l3sim.work import DeviceDescription, DeviceReady
 from orchestrator.metrics import ReplicaMetrics, Tally
 from orchestrator.replica import Replica
+from orchestrator.report_kv import balance_report, kv_report
 from orchestrator.resolve import ResolvedJob
 from orchestrator.state import Phase, RequestTable
 
@@ -78,10 +79,8 @@ def build_report(
         "utilization": _utilization(job, metrics, makespan),
         "bubbles": _bubbles(job, metrics),
         "energy_j": _energy(job, metrics, devices, makespan),
-        "kv": {
-            "capacity_bytes": sum(int(replica.kv.shape.room_bytes.sum()) for replica in replicas),
-            "peak_bytes": sum(replica.kv.peak_bytes for replica in replicas),
-        },
+        "kv": kv_report(replicas),
+        "balance": balance_report(replicas),
         "saturated": _saturated(job, table),
         "invariants": list(broken) or "ok",
         "exchange": dict(exchange),

@@ -11,7 +11,7 @@ from l3sim.errors import InvalidInput
 from l3sim.placement import chips_per_head, layout_of, rank_room_bytes, seats_of
 from l3sim.specs.catalog import load_machine, load_model
 from l3sim.specs.config import DimmPimConfig
-from l3sim.testing.builders import small_layout, small_model
+from l3sim.testing.builders import small_layout
 
 REFERENCE = load_machine("l3-dgx-a100").attention
 MINI = load_machine("l3-mini").attention
@@ -34,7 +34,6 @@ LAYOUTS = st.builds(
 @settings(max_examples=80, derandomize=True)
 @given(LAYOUTS, st.integers(1, 7))
 def test_counts_are_those_of_a_walk(layout: Any, layers: int) -> None:
-    model = small_model(layers=layers)
     for o in range(layout.ranksets):
         for b in range(layout.ranks):
             size: Counter[tuple[int, int]] = Counter()
@@ -44,13 +43,13 @@ def test_counts_are_those_of_a_walk(layout: Any, layers: int) -> None:
                 on_rankset[(o + layer) % layout.ranksets] += 1
                 for group in range(layout.groups):
                     at = (o + layer) % layout.ranksets, (b + group) % layout.ranks
-                    size[at] += layout.heads_per_group * model.head_kv_bytes
+                    size[at] += 1
             for group in range(layout.groups):
                 on_rank[(b + group) % layout.ranks] += 1
             assert layout.group_counts[b].tolist() == [on_rank[r] for r in range(layout.ranks)]
             assert layout.layer_counts(layers)[o].tolist() == [on_rankset[j] for j in range(layout.ranksets)]
-            expected = [[size[j, r] for r in range(layout.ranks)] for j in range(layout.ranksets)]
-            assert layout.token_bytes(model)[o, b].tolist() == expected
+            expected = [size[j, r] for j in range(layout.ranksets) for r in range(layout.ranks)]
+            assert layout.pieces(layers)[o * layout.ranks + b].tolist() == expected
 
 
 @settings(max_examples=50, derandomize=True)

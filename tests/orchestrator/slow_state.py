@@ -18,6 +18,8 @@ class SlowRules:
     output_ps: int
     overlap: bool
     half_duplex: bool
+    reserve: int
+    sharing: str
 
 
 @dataclass(eq=False)
@@ -37,6 +39,8 @@ class Life:
     first_round_ps: int = -1
     preemptions: int = 0
     recomputed: int = 0
+    prefix: int = 0
+    prefix_tokens: int = 0
 
     @property
     def at(self) -> tuple[int, int]:
@@ -62,3 +66,10 @@ class Counts:
     energy: dict[str, int] = field(default_factory=dict)
     peak_bytes: int = 0
     end_ps: int = 0
+    #: Over the joins: blocks x time, and tokens x time by placement.
+    block_time: int = 0
+    token_time: dict[tuple[int, int], int] = field(default_factory=dict)
+    #: Prefix blocks of the admitted; those that were there; the most bytes that sharing spared.
+    asked_blocks: int = 0
+    hit_blocks: int = 0
+    saved_bytes: int = 0
