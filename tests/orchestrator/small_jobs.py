@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 import numpy as np
@@ -20,6 +21,7 @@ from l3sim.specs.model import ModelShape
 from l3sim.specs.workload import Prefixes, Requests, WorkloadSpec
 from l3sim.testing.builders import small_model
 from l3sim.transport.in_process import InProcessSource
+from orchestrator import run
 from orchestrator.observer import Progress, Span
 from orchestrator.resolve import ResolvedJob, resolve
 from orchestrator.run import JobResult, run_job
@@ -65,10 +67,14 @@ class SmallJob:
         return self.but(workload=replace(self.spec.workload, listed=table))
 
     def run(self, packed: int = 64) -> JobResult:
-        """Run it in this process, with so many modules in what would be one device process."""
-        return asyncio.run(
-            run_job(self.resolved, source_of(self.machine, packed), Watcher(), asyncio.Event())
-        )
+        """Run it in this process, with so many modules in what would be one device process.
+
+        All books are audited at every window.
+        """
+        with patch.object(run, "AUDIT_WINDOWS", 1):
+            return asyncio.run(
+                run_job(self.resolved, source_of(self.machine, packed), Watcher(), asyncio.Event())
+            )
 
 
 def source_of(machine: Machine, packed: int = 64) -> DeviceSource:
@@ -145,7 +151,9 @@ SETTINGS = {
     "attention__ranks_per_module": st.sampled_from([1, 2]),
     "attention__n_hc": st.sampled_from([None, 1, 4, 8]),
     # None: a row of all banks, 512 tokens and more of these small heads.
-    "attention__kv_block_tokens": st.sampled_from([1, 4, 16, None]),
+    "attention__kv_block_tokens": st.sampled_from([1, 1, 4, 4, 16, None]),
+    # With one rankset there are few places, so that prefixes meet.
+    "attention__ranksets": st.sampled_from([None, None, 1]),
     "attention__bank_bytes_per_s": st.sampled_from([1.6e9, 2e6]),
     # Slow channels leave prefill KV on its way for many rounds.
     "link__channel_bytes_per_s": st.sampled_from([25.6e9, 3e8, 3e7]),
@@ -156,7 +164,7 @@ SETTINGS = {
     "host__output_us": st.sampled_from([0.0, 20.0, 500.0]),
     "scheduler__admit_watermark": st.sampled_from([0.0, 0.05, 0.3]),
     "scheduler__kv_reserve_tokens": st.sampled_from([0, 0, 10]),
-    "scheduler__prefix_sharing": st.sampled_from(["off", "balanced", "balanced", "longest"]),
+    "scheduler__prefix_sharing": st.sampled_from(["off", "balanced", "longest", "longest"]),
     "scheduler__max_chunk_tokens": st.sampled_from([64, 100, 192]),
     "scheduler__min_chunk_tokens": st.just(64),
 }
@@ -202,10 +210,10 @@ def small_jobs(draw: st.DrawFn, policies: Sequence[str] = ("serial", "fill", "l3
     gaps = [draw(st.integers(0, most_ps)) for _ in range(count)]
     prefixes = None
     if draw(st.booleans()):
-        named = [draw(st.integers(0, 2)) for _ in range(count)]
+        shares = [(draw(st.sampled_from([0, 1, 1, 2])), draw(st.integers(1, 8))) for _ in range(count)]
         prefixes = [
-            (number, draw(st.integers(1, tokens)) if number else 0)
-            for number, tokens in zip(named, prompt, strict=True)
+            (number, -(-tokens * eighths // 8) if number else 0)
+            for (number, eighths), tokens in zip(shares, prompt, strict=True)
         ]
     workload = listed(prompt, output, np.cumsum(gaps).tolist(), prefixes)
     if arrival == "closed":

@@ -94,7 +94,7 @@ def tpot_s(life: Life) -> float | None:
     return (life.stamps[-1] - life.stamps[0]) / PS / (life.output - 1) if life.output > 1 else None
 
 
-@settings(max_examples=25, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 @given(small_jobs(("serial", "fill")), st.sampled_from([1, 2, 7, 4096]))
 def test_engine_does_what_the_slow_engine_does(job: SmallJob, max_window: int) -> None:
     result = job.but(max_window=max_window).run()
