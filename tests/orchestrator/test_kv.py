@@ -40,13 +40,13 @@ class Life:
         places = self.layout.ranksets * self.layout.ranks
         unit = int(self.layout.pieces(model.layers).max()) * 64 * self.layout.heads_per_group
         self.room = numbers(
-            [draw(st.integers(64, 200)) * unit + draw(st.integers(0, 99)) for _ in range(places)]
+            [draw(st.integers(64, 90)) * unit + draw(st.integers(0, 99)) for _ in range(places)]
         )
         watermark = (0.0, 0.05, 0.3)[draw(st.integers(0, 2))]
         reserve = (0, 0, 7)[draw(st.integers(0, 2))]
         sharing = ("off", "balanced", "longest")[draw(st.integers(0, 2))]
-        prompt = [draw(st.integers(1, 40)) for _ in range(8)]
-        prefixes = [(draw(st.integers(0, 2)), draw(st.integers(1, most))) for most in prompt]
+        prompt = [draw(st.integers(10, 40)) for _ in range(8)]
+        prefixes = [(draw(st.integers(0, 2)), draw(st.integers(8, most))) for most in prompt]
         self.table = table_of(prompt, [20] * 8, [(one, some if one else 0) for one, some in prefixes])
         shape = KvShape.of(self.layout, model, self.room)
         self.ledger = KvLedger(shape, self.table, watermark, reserve, sharing)
@@ -147,14 +147,15 @@ def test_a_random_life(data: st.DataObject) -> None:
         life.check()
 
 
-def ledger(tokens: int, watermark: float = 0.0, count: int = 3) -> tuple[KvLedger, RequestTable]:
-    """A rank each of two ranksets, with room for so many tokens of a request."""
-    layout, model = small_layout(ranks=1), small_model()
-    table = table_of([10] * count, [10] * count)
-    room = np.full(
-        2, tokens * int(layout.pieces(model.layers).max()) * layout.block_bytes(model), dtype=np.int64
-    )
-    return KvLedger(KvShape.of(layout, model, room), table, watermark), table
+def ledger(
+    tokens: int, watermark: float = 0.0, block_tokens: int = 1, sharing: str = "balanced"
+) -> tuple[KvLedger, RequestTable]:
+    """A rank each of two ranksets, with room for so many tokens of a request; 0 and 1 share a prefix."""
+    layout, model = small_layout(ranks=1, kv_block_tokens=block_tokens), small_model()
+    table = table_of([10] * 3, [10] * 3, [(1, 8), (1, 8), (2, 8)])
+    block = int(layout.pieces(model.layers).max()) * layout.block_bytes(model)
+    room = np.full(2, tokens // block_tokens * block, dtype=np.int64)
+    return KvLedger(KvShape.of(layout, model, room), table, watermark, 0, sharing), table
 
 
 def test_the_watermark_is_not_asked_of_an_empty_replica() -> None:
@@ -175,6 +176,44 @@ def test_the_largest_request_is_admitted_though_its_next_token_has_no_room() -> 
     assert view.fits(11) == (0, 0)
     view.admit(11, 0, 0)
     assert (view.booked == books.shape.room_bytes).all()
+
+
+@pytest.mark.parametrize(("sharing", "place"), [("off", (1, 0)), ("balanced", (1, 0)), ("longest", (0, 0))])
+def test_hits_come_before_balance_only_where_the_job_says_so(sharing: str, place: tuple[int, int]) -> None:
+    """Request 0 makes offset 0 the fuller one; request 1 has its prefix."""
+    books, _ = ledger(60, sharing=sharing)
+    books.admit(Placed(0, 0, 0))
+    assert books.view().fits(11, 1) == place
+    # Who is unknown shares nothing.
+    assert books.view().fits(11) == (1, 0)
+
+
+def test_among_equally_full_bins_hits_decide() -> None:
+    """Request 2 is alone at offset 1, so that both are equally full; it has another prefix."""
+    books, _ = ledger(60)
+    books.admit(Placed(2, 0, 0))
+    books.admit(Placed(0, 1, 0))
+    assert books.view().fits(11, 1) == (1, 0)
+
+
+def test_room_lasts_until_a_block_opens() -> None:
+    """Blocks of 4 tokens; 10 are held and 11 booked, so that the 13th, booked after 2 rounds, opens one."""
+    books, table = ledger(12, block_tokens=4)
+    books.admit(Placed(0, 0, 0))
+    table.phase[0], table.held[0] = Phase.DECODE, 10
+    books.changed()
+    assert (books.booked_bytes() == books.shape.room_bytes).all()
+    who = numbers([0])
+    # Alone, its booking is bounded by the room.
+    assert books.rounds_of_room(who, 9) == 9
+    books, table = ledger(24, block_tokens=4, sharing="off")
+    for request in range(2):
+        books.admit(Placed(request, 0, 0))
+        table.phase[request], table.held[request] = Phase.DECODE, 10 + request
+    books.changed()
+    assert books.rounds_of_room(numbers([0, 1]), 9) == 1
+    assert books.rounds_of_room(numbers([0]), 9) == 2
+    assert books.rounds_of_room(numbers([0]), 1) == 1
 
 
 def test_the_lowest_rank_drops_first_and_its_last_admitted() -> None:
