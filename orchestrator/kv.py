@@ -30,7 +30,7 @@ class KvLedger:
     Args:
         watermark: share of every rank that stays free when somebody is admitted beside others.
         reserve_tokens: booked beyond prompt and next token from admission on, until they are used.
-        prefix_sharing: "off", "balanced" or "longest" (docs/policies.md).
+        prefix_sharing: "off", "balanced" or "longest" (docs/kv.md).
 
     Attributes:
         residents: admitted requests in order of admission.
