@@ -42,7 +42,8 @@ def report_view(report: Mapping[str, Any]) -> RenderableType:
         Text(),
         _energy(report),
         Text(),
-        *_memory_and_exchange(report),
+        *_memory(report),
+        _exchange(report),
     ]
     parts += [Text(f"warning: {warning}", style="yellow") for warning in report["warnings"]]
     return Group(*parts)
@@ -128,19 +129,31 @@ def _energy(report: Mapping[str, Any]) -> Table:
     return table
 
 
-def _memory_and_exchange(report: Mapping[str, Any]) -> list[Text]:
-    kv, exchange = report["kv"], report["exchange"]
+def _memory(report: Mapping[str, Any]) -> list[Text]:
+    kv, prefix, balance = report["kv"], report["kv"]["prefix"], report["balance"]
     share = kv["peak_bytes"] / kv["capacity_bytes"] if kv["capacity_bytes"] else 0.0
-    rate = _number(exchange["simulated_iterations_per_wall_s"])
-    return [
-        Text(
-            f"KV          {_bytes(kv['peak_bytes'])} at most of {_bytes(kv['capacity_bytes'])} ({share:.1%})"
-        ),
-        Text(
-            f"simulated   in {exchange['wall_s']:.1f} s of wall time over {exchange['transport']}: "
-            f"{exchange['windows']:,} windows, {exchange['messages']:,} messages, {rate} iterations/s"
-        ),
+    lines = [
+        f"KV          {_bytes(kv['peak_bytes'])} at most of {_bytes(kv['capacity_bytes'])} ({share:.1%}); "
+        f"{kv['fragmentation']:.1%} empty in blocks of {kv['block_tokens']:,} tokens"
     ]
+    if prefix["asked_tokens"]:
+        lines.append(
+            f"shared      {prefix['hit_tokens']:,} of {prefix['asked_tokens']:,} prefix tokens were there "
+            f"({prefix['hit_rate']:.1%}), {_bytes(prefix['saved_peak_bytes'])} saved at most"
+        )
+    most = [balance[key]["max_to_mean"] for key in ("tokens", "attention_s")]
+    if None not in most:
+        lines.append(f"balance     fullest rank {most[0]:.3f} x the mean, busiest {most[1]:.3f} x")
+    return [Text(line) for line in lines]
+
+
+def _exchange(report: Mapping[str, Any]) -> Text:
+    exchange = report["exchange"]
+    rate = _number(exchange["simulated_iterations_per_wall_s"])
+    return Text(
+        f"simulated   in {exchange['wall_s']:.1f} s of wall time over {exchange['transport']}: "
+        f"{exchange['windows']:,} windows, {exchange['messages']:,} messages, {rate} iterations/s"
+    )
 
 
 def _table(*heads: str) -> Table:

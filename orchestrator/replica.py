@@ -8,6 +8,8 @@ while (window := replica.next_window()) is not None:   # plans at scheduling poi
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from l3sim.errors import InvariantBroken
 from l3sim.specs.config import SchedulerConfig
 from l3sim.units import Int64s
@@ -17,9 +19,11 @@ from orchestrator.gpu_memory import GpuMemory
 from orchestrator.host import HostStages
 from orchestrator.kv import KvLedger
 from orchestrator.metrics import ReplicaMetrics
+from orchestrator.occupancy import Occupancy
 from orchestrator.policies.base import Plan, PlanView, Policy
 from orchestrator.predictor import Predictor
 from orchestrator.queueing import Arrivals, Queue
+from orchestrator.reconcile import Reconciliation
 from orchestrator.state import Phase, RequestTable
 from orchestrator.timeline.base import Outcome, Timeline
 from orchestrator.tokens import Tokens
@@ -60,17 +64,20 @@ class Replica:
         policy: Policy,
         predictor: Predictor,
         assembler: Assembler,
+        reconciliation: Reconciliation,
     ) -> None:
         self.index, self.table, self.kv, self.gpu, self.timeline = index, table, kv, gpu, timeline
         self.arrivals = arrivals
         self.queue = Queue(table)
         self.metrics = ReplicaMetrics()
+        self.occupancy = Occupancy(kv.shape.layout.kv_block_tokens, len(kv.shape.room_bytes))
         self.now_ps = 0  # the last join, or the instant that idleness ended
         self.spans: list[Int64s] = []
         #: Taken and not told yet: rides on the next window or on Close.
         self.commits: tuple[Commit, ...] = ()
         self._limits, self._options = limits, options
         self._policy, self._predictor, self._assembler = policy, predictor, assembler
+        self._reconciliation = reconciliation
         self._transit = Transit(timeline, table, kv.shape.layout.ranksets)
         self._tokens = Tokens(table, self.metrics, gpu, self._transit, limits.host)
         self._plan: Plan | None = None
@@ -116,6 +123,8 @@ class Replica:
         window, plan = self._window, self._plan
         if window is None or plan is None:
             raise InvariantBroken("costs came for no window")
+        if wrong := self._reconciliation.differences(answers, self.kv.held_bytes()):
+            raise InvariantBroken("; ".join(wrong[:3]))
         costs = self._assembler.assemble(window, answers)
         if plan.unchunked >= 0:
             costs.durations.unchunked[plan.unchunked] = True
@@ -139,10 +148,10 @@ class Replica:
             self._finished += self._tokens.take(batch, outcome)
         self._send_next()
         self.commits = (Commit(window.window_id, outcome.rounds),)
+        self._grow_books(plan, outcome)
         self.now_ps = int(outcome.join_ps[-1])
         self._rounds_of_plan += outcome.rounds
         self._window = None
-        self._grow_books(plan, outcome)
         if self._is_scheduling_point(plan):
             self._plan = None
         return outcome
@@ -176,9 +185,8 @@ class Replica:
         plan = self._policy.plan(view, self._predictor)
         for placed in plan.admitted:
             self.queue.admitted(placed.request)
-            self.kv.admit(placed)
+            self._places += (self.kv.admit(placed),)
             self.gpu.book(placed.request, int(table.target[placed.request]))
-        self._places += plan.admitted
         table.planned[plan.decode] = self._plans
         self._plans += 1
         self._rounds_of_plan = 0
@@ -207,8 +215,8 @@ class Replica:
         if freed and plan.blocked == "gpu_memory":
             return True
         if self._arrived_since_plan and len(self.queue):
-            head = int(self.table.target[self.queue.head])
-            return self.kv.view().fits(head + 1) is not None
+            head = self.queue.head
+            return self.kv.view().fits(int(self.table.target[head]) + 1, head) is not None
         return False
 
     def _enqueue(self) -> None:
@@ -226,8 +234,8 @@ class Replica:
         decode = plan.decode
         to_finish = int((self.table.output[decode] - self.table.emitted[decode]).min())
         left = plan.horizon - self._rounds_of_plan
-        bounds = (to_finish, left, self._limits.max_window, self._limits.lookahead)
-        return min(*bounds, self.kv.rounds_of_room(self.kv.growth_bytes(decode)))
+        most = min(to_finish, left, self._limits.max_window, self._limits.lookahead)
+        return self.kv.rounds_of_room(decode, most)
 
     def _pass_idle_time(self, plan: Plan) -> bool:
         """Jump to what comes next: an arrival, or room in GPU memory; False when nothing does."""
@@ -255,11 +263,15 @@ class Replica:
         return min(time for time in (end, arrival) if time is not None and time >= 0)
 
     def _grow_books(self, plan: Plan, outcome: Outcome) -> None:
-        if any(part.chunks for part in plan.passes):
-            self.kv.changed()
-        else:
-            self.kv.grown(self.kv.growth_bytes(plan.decode), outcome.rounds)
+        """Count what the rounds made of the books; `now_ps` is still the join before them."""
+        self.kv.changed()
         self.kv.note_peak()
+        kv, table, growing = self.kv, self.table, plan.decode
+        residents = table.rows(kv.residents)
+        lasted = np.diff(outcome.join_ps, prepend=self.now_ps)
+        blocks = int(kv.blocks_at(residents, table.held[residents]).sum())
+        tokens = kv.tokens_at(residents, table.held[residents])
+        self.occupancy.add(lasted, blocks, tokens, table.held[growing], kv.places(growing))
 
     def _send_next(self) -> None:
         """In a closed loop the clients of who has finished send the next requests, first finish first."""

@@ -14,6 +14,7 @@ from l3sim.work import DeviceDescription, DeviceReady
 from orchestrator.host import STAGES
 from orchestrator.metrics import ReplicaMetrics, Tally
 from orchestrator.replica import Replica
+from orchestrator.report_kv import balance_report, kv_report
 from orchestrator.resolve import ResolvedJob
 from orchestrator.state import Phase, RequestTable
 
@@ -80,10 +81,8 @@ def build_report(
         "bubbles": _bubbles(job, metrics),
         "host_s": {stage: seconds(sum(one.host_ps[stage] for one in metrics)) for stage in STAGES},
         "energy_j": _energy(job, metrics, devices, makespan),
-        "kv": {
-            "capacity_bytes": sum(int(replica.kv.shape.room_bytes.sum()) for replica in replicas),
-            "peak_bytes": sum(replica.kv.peak_bytes for replica in replicas),
-        },
+        "kv": kv_report(replicas),
+        "balance": balance_report(replicas),
         "saturated": _saturated(job, table),
         "invariants": list(broken) or "ok",
         "exchange": dict(exchange),

@@ -16,10 +16,12 @@ from l3sim.specs.model import ModelShape
 from l3sim.specs.pcie import check_uplinks
 from l3sim.specs.workload import Requests, requests_of
 from orchestrator.gpu_memory import GpuMemory
-from orchestrator.kv import KvShape
+from orchestrator.kv_shape import KvShape
 from orchestrator.policies import POLICIES
 
 MAX_SPANS_ROUNDS = 10_000
+#: Keys of `scheduler` that the KV ledger reads, whatever the policy.
+KV_KEYS = frozenset({"kv_reserve_tokens", "prefix_sharing"})
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,8 @@ def resolve(spec: JobSpec, machine: Machine) -> ResolvedJob:
     policy = POLICIES.get(spec.policy)
     for key, _ in spec.settings:
         section, _, name = key.partition(".")
-        if section == "scheduler" and name not in policy.reads:
-            reads = ", ".join(sorted(policy.reads))
+        if section == "scheduler" and name not in policy.reads | KV_KEYS:
+            reads = ", ".join(sorted(policy.reads | KV_KEYS))
             raise InvalidInput((key, f"policy {spec.policy!r} does not read it (it reads: {reads})"))
     if not 1 <= spec.max_window <= 10**9:
         raise InvalidInput(("max_window", f"must be 1 to 1,000,000,000, got {spec.max_window}"))
@@ -229,7 +231,10 @@ def _shape_warnings(model: ModelShape, table: Requests) -> list[str]:
 
 
 def _digest_requests(table: Requests) -> str:
-    return digest_of([table.prompt.tolist(), table.output.tolist(), table.arrival_ps.tolist()])
+    lists = [table.prompt.tolist(), table.output.tolist(), table.arrival_ps.tolist()]
+    if table.prefixes is not None:
+        lists += [table.prefixes.number.tolist(), table.prefixes.tokens.tolist()]
+    return digest_of(lists)
 
 
 def _digest(spec: JobSpec, machine: Machine, model: ModelShape, layout: Layout, table: Requests) -> str:

@@ -19,10 +19,12 @@ from orchestrator.costs import Assembler
 from orchestrator.gpu_memory import GpuMemory
 from orchestrator.host import HostStages
 from orchestrator.invariants import books_differ, conservation, counts_differ, energy_adds_up
-from orchestrator.kv import KvLedger, KvShape
+from orchestrator.kv import KvLedger
+from orchestrator.kv_shape import KvShape
 from orchestrator.observer import Observer, Progress
 from orchestrator.policies import POLICIES
 from orchestrator.queueing import Arrivals
+from orchestrator.reconcile import Reconciliation
 from orchestrator.replica import Limits, Replica
 from orchestrator.report import build_report
 from orchestrator.resolve import ResolvedJob
@@ -123,13 +125,19 @@ class _Run:
             machine.scheduler,
             self._table,
             self._arrivals(index),
-            KvLedger(shape, self._table, machine.scheduler.admit_watermark),
+            self._kv(shape),
             GpuMemory(job.weight_room_bytes, model.kv_bytes_per_token, model.layer_kv_bytes),
             timeline,
             POLICIES.get(job.policy)(),
             await self.sessions.predictor(index),
             Assembler(index, layout, model, hellos),
+            Reconciliation(index, layout, hellos),
         )
+
+    def _kv(self, shape: KvShape) -> KvLedger:
+        options = self.job.machine.scheduler
+        reserve, sharing = options.kv_reserve_tokens, options.prefix_sharing
+        return KvLedger(shape, self._table, options.admit_watermark, reserve, sharing)
 
     def _check_fit(self, index: int, shape: KvShape) -> None:
         """Refuse what could never end on these devices: a request must fit wherever it is placed."""

@@ -29,6 +29,7 @@ class RequestTable:
         held: KV tokens.
         emitted: output tokens made.
         target: tokens to prefill since the last admission: the prompt and the output so far.
+        prefix, prefix_tokens: what its prompt has in common with others; 0 and 0 for nothing.
         offset, rank: placement, while admitted.
         admission: number of its last admission on its replica; larger is later.
         planned: number of the last plan that let it decode.
@@ -44,6 +45,9 @@ class RequestTable:
         self.output = requests.output
         self.arrival_ps = requests.arrival_ps.copy()
         self.line = requests.line
+        prefixes = requests.prefixes
+        self.prefix = np.zeros(count, dtype=np.int64) if prefixes is None else prefixes.number
+        self.prefix_tokens = np.zeros(count, dtype=np.int64) if prefixes is None else prefixes.tokens
         self.phase = np.full(count, Phase.FUTURE, dtype=np.int8)
         self.held = np.zeros(count, dtype=np.int64)
         self.emitted = np.zeros(count, dtype=np.int64)

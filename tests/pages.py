@@ -67,6 +67,29 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
             AS_WRITTEN,
         ),
     ],
+    "docs/kv.md": [
+        ("./l3 run openr1 --model gpt-175b --policy fill --requests 300 --in-process", SMALLER),
+        (
+            "./l3 run openr1 --model gpt-175b --policy fill --requests 300 --in-process "
+            "--set attention.kv_block_tokens=1",
+            SMALLER,
+        ),
+        (
+            'for n in $(seq 200); do printf \'{"prefix_id": "system", "prefix_tokens": 1024, '
+            '"prompt_tokens": %d, "output_tokens": 64}\\n\' $((1100 + n % 50)); done > chat.jsonl',
+            AS_WRITTEN,
+        ),
+        (
+            "./l3 run chat.jsonl --model llama-2-7b --policy fill --set attention.capacity_bytes=40000000000 "
+            "--in-process",
+            AS_WRITTEN,
+        ),
+        (
+            "./l3 run chat.jsonl --model llama-2-7b --policy fill --set attention.capacity_bytes=40000000000 "
+            "--set scheduler.prefix_sharing=longest --in-process",
+            AS_WRITTEN,
+        ),
+    ],
     "docs/machines.md": [
         ("cp machines/l3-mini.yaml mine.yaml", AS_WRITTEN),
         ("./l3 run fixed:128:64 --machine ./mine.yaml --requests 20", AS_WRITTEN),

@@ -88,6 +88,7 @@ class DimmPimConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     capacity_bytes: Bytes | None = None  # of the whole machine, instead of all ranks in use
     memory_share: Share = 1.0  # of the capacity that KV may use
     ranksets: Count | None = None  # use only the first so many
+    kv_block_tokens: Count | None = None  # of a head group's KV block; none: what fills one row of all banks
     n_hc: Annotated[int, Meta(ge=1, le=64)] | None = None  # chips per head; none: the bubble-free bound
     n_cmr: Count | None = None  # query heads per KV read; none: the model's queries per KV head
     pipelining: bool = True
@@ -144,6 +145,8 @@ class SchedulerConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=
     horizon: Annotated[int, Meta(ge=1)]  # rounds of a plan that leaves somebody out
     selection: Literal["aligned", "all"] = "aligned"
     admission: Literal["memory", "aligned"] = "memory"
+    kv_reserve_tokens: Annotated[int, Meta(ge=0, le=1_000_000)] = 0  # booked beyond the prompt at admission
+    prefix_sharing: Literal["off", "balanced", "longest"] = "balanced"
 
 
 #: Configuration struct by (slot section, kind).

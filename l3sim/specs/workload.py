@@ -6,7 +6,7 @@ The report shows the moments that were drawn.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -47,6 +47,19 @@ PUBLISHED = {
 
 
 @dataclass(frozen=True)
+class Prefixes:
+    """What prompts have in common: a request's first tokens are those of a numbered text.
+
+    Attributes:
+        number: of the text, 0 for none; int64, shape (n,).
+        tokens: how many of the prompt's tokens are its first ones, 0 for none; int64, shape (n,).
+    """
+
+    number: Int64s
+    tokens: Int64s
+
+
+@dataclass(frozen=True)
 class Requests:
     """Requests in order of arrival.
 
@@ -54,12 +67,14 @@ class Requests:
         prompt, output: tokens, int64, shape (n,).
         arrival_ps: since the job's start, int64, shape (n,).
         line: line of the trace that each came from, or its number from 1, shape (n,).
+        prefixes: what their prompts have in common; None: nothing is known of it.
     """
 
     prompt: Int64s
     output: Int64s
     arrival_ps: Int64s
     line: Int64s
+    prefixes: Prefixes | None = None
 
     def __len__(self) -> int:
         return len(self.prompt)
@@ -112,7 +127,7 @@ def requests_of(spec: WorkloadSpec, seed: int) -> Requests:
         arrival = np.zeros(len(requests), dtype=np.int64)
     else:
         arrival = scaled_ps(requests.arrival_ps, spec.speed)
-    return Requests(requests.prompt, requests.output, arrival, requests.line)
+    return replace(requests, arrival_ps=arrival)
 
 
 def draw(name: str, count: int, seed: int) -> Requests:
@@ -218,8 +233,23 @@ def _checked(listed: Requests) -> Requests:
             raise InvalidInput((field, f"line {line}: must be 1 to {MAX_TOKENS}, got {got}"))
     if int(listed.arrival_ps.max()) > LAST_PS:
         raise InvalidInput(("workload.listed.arrival_ps", f"a request comes after {LAST_PS // PS_PER_S} s"))
+    if listed.prefixes is not None:
+        _check_prefixes(listed, listed.prefixes)
     late = np.flatnonzero(np.diff(listed.arrival_ps, prepend=0) < 0)
     if len(late):
         field = f"workload.listed.arrival_ps[{late[0]}]"
         raise InvalidInput((field, f"line {listed.line[late[0]]}: time is before the request above it"))
     return listed
+
+
+def _check_prefixes(listed: Requests, prefixes: Prefixes) -> None:
+    if not len(prefixes.number) == len(prefixes.tokens) == len(listed):
+        raise InvalidInput(("workload.listed", "prefix, prefix_tokens, prompt_tokens differ in length"))
+    named = prefixes.number > 0
+    least, most = np.where(named, 1, 0), np.where(named, listed.prompt, 0)
+    bad = np.flatnonzero((prefixes.tokens < least) | (prefixes.tokens > most) | (prefixes.number < 0))
+    if len(bad):
+        one = bad[0]
+        text = f"must be {least[one]} to {most[one]} with prefix {prefixes.number[one]}"
+        text = f"line {listed.line[one]}: {text}, got {prefixes.tokens[one]}"
+        raise InvalidInput((f"workload.listed.prefix_tokens[{one}]", text))

@@ -12,7 +12,7 @@ import numpy as np
 from l3sim.errors import InvalidInput
 from l3sim.specs.job import DEFAULT_MAX_WINDOW, DEFAULT_POLICY, JobSpec
 from l3sim.specs.model import ModelShape
-from l3sim.specs.workload import DEFAULT_REQUESTS, Requests, WorkloadSpec
+from l3sim.specs.workload import DEFAULT_REQUESTS, Prefixes, Requests, WorkloadSpec
 from l3sim.transport.convert import model_from_proto, model_to_proto
 from l3sim.transport.convert_rounds import integers_from_proto
 from l3sim.units import Int64s
@@ -134,23 +134,21 @@ def requests_to_proto(requests: Requests) -> pb.ListedRequests:
     Raises:
         InvalidInput: a number is negative, naming its line.
     """
-    for field, values in (
-        ("prompt_tokens", requests.prompt),
-        ("output_tokens", requests.output),
-        ("arrival_ps", requests.arrival_ps),
-        ("line", requests.line),
-    ):
+    lists = {
+        "prompt_tokens": requests.prompt,
+        "output_tokens": requests.output,
+        "arrival_ps": requests.arrival_ps,
+        "line": requests.line,
+    }
+    if requests.prefixes is not None:
+        lists |= {"prefix": requests.prefixes.number, "prefix_tokens": requests.prefixes.tokens}
+    for field, values in lists.items():
         below = np.flatnonzero(values < 0)
         if len(below):
             where = f"workload.listed.{field}[{below[0]}]"
             text = f"line {requests.line[below[0]]}: must be at least 0, got {values[below[0]]}"
             raise InvalidInput((where, text))
-    return pb.ListedRequests(
-        prompt_tokens=requests.prompt.tolist(),
-        output_tokens=requests.output.tolist(),
-        arrival_ps=requests.arrival_ps.tolist(),
-        line=requests.line.tolist(),
-    )
+    return pb.ListedRequests(**{field: values.tolist() for field, values in lists.items()})
 
 
 def requests_from_proto(message: pb.ListedRequests) -> Requests:
@@ -168,7 +166,11 @@ def requests_from_proto(message: pb.ListedRequests) -> Requests:
     line = np.arange(1, count + 1, dtype=np.int64)
     if message.line:
         line = _list(message.line, "line", count)
-    return Requests(prompt, output, arrival, line)
+    prefixes = None
+    if message.prefix or message.prefix_tokens:
+        number = _list(message.prefix, "prefix", count)
+        prefixes = Prefixes(number, _list(message.prefix_tokens, "prefix_tokens", count))
+    return Requests(prompt, output, arrival, line, prefixes)
 
 
 def _list(values: Sequence[int], name: str, count: int) -> Int64s:

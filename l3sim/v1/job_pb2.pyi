@@ -80,16 +80,20 @@ class GeneratedRequests(_message.Message):
     def __init__(self, requests: _Optional[int] = ...) -> None: ...
 
 class ListedRequests(_message.Message):
-    __slots__ = ("prompt_tokens", "output_tokens", "arrival_ps", "line")
+    __slots__ = ("prompt_tokens", "output_tokens", "arrival_ps", "line", "prefix", "prefix_tokens")
     PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     ARRIVAL_PS_FIELD_NUMBER: _ClassVar[int]
     LINE_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_TOKENS_FIELD_NUMBER: _ClassVar[int]
     prompt_tokens: _containers.RepeatedScalarFieldContainer[int]
     output_tokens: _containers.RepeatedScalarFieldContainer[int]
     arrival_ps: _containers.RepeatedScalarFieldContainer[int]
     line: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, prompt_tokens: _Optional[_Iterable[int]] = ..., output_tokens: _Optional[_Iterable[int]] = ..., arrival_ps: _Optional[_Iterable[int]] = ..., line: _Optional[_Iterable[int]] = ...) -> None: ...
+    prefix: _containers.RepeatedScalarFieldContainer[int]
+    prefix_tokens: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, prompt_tokens: _Optional[_Iterable[int]] = ..., output_tokens: _Optional[_Iterable[int]] = ..., arrival_ps: _Optional[_Iterable[int]] = ..., line: _Optional[_Iterable[int]] = ..., prefix: _Optional[_Iterable[int]] = ..., prefix_tokens: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Job(_message.Message):
     __slots__ = ("job_id", "state", "digest", "model", "policy", "workload", "submitted_at", "ended_at", "attempts", "progress", "error")

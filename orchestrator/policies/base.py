@@ -18,7 +18,7 @@ from l3sim.specs.config import SchedulerConfig
 from l3sim.units import Int64s
 from l3sim.work import NOBODY, Chunk, Placed
 from orchestrator.gpu_memory import GpuMemory
-from orchestrator.kv import KvView
+from orchestrator.kv_view import KvView
 from orchestrator.predictor import Predictor
 from orchestrator.queueing import Queue
 from orchestrator.state import RequestTable

@@ -68,13 +68,13 @@ def _admit(view: PlanView, dealt: Dealt, request: int, may_admit: Callable[[Plac
         return "gpu_memory"
     if not unchunked and _room(view, dealt, target) == 0:
         return "chunk"
-    place = view.kv.fits(target + 1)
+    place = view.kv.fits(target + 1, request)
     if place is None:
         return "kv"
     placed = Placed(request, *place)
     if may_admit is not None and not may_admit(placed):
         return "aligned"
-    view.kv.admit(target + 1, *place)
+    view.kv.admit(target + 1, *place, request)
     dealt.admitted.append(placed)
     if unchunked:
         dealt.chunks[0].append(Chunk(request, target, 0, last=True))

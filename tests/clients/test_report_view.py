@@ -81,3 +81,10 @@ def test_how_requests_arrive(report: dict[str, Any], changes: dict[str, Any], te
 def test_memory_in_a_unit_that_reads_well(report: dict[str, Any], peak: int, text: str) -> None:
     report["kv"]["peak_bytes"] = peak
     assert text in printed(report)
+
+
+def test_what_nobody_shares_and_nobody_carries_is_not_spoken_of(report: dict[str, Any]) -> None:
+    report["kv"]["prefix"] = {"asked_tokens": 0, "hit_tokens": 0, "hit_rate": None, "saved_peak_bytes": 0}
+    report["balance"]["attention_s"]["max_to_mean"] = None
+    text = printed(report)
+    assert not any(word in text for word in ("shared", "balance"))

@@ -26,7 +26,8 @@ def test_csv_times_are_exact_and_lines_are_those_of_the_file(tmp_path: Path) -> 
     assert requests.prompt.tolist() == [4808, 3180, 110]
     assert requests.output.tolist() == [10, 8, 27]
     assert requests.line.tolist() == [2, 3, 4]
-    assert {column.dtype for column in vars(requests).values()} == {np.dtype(np.int64)}
+    columns = (requests.prompt, requests.output, requests.arrival_ps, requests.line)
+    assert {column.dtype for column in columns} == {np.dtype(np.int64)}
 
 
 @pytest.mark.parametrize(
@@ -73,6 +74,17 @@ def test_json_lines(tmp_path: Path, lines: list[str], arrivals: list[int]) -> No
         assert requests.prompt.tolist() == [12, 12]
         assert requests.output.tolist() == [34, 34]
         assert requests.line.tolist() == [1, 2]
+
+
+def test_prefixes_are_numbered_as_they_appear(tmp_path: Path) -> None:
+    sizes = '"prompt_tokens": 12, "output_tokens": 34'
+    names = ['"prefix_id": "system", "prefix_tokens": 12', '"prefix_id": 7, "prefix_tokens": 1', ""]
+    lines = [f"{{{sizes}{', ' if name else ''}{name}}}" for name in [*names, names[0].replace("12", "3")]]
+    prefixes = read_trace(write(tmp_path, "t.jsonl", "\n".join(lines))).prefixes
+    assert prefixes is not None
+    assert (prefixes.number.tolist(), prefixes.tokens.tolist()) == ([1, 2, 0, 1], [12, 1, 0, 3])
+    assert read_trace(write(tmp_path, "t.jsonl", lines[2])).prefixes is None
+    assert read_trace(write(tmp_path, "t.csv", f"{HEADER}\n{ROW}")).prefixes is None
 
 
 WHOLE = "must be a whole number from 1 to 100000000, got"
@@ -152,6 +164,19 @@ MALFORMED_JSON: list[tuple[str, int, str]] = [
     (GOOD.replace("1", '"1"'), 1, "arrival_s must be a number of seconds, got '1'"),
     (GOOD.replace("1", "null"), 1, "arrival_s must be a number of seconds, got None"),
     (GOOD.replace("1", "-1"), 1, "arrival_s must be 0 to 1000000000000 seconds, got -1"),
+    (GOOD.replace("}", ', "prefix_id": 1}'), 1, "has no prefix_tokens"),
+    (GOOD.replace("}", ', "prefix_tokens": 1}'), 1, "has no prefix_id"),
+    (
+        GOOD.replace("}", ', "prefix_id": true, "prefix_tokens": 1}'),
+        1,
+        "prefix_id must be text or a whole number, got True",
+    ),
+    (GOOD.replace("}", ', "prefix_id": 1, "prefix_tokens": 0}'), 1, f"prefix_tokens {WHOLE} 0"),
+    (
+        GOOD.replace("}", ', "prefix_id": 1, "prefix_tokens": 3}'),
+        1,
+        "prefix_tokens must be at most prompt_tokens (2), got 3",
+    ),
     (GOOD + GOOD.replace("1", "0.5"), 2, "arrival_s is before the one above it; sort the trace by time"),
 ]
 

@@ -22,6 +22,8 @@ class SlowRules:
     output_request_ps: int
     overlap: bool
     half_duplex: bool
+    reserve: int
+    sharing: str
 
     def before(self, requests: int, passes: int, idle: bool) -> dict[str, int]:
         """Host stages before a round."""
@@ -53,6 +55,8 @@ class Life:
     first_round_ps: int = -1
     preemptions: int = 0
     recomputed: int = 0
+    prefix: int = 0
+    prefix_tokens: int = 0
 
     @property
     def at(self) -> tuple[int, int]:
@@ -79,6 +83,13 @@ class Counts:
     host: dict[str, int] = field(default_factory=dict)
     peak_bytes: int = 0
     end_ps: int = 0
+    #: Over the joins: blocks x time, and tokens x time by placement.
+    block_time: int = 0
+    token_time: dict[tuple[int, int], int] = field(default_factory=dict)
+    #: Prefix blocks of the admitted; those that were there; the most bytes that sharing spared.
+    asked_blocks: int = 0
+    hit_blocks: int = 0
+    saved_bytes: int = 0
 
     def add_host(self, spent: dict[str, int]) -> None:
         for stage, time in spent.items():

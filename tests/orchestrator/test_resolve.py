@@ -67,13 +67,14 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         "l3-mini",
         {"policy": "fill", "settings": (("scheduler.horizon", "8"),)},
         "scheduler.horizon: policy 'fill' does not read it "
-        "(it reads: admit_watermark, max_chunk_tokens, min_chunk_tokens)",
+        "(it reads: admit_watermark, kv_reserve_tokens, max_chunk_tokens, min_chunk_tokens, prefix_sharing)",
     ),
     (
         "l3-mini",
         {"settings": (("scheduler.horizons", "8"),)},
         "scheduler.horizons: unknown key 'horizons'; did you mean 'horizon'? (there are: "
-        "admission, admit_watermark, horizon, max_chunk_tokens, min_chunk_tokens, selection)",
+        "admission, admit_watermark, horizon, kv_reserve_tokens, max_chunk_tokens, min_chunk_tokens, "
+        "prefix_sharing, selection)",
     ),
     (
         "l3-mini",

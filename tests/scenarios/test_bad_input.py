@@ -224,7 +224,12 @@ ROWS: list[tuple[str, str]] = [
     (
         "submit fixed:16:8 --policy serial --set scheduler.selection=all",
         "scheduler.selection: policy 'serial' does not read it "
-        "(it reads: admit_watermark, max_chunk_tokens, min_chunk_tokens)",
+        "(it reads: admit_watermark, kv_reserve_tokens, max_chunk_tokens, min_chunk_tokens, prefix_sharing)",
+    ),
+    (
+        "submit fixed:16:8 --set attention.kv_block_tokens=100",
+        "attention.kv_block_tokens: a row of all banks holds 512 tokens of a head group; "
+        "use a divisor or a multiple of that, not 100",
     ),
     (
         "run fixed:16:8 --machine l3-mini --override dimm-04.n_hc=1",

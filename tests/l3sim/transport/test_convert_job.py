@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from l3sim.errors import InvalidInput
 from l3sim.specs.job import JobSpec
-from l3sim.specs.workload import Requests, WorkloadSpec
+from l3sim.specs.workload import Prefixes, Requests, WorkloadSpec
 from l3sim.testing.builders import small_model
 from l3sim.transport.convert_job import spec_from_proto, spec_to_proto
 from l3sim.v1 import job_pb2 as pb
@@ -26,15 +26,18 @@ U63 = st.integers(0, 2**63 - 1)
 
 @st.composite
 def workloads(draw: st.DrawFn) -> WorkloadSpec:
-    rows = draw(st.lists(st.tuples(U63, U63, U63, U32), max_size=4))
-    columns = np.array(rows, dtype=np.int64).reshape(len(rows), 4).T
+    rows = draw(st.lists(st.tuples(U63, U63, U63, U32, U63, U63), max_size=4))
+    *columns, number, tokens = np.array(rows, dtype=np.int64).reshape(len(rows), 6).T
+    # Empty lists are not told from absent ones, so times, lines and prefixes come with at least one request.
+    named = draw(st.booleans())
+    prefixes = Prefixes(number, tokens) if rows and named else None
+    prompt, output, arrival, line = columns
     listed = draw(st.booleans())
     arrivals = draw(st.sampled_from(["", "rate", "concurrency"]))
     return WorkloadSpec(
         name=draw(TEXT),
         count=None if listed else draw(U32),
-        # Empty lists are not told from absent ones, so times and lines come with at least one request.
-        listed=Requests(*columns) if listed else None,
+        listed=Requests(prompt, output, arrival, line, prefixes) if listed else None,
         rate=draw(st.floats()) if arrivals == "rate" else None,
         concurrency=draw(U32) if arrivals == "concurrency" else None,
         speed=draw(st.floats(0, allow_infinity=False, exclude_min=True)),

@@ -11,7 +11,8 @@ from l3sim.specs.config import SchedulerConfig
 from l3sim.testing.builders import small_layout, small_model
 from l3sim.work import Chunk, Placed
 from orchestrator.gpu_memory import GpuMemory
-from orchestrator.kv import KvLedger, KvShape
+from orchestrator.kv import KvLedger
+from orchestrator.kv_shape import KvShape
 from orchestrator.policies.base import PlanView
 from orchestrator.predictor import Predictor
 from orchestrator.queueing import Queue
@@ -55,7 +56,7 @@ def view_of(
     prompts = [resident.prompt for resident in residents] + list(waiting)
     table = table_of(prompts, [1000] * len(prompts))
     config = SchedulerConfig(**(OPTIONS | options))
-    room = room_tokens * int(layout.token_bytes(model).max())
+    room = room_tokens * int(layout.pieces(model.layers).max()) * layout.block_bytes(model)
     shape = KvShape.of(layout, model, np.full(layout.ranksets * layout.ranks, room, dtype=np.int64))
     ledger = KvLedger(shape, table, config.admit_watermark)
     memory = GpuMemory(gpu_tokens * model.kv_bytes_per_token, model.kv_bytes_per_token, model.layer_kv_bytes)
