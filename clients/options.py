@@ -161,7 +161,7 @@ class OutputOptions:
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Also write report.json, requests.jsonl, config.yaml (and spans.jsonl) there."
+            metavar="DIR", help="Also write report.json and the files beside it there (docs/report.md)."
         ),
     ] = None
 

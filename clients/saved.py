@@ -9,7 +9,7 @@ from l3sim.errors import InvalidInput
 
 REPORT = "report.json"
 #: What every job leaves, and what only some do.
-ALWAYS = ("requests.jsonl", "config.yaml")
+ALWAYS = ("requests.jsonl", "decisions.jsonl", "config.yaml")
 SOMETIMES = ("spans.jsonl",)
 
 

@@ -6,43 +6,27 @@ while (window := replica.next_window()) is not None:   # plans at scheduling poi
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from l3sim.errors import InvariantBroken
 from l3sim.specs.config import SchedulerConfig
 from l3sim.units import Int64s
 from l3sim.work import Commit, Costs, Placed, SubBatch, Window
 from orchestrator.costs import Assembler
+from orchestrator.estimate import Grid
 from orchestrator.gpu_memory import GpuMemory
 from orchestrator.kv import KvLedger
+from orchestrator.limits import Limits
 from orchestrator.metrics import ReplicaMetrics
-from orchestrator.policies.base import Plan, PlanView, Policy
-from orchestrator.predictor import Predictor
+from orchestrator.planner import Planner, view_of
+from orchestrator.policies.base import Plan
 from orchestrator.queueing import Arrivals, Queue
-from orchestrator.state import Phase, RequestTable
+from orchestrator.state import RequestTable
 from orchestrator.timeline.base import Outcome, Timeline
 from orchestrator.tokens import Tokens
 from orchestrator.transit import Transit
 
 #: Later than anything.
 NEVER_PS = 2**62
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds and host stages of a replica.
-
-    Attributes:
-        max_window: most rounds in a window.
-        lookahead: most rounds that every device foresees.
-        schedule_ps: host time between a join and the next round.
-        output_ps: host time between the end of a pass and its tokens' stamps.
-    """
-
-    max_window: int
-    lookahead: int
-    schedule_ps: int
-    output_ps: int
 
 
 class Replica:
@@ -58,8 +42,7 @@ class Replica:
         kv: KvLedger,
         gpu: GpuMemory,
         timeline: Timeline,
-        policy: Policy,
-        predictor: Predictor,
+        planner: Planner,
         assembler: Assembler,
     ) -> None:
         self.index, self.table, self.kv, self.gpu, self.timeline = index, table, kv, gpu, timeline
@@ -71,7 +54,7 @@ class Replica:
         #: Taken and not told yet: rides on the next window or on Close.
         self.commits: tuple[Commit, ...] = ()
         self._limits, self._options = limits, options
-        self._policy, self._predictor, self._assembler = policy, predictor, assembler
+        self.planner, self._assembler = planner, assembler
         self._transit = Transit(timeline, table, kv.shape.layout.ranksets)
         self._tokens = Tokens(table, self.metrics, gpu, self._transit, limits.output_ps)
         self._plan: Plan | None = None
@@ -80,17 +63,26 @@ class Replica:
         self._arrived_since_plan = False
         self._window: Window | None = None
         self._windows = 0
+        self._because = "start"
+        #: Preempted at the scheduling point that is open; None: none is open.
+        self._dropped: list[int] | None = None
         self._finished: list[int] = []
         self._releases: list[int] = []
         self._places: tuple[Placed, ...] = ()
 
-    def next_window(self) -> Window | None:
-        """The next window to ask the devices for, or None when every request has ended."""
+    def next_window(self) -> Window | Grid | None:
+        """The next window to ask the devices for, or None when every request has ended.
+
+        A Grid instead: ask its windows for `planner.forecast.predictor`, then call again.
+        """
         while self._plan is None:
-            plan = self._make_plan()
+            plan, questions = self._make_plan()
+            if questions is not None:
+                return questions
             if not plan.empty:
                 self._plan = plan
             elif not self._pass_idle_time(plan):
+                self.planner.log.closed(self.now_ps)
                 return None
         rounds = self._rounds_to_ask(self._plan)
         batches = tuple(
@@ -106,6 +98,11 @@ class Replica:
         self._windows += 1
         self._places, self._releases, self.commits = (), [], ()
         return self._window
+
+    @property
+    def must_learn(self) -> bool:
+        """Whether the next call plans, and trains before; `planner.prepare` may be called elsewhere first."""
+        return self._plan is None and self.planner.forecast.due
 
     def take(self, answers: Sequence[Costs]) -> Outcome:
         """Walk the window that was asked for and take its rounds.
@@ -130,6 +127,7 @@ class Replica:
             raise InvariantBroken(f"round of window {window.window_id} ends before it starts")
         self.metrics.add_window(costs, outcome, self.now_ps, len(plan.decode))
         self._record(outcome)
+        self.planner.took(window, costs, outcome)
         for batch in window.sub_batches:
             self._finished += self._tokens.take(batch, outcome)
         self._send_next()
@@ -138,14 +136,30 @@ class Replica:
         self._rounds_of_plan += outcome.rounds
         self._window = None
         self._grow_books(plan, outcome)
-        if self._is_scheduling_point(plan):
+        self._because = self._scheduling_point(plan)
+        if self._because:
             self._plan = None
         return outcome
 
     # -- scheduling points ---------------------------------------------------------------------------
 
-    def _make_plan(self) -> Plan:
-        """Release the finished, preempt whom there is no room for, and ask the policy."""
+    def _make_plan(self) -> tuple[Plan, Grid | None]:
+        """Release the finished, preempt whom there is no room for, and ask the policy.
+
+        Returns: the plan, applied; or one that was not, and what must be asked before it is made again.
+        """
+        if self._dropped is None:
+            self._dropped = self._open_point()
+        view = view_of(self.table, self.kv, self.gpu, self.queue, self._dropped, self._options)
+        plan, questions = self.planner.plan(view)
+        if questions is None:
+            self.planner.log.opened(plan, view, len(self._dropped), self._because, self.now_ps)
+            self._apply(plan)
+            self._dropped = None
+        return plan, questions
+
+    def _open_point(self) -> list[int]:
+        """Bring the books up to date at a scheduling point; whom it preempted."""
         self._enqueue()
         self.gpu.release(self.timeline.batch_end_ps)
         self.kv.release(self._finished)
@@ -154,21 +168,12 @@ class Replica:
         dropped = self.kv.preempt()
         for request in dropped:
             self._drop(request)
+        self.planner.prepare()
+        return dropped
+
+    def _apply(self, plan: Plan) -> None:
+        """Do what a plan says."""
         table = self.table
-        residents = table.rows(self.kv.residents)
-        decoding = table.phase[residents] == Phase.DECODE
-        view = PlanView(
-            table=table,
-            decoding=residents[decoding],
-            prefilling=residents[~decoding].tolist(),
-            queue=self.queue,
-            barred=frozenset(dropped),
-            kv=self.kv.view(),
-            gpu=self.gpu,
-            options=self._options,
-            layout=self.kv.shape.layout,
-        )
-        plan = self._policy.plan(view, self._predictor)
         for placed in plan.admitted:
             self.queue.admitted(placed.request)
             self.kv.admit(placed)
@@ -178,7 +183,6 @@ class Replica:
         self._plans += 1
         self._rounds_of_plan = 0
         self._arrived_since_plan = False
-        return plan
 
     def _drop(self, request: int) -> None:
         """Preempt: the KV goes, the tokens stay."""
@@ -191,20 +195,24 @@ class Replica:
         self.queue.come_back(request)
         self._releases.append(request)
 
-    def _is_scheduling_point(self, plan: Plan) -> bool:
-        """Whether the join just reached is one (architecture, section 3)."""
+    def _scheduling_point(self, plan: Plan) -> str:
+        """Why the join just reached is one (architecture, section 3); "" where it is none."""
         freed = self.gpu.release(self.timeline.batch_end_ps)
         self._enqueue()
-        if self._finished or any(part.chunks for part in plan.passes):
-            return True
-        if self._rounds_of_plan >= plan.horizon or self.kv.lacks_room():
-            return True
+        if self._finished:
+            return "finished"
+        if any(part.chunks for part in plan.passes):
+            return "chunk"
+        if self.kv.lacks_room():
+            return "room"
+        if self._rounds_of_plan >= plan.horizon:
+            return "horizon"
         if freed and plan.blocked == "gpu_memory":
-            return True
+            return "gpu_memory"
         if self._arrived_since_plan and len(self.queue):
             head = int(self.table.target[self.queue.head])
-            return self.kv.view().fits(head + 1) is not None
-        return False
+            return "arrival" if self.kv.view().fits(head + 1) is not None else ""
+        return ""
 
     def _enqueue(self) -> None:
         come = self.arrivals.until(self.now_ps)
@@ -228,14 +236,14 @@ class Replica:
         """Jump to what comes next: an arrival, or room in GPU memory; False when nothing does."""
         arrival = self.arrivals.next_ps
         if len(self.queue) and plan.blocked == "gpu_memory":
-            until = self._next_transfer_end(arrival)
+            until, self._because = self._next_transfer_end(arrival), "gpu_memory"
         elif len(self.queue):
             raise InvariantBroken(f"request {self.queue.head} waits for ever ({plan.blocked})")
         elif arrival is None:
             self._drain(NEVER_PS)
             return False
         else:
-            until = arrival
+            until, self._because = arrival, "idle"
         self._drain(until)
         self.now_ps = max(self.now_ps, until)
         return True

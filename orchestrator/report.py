@@ -12,6 +12,7 @@ from l3sim.specs.machine import digest_of
 from l3sim.units import PS_PER_S, Int64s, joules, seconds
 from l3sim.work import DeviceDescription, DeviceReady
 from orchestrator.metrics import ReplicaMetrics, Tally
+from orchestrator.planner import prediction
 from orchestrator.replica import Replica
 from orchestrator.resolve import ResolvedJob
 from orchestrator.state import Phase, RequestTable
@@ -82,6 +83,7 @@ def build_report(
             "capacity_bytes": sum(int(replica.kv.shape.room_bytes.sum()) for replica in replicas),
             "peak_bytes": sum(replica.kv.peak_bytes for replica in replicas),
         },
+        "prediction": prediction([replica.planner for replica in replicas], job.spec.seed),
         "saturated": _saturated(job, table),
         "invariants": list(broken) or "ok",
         "exchange": dict(exchange),

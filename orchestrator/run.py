@@ -16,13 +16,18 @@ from l3sim.specs.machine import Machine
 from l3sim.units import seconds
 from l3sim.work import Role
 from orchestrator.costs import Assembler
+from orchestrator.decisions import DecisionLog
+from orchestrator.estimate import Grid
+from orchestrator.forecast import forecast_of
 from orchestrator.gpu_memory import GpuMemory
 from orchestrator.invariants import books_differ, conservation, counts_differ, energy_adds_up
 from orchestrator.kv import KvLedger, KvShape
+from orchestrator.limits import Limits
 from orchestrator.observer import Observer, Progress
+from orchestrator.planner import Planner
 from orchestrator.policies import POLICIES
 from orchestrator.queueing import Arrivals
-from orchestrator.replica import Limits, Replica
+from orchestrator.replica import Replica
 from orchestrator.report import build_report
 from orchestrator.resolve import ResolvedJob
 from orchestrator.sessions import Sessions
@@ -118,6 +123,10 @@ class _Run:
             output_ps=_us(machine.host.output_us),
         )
         hellos = [line.hello for line in self.sessions.of_replica(index)]
+        policy = POLICIES.get(job.policy)()
+        kind = machine.scheduler.predictor if policy.predicts else "tables"
+        tables = await self.sessions.tables(index)
+        forecast = forecast_of(kind, layout, index, tables, self._table, job.spec.seed)
         return Replica(
             index,
             limits,
@@ -127,8 +136,7 @@ class _Run:
             KvLedger(shape, self._table, machine.scheduler.admit_watermark),
             GpuMemory(job.weight_room_bytes, model.kv_bytes_per_token, model.layer_kv_bytes),
             timeline,
-            POLICIES.get(job.policy)(),
-            await self.sessions.predictor(index),
+            Planner(policy, forecast, DecisionLog(index)),
             Assembler(index, layout, model, hellos),
         )
 
@@ -158,8 +166,13 @@ class _Run:
         hellos = [line.hello for line in attention]
         while True:
             began = time.perf_counter()
+            if replica.must_learn:
+                await asyncio.to_thread(replica.planner.prepare)
             window = replica.next_window()
             self._wall["scheduler"] += time.perf_counter() - began
+            if isinstance(window, Grid):
+                await self.sessions.ask(replica.index, window, replica.planner.forecast.asker)
+                continue
             if window is None:
                 return
             answers = await self.sessions.window(lines, window)
@@ -233,6 +246,7 @@ class _Run:
         text = io.StringIO()
         YAML(typ="safe", pure=True).dump(self.job.config(), text)
         files = {"requests.jsonl": requests_jsonl(self._table), "config.yaml": text.getvalue().encode()}
+        files["decisions.jsonl"] = b"".join(replica.planner.log.jsonl() for replica in self._replicas)
         if self.job.spec.spans_rounds:
             tasks = [(replica.index, replica.spans) for replica in self._replicas]
             files["spans.jsonl"] = spans_jsonl(tasks)

@@ -13,6 +13,8 @@ from l3sim.work import Chunk, Placed
 from orchestrator.policies.base import PlanView
 
 GRAIN = 64
+#: Keys of `scheduler` that whoever calls `deal_prefills` reads.
+PREFILL_KEYS = frozenset({"max_chunk_tokens", "min_chunk_tokens", "admit_watermark"})
 
 
 @dataclass(slots=True)

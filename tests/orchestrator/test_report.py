@@ -12,11 +12,16 @@ from hypothesis import strategies as st
 from l3sim.specs.job import JobSpec
 from l3sim.testing.builders import small_model
 from l3sim.work import DeviceDescription, DeviceReady
+from orchestrator.decisions import DecisionLog
+from orchestrator.forecast import Fixed
 from orchestrator.metrics import ReplicaMetrics
+from orchestrator.planner import Planner
+from orchestrator.policies import POLICIES
 from orchestrator.replica import Replica
 from orchestrator.report import build_report, distribution
 from orchestrator.resolve import ResolvedJob
 from orchestrator.state import Phase, RequestTable
+from tests.orchestrator.policies.views import predictor_of
 from tests.orchestrator.slow_report import slow_distribution
 from tests.orchestrator.small_jobs import SmallJob, listed, numbers, small_machine
 
@@ -75,7 +80,8 @@ def replica_of(ranks: int = 8, **changes: Any) -> Replica:
         setattr(metrics, name, value)
     metrics.iterations.add(numbers([80]), numbers([10]))
     kv = SimpleNamespace(shape=SimpleNamespace(room_bytes=np.full(ranks, 7)), peak_bytes=11)
-    return cast(Replica, SimpleNamespace(metrics=metrics, kv=kv))
+    planner = Planner(POLICIES.get("fill")(), Fixed(predictor_of()), DecisionLog(0))
+    return cast(Replica, SimpleNamespace(metrics=metrics, kv=kv, planner=planner))
 
 
 def devices() -> list[tuple[str, DeviceDescription, DeviceReady]]:

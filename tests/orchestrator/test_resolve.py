@@ -73,7 +73,8 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         "l3-mini",
         {"settings": (("scheduler.horizons", "8"),)},
         "scheduler.horizons: unknown key 'horizons'; did you mean 'horizon'? (there are: "
-        "admission, admit_watermark, horizon, max_chunk_tokens, min_chunk_tokens, selection)",
+        "admission, admit_watermark, alignment, chunking, horizon, max_chunk_tokens, max_requests, "
+        "min_chunk_tokens, predictor, selection, step, sub_batches, token_budget)",
     ),
     (
         "l3-mini",

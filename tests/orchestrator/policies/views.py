@@ -13,7 +13,7 @@ from l3sim.work import Chunk, Placed
 from orchestrator.gpu_memory import GpuMemory
 from orchestrator.kv import KvLedger, KvShape
 from orchestrator.policies.base import PlanView
-from orchestrator.predictor import Predictor
+from orchestrator.predictor import Tables
 from orchestrator.queueing import Queue
 from orchestrator.state import Phase
 from tests.orchestrator.test_kv import table_of
@@ -92,11 +92,11 @@ def predictor_of(
     token_ps: float = 1.0,
     comm: Sequence[float] = (0.0, 0.0, 0.0, 0.0),
     layout: Layout | None = None,
-) -> Predictor:
+) -> Tables:
     """Lines: fc = a + b * tokens, prefill and attention so much a token."""
     layout = layout or small_layout()
     grid = np.array([0.0, 1.0])
-    return Predictor(
+    return Tables(
         fc_grid=grid,
         fc_ps=np.array([fc[0], fc[0] + fc[1]]),
         chunk_grid=grid,
