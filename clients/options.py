@@ -54,7 +54,9 @@ class JobOptions:
         str,
         typer.Option(help="A name from models/ or a YAML file; default: the machine's.", show_default=False),
     ] = ""
-    policy: Annotated[str, typer.Option(help="l3, fill or serial.")] = DEFAULT_POLICY
+    policy: Annotated[str, typer.Option(help="l3, fill, serial, chunked, static, or an installed one.")] = (
+        DEFAULT_POLICY
+    )
     requests: Annotated[
         int | None,
         typer.Option(

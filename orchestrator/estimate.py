@@ -34,21 +34,22 @@ class Grid:
 
 def grid_of(layout: Layout, replica: int) -> Grid:
     """The grid for a layout."""
-    gpu = [chunk_window(replica, tokens, finished) for finished in FINISHED for tokens in TOKENS]
+    gpu = [chunk_window(replica, (tokens, finished)) for finished in FINISHED for tokens in TOKENS]
     first_ranks = range(1 if layout.groups >= layout.ranks else layout.ranks)
     attention = [
         decode_window(replica, [(context - 1, rank)]) for rank in first_ranks for context in CONTEXTS
     ]
     spread = [(0, rank) for rank in range(layout.ranks)]
     link = [decode_window(replica, spread), decode_window(replica, spread * 4)]
-    link += [chunk_window(replica, 256, 0), chunk_window(replica, 2048, 0)]
+    link += [chunk_window(replica, (256, 0)), chunk_window(replica, (2048, 0))]
     return Grid(tuple(gpu), tuple(attention), tuple(link))
 
 
-def chunk_window(replica: int, tokens: int, finished: int) -> Window:
-    """One chunk of so many tokens after so many finished ones."""
-    batch = SubBatch(0, NOBODY, NOBODY, (Chunk(0, tokens, finished, last=False),))
-    return Window(0, replica, 1, (batch,), (Placed(0, 0, 0),))
+def chunk_window(replica: int, *chunks: tuple[int, int]) -> Window:
+    """Chunks of (tokens, finished tokens before them), all in one pass."""
+    numbered = [Chunk(number, *chunk, last=False) for number, chunk in enumerate(chunks)]
+    places = tuple(Placed(chunk.request, 0, 0) for chunk in numbered)
+    return Window(0, replica, 1, (SubBatch(0, NOBODY, NOBODY, tuple(numbered)),), places)
 
 
 def decode_window(replica: int, requests: Sequence[tuple[int, int]]) -> Window:

@@ -5,9 +5,9 @@ know, and the engine asks the devices and makes the plan again, until nothing ne
 
     plan ── unknown values ── estimate windows ── plan ── ... ── plan, all known
 
-Known values stay: those of the fully connected layers by tokens, of prefill attention by (chunk, finished)
-tokens, of decode attention by tokens of one head group. Transfers are the devices' answers at session start.
-What is left as error: that a rank's time is the sum over its head groups, a pass's prefill over its chunks.
+Known values stay: those of the fully connected layers by tokens, of prefill attention by the chunks of the
+pass, of decode attention by tokens of one head group. Transfers are the devices' answers at session start.
+What is left as error: that a rank's time is the sum over its head groups, and which transfers share a layer.
 """
 
 from collections.abc import Sequence
@@ -23,6 +23,9 @@ from orchestrator.predictor import Predictor, Tables
 #: Most questions of a kind that are asked at once; whatever is left is asked after the next try.
 AT_ONCE = 1000
 
+#: The chunks of a pass as (tokens, finished tokens).
+Pass = tuple[tuple[int, int], ...]
+
 
 class Oracle(Predictor):
     """Answers of one replica's devices, remembered.
@@ -35,25 +38,29 @@ class Oracle(Predictor):
         self.pace, self.comm = tables.pace, tables.comm
         self._layout, self._replica, self._tables = layout, replica, tables
         self._batch: dict[int, float] = {0: 0.0}
-        self._chunk: dict[tuple[int, int], float] = {}
+        self._prefill: dict[Pass, float] = {}
         self._group: dict[int, float] = {}
-        # What was asked and is not known, in order of asking: (chunk, finished) tokens; contexts.
-        self._wanted_chunks: dict[tuple[int, int], None] = {}
+        # What was asked and is not known, in order of asking.
+        self._wanted_passes: dict[Pass, None] = {}
         self._wanted_contexts: dict[int, None] = {}
-        self._asked: tuple[list[tuple[int, int]], list[int]] = ([], [])
+        self._asked: tuple[list[Pass], list[int]] = ([], [])
 
     def prefill_ps(self, chunks: Sequence[Chunk], last: Int64s) -> Floats:
-        """See Predictor.prefill_ps: the sum over the chunks."""
-        before = sum(self._chunk_ps(one.tokens, one.finished_tokens) for one in chunks[:-1])
-        finished = chunks[-1].finished_tokens
-        return np.array([before + self._chunk_ps(tokens, finished) for tokens in last.tolist()])
+        """See Predictor.prefill_ps."""
+        before = tuple((one.tokens, one.finished_tokens) for one in chunks[:-1])
+        passes: list[Pass] = [(*before, (tokens, chunks[-1].finished_tokens)) for tokens in last.tolist()]
+        for one in passes:
+            if one not in self._prefill:
+                self._wanted_passes[one] = None
+        known = np.array([self._prefill.get(one, np.nan) for one in passes])
+        return np.where(np.isnan(known), self._tables.prefill_ps(chunks, last), known)
 
     def batch_ps(self, chunk_tokens: Int64s, decoding: Int64s) -> Floats:
         """See Predictor.batch_ps."""
         tokens = (chunk_tokens + decoding).tolist()
         for one in tokens:
             if one not in self._batch:
-                self._wanted_chunks[one, 0] = None
+                self._wanted_passes[((one, 0),)] = None
         known = np.array([self._batch.get(one, np.nan) for one in tokens])
         return np.where(np.isnan(known), self._tables.batch_ps(chunk_tokens, decoding), known)
 
@@ -65,32 +72,26 @@ class Oracle(Predictor):
         known = np.array([self._group.get(one, np.nan) for one in tokens.tolist()])
         return np.where(np.isnan(known), self._tables.attend_group_ps(tokens), known)
 
-    def _chunk_ps(self, tokens: int, finished: int) -> float:
-        if (tokens, finished) in self._chunk:
-            return self._chunk[tokens, finished]
-        self._wanted_chunks[tokens, finished] = None
-        return float(self._tables.chunks_ps(np.array([tokens]), np.array([finished]))[0])
-
     def questions(self) -> Grid | None:
         """Windows to ask the devices before the plan is made again; None where all was known."""
-        chunks = list(self._wanted_chunks)[:AT_ONCE]
+        passes = list(self._wanted_passes)[:AT_ONCE]
         contexts = list(self._wanted_contexts)[:AT_ONCE]
-        self._wanted_chunks, self._wanted_contexts = {}, {}
-        if not chunks and not contexts:
+        self._wanted_passes, self._wanted_contexts = {}, {}
+        if not passes and not contexts:
             return None
-        self._asked = (chunks, contexts)
+        self._asked = (passes, contexts)
         return Grid(
-            gpu=tuple(chunk_window(self._replica, *chunk) for chunk in chunks),
+            gpu=tuple(chunk_window(self._replica, *chunks) for chunks in passes),
             attention=tuple(decode_window(self._replica, [(tokens - 1, 0)]) for tokens in contexts),
             link=(),
         )
 
     def add_gpu(self, answers: Sequence[Costs]) -> None:
         """Answers to the questions' Grid.gpu."""
-        for (tokens, finished), answer in zip(self._asked[0], answers, strict=True):
+        for chunks, answer in zip(self._asked[0], answers, strict=True):
             found = {cost.op: float(cost.duration_ps[0, 0, 0]) for cost in answer.costs}
-            self._chunk[tokens, finished] = found[Op.ATTEND_PREFILL]
-            self._batch[tokens] = found[Op.BLOCK_IN] + found[Op.BLOCK_OUT]
+            self._prefill[chunks] = found[Op.ATTEND_PREFILL]
+            self._batch[sum(tokens for tokens, _ in chunks)] = found[Op.BLOCK_IN] + found[Op.BLOCK_OUT]
 
     def add_attention(self, answers: Sequence[Costs], ranks: dict[tuple[int, int], int]) -> None:
         """Answers to Grid.attention of one port, whose (device, domain) are these flat ranks."""

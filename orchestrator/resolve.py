@@ -16,7 +16,7 @@ from l3sim.specs.model import ModelShape
 from l3sim.specs.workload import Requests, requests_of
 from orchestrator.gpu_memory import GpuMemory
 from orchestrator.kv import KvShape
-from orchestrator.policies import POLICIES
+from orchestrator.policies import policy_named
 
 MAX_SPANS_ROUNDS = 10_000
 
@@ -98,7 +98,7 @@ def resolve(spec: JobSpec, machine: Machine) -> ResolvedJob:
     settings = tuple((key, parse_value(key, value)) for key, value in spec.settings)
     machine = machine.with_settings(settings)
     model = load_model(spec.model or machine.default_model) if isinstance(spec.model, str) else spec.model
-    policy = POLICIES.get(spec.policy)
+    policy = policy_named(spec.policy)
     for key, _ in spec.settings:
         section, _, name = key.partition(".")
         if section == "scheduler" and name not in policy.reads:

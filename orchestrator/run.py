@@ -25,7 +25,7 @@ from orchestrator.kv import KvLedger, KvShape
 from orchestrator.limits import Limits
 from orchestrator.observer import Observer, Progress
 from orchestrator.planner import Planner
-from orchestrator.policies import POLICIES
+from orchestrator.policies import policy_named
 from orchestrator.queueing import Arrivals
 from orchestrator.replica import Replica
 from orchestrator.report import build_report
@@ -123,7 +123,7 @@ class _Run:
             output_ps=_us(machine.host.output_us),
         )
         hellos = [line.hello for line in self.sessions.of_replica(index)]
-        policy = POLICIES.get(job.policy)()
+        policy = policy_named(job.policy)()
         kind = machine.scheduler.predictor if policy.predicts else "tables"
         tables = await self.sessions.tables(index)
         forecast = forecast_of(kind, layout, index, tables, self._table, job.spec.seed)

@@ -155,8 +155,8 @@ class _Sides:
             self._moved_ps(whole),
         )
 
-    def may_admit(self, placed: Placed) -> bool:
-        """`admission: aligned`: whether T_PIM_i <= target * T_GPU_i for all i with the head decoding too.
+    def may_admit(self, placed: Placed) -> str:
+        """`admission: aligned`: "" where T_PIM_i <= target * T_GPU_i for all i with the head decoding too.
 
         It counts as already decoding its whole prompt, as does who entered before it at this point, with no
         chunk in either sub-batch; the test is skipped while a sub-batch would have no decoding request.
@@ -178,6 +178,6 @@ class _Sides:
             whole = np.concatenate([self._place, place]), np.concatenate([self._cost, cost])
             _, times, _ = deal_all(*whole, self._groups, predictor.pace, beside)
             if (times[1::2] > self._target * times[0::2]).any():
-                return False
+                return "aligned"
         self._entered = entering
-        return True
+        return ""

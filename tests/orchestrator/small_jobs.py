@@ -151,11 +151,19 @@ L3_SETTINGS = {
     "scheduler__horizon": st.sampled_from([1, 3, 64]),
     "scheduler__selection": st.sampled_from(["aligned", "all"]),
     "scheduler__admission": st.sampled_from(["memory", "aligned"]),
+    "scheduler__chunking": st.sampled_from(["aligned", "whole"]),
+    "scheduler__sub_batches": st.sampled_from([1, 2, 2]),
+    "scheduler__step": st.sampled_from([None, None, 3]),
+    "scheduler__alignment": st.sampled_from([0.5, 1.0, 1.0, 2.0]),
+    "scheduler__predictor": st.sampled_from(["learned", "tables", "oracle"]),
+    "scheduler__token_budget": st.sampled_from([1, 5, 70, 2048]),
+    "scheduler__max_requests": st.sampled_from([None, None, 1, 3]),
 }
+EVERY_POLICY = ("serial", "fill", "l3", "chunked", "static")
 
 
 @st.composite
-def small_jobs(draw: st.DrawFn, policies: Sequence[str] = ("serial", "fill", "l3")) -> SmallJob:
+def small_jobs(draw: st.DrawFn, policies: Sequence[str] = EVERY_POLICY) -> SmallJob:
     """Jobs of up to 7 requests in which memory is short on either side, windows still to be set."""
     policy = draw(st.sampled_from(policies))
     chosen: dict[str, Any] = {key: draw(values) for key, values in (SETTINGS | L3_SETTINGS).items()}
