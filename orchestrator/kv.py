@@ -124,8 +124,11 @@ class KvLedger:
     def booked_tokens(self, requests: Int64s) -> Int64s:
         """Tokens that each admitted request has booked."""
         table = self._table
-        decoding = table.phase[requests] == Phase.DECODE
-        tokens = np.where(decoding, table.held[requests], table.target[requests]) + 1
+        if table.foresee:
+            tokens = table.prompt[requests] + table.output[requests] - 1
+        else:
+            decoding = table.phase[requests] == Phase.DECODE
+            tokens = np.where(decoding, table.held[requests], table.target[requests]) + 1
         bounded: Int64s = np.minimum(tokens, self.shape.fit_tokens[self.places(requests)])
         return bounded
 
@@ -149,7 +152,7 @@ class KvLedger:
 
     def grown(self, growth: Int64s, rounds: int) -> None:
         """Decoding requests have grown by so many rounds of `growth`, bytes a round on each rank."""
-        if self._booked is not None:
+        if self._booked is not None and not self._table.foresee:
             self._booked = self._booked + growth * rounds
         if self._held is not None:
             self._held = self._held + growth * rounds
@@ -217,7 +220,7 @@ class KvLedger:
         """Rounds until a rank lacks room for one more, at this growth a round."""
         room = self.shape.room_bytes - self.booked_bytes()
         grows = growth > 0
-        if not grows.any():
+        if not grows.any() or self._table.foresee:
             return 2**31
         return max(int((room[grows] // growth[grows]).min()) + 1, 1)
 

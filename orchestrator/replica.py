@@ -47,7 +47,7 @@ class Replica:
     ) -> None:
         self.index, self.table, self.kv, self.gpu, self.timeline = index, table, kv, gpu, timeline
         self.arrivals = arrivals
-        self.queue = Queue(table)
+        self.queue = Queue(table, limits.aging_ps)
         self.metrics = ReplicaMetrics()
         self.now_ps = 0  # the last join, or the instant that idleness ended
         self.spans: list[Int64s] = []
@@ -210,8 +210,8 @@ class Replica:
         if freed and plan.blocked == "gpu_memory":
             return "gpu_memory"
         if self._arrived_since_plan and len(self.queue):
-            head = int(self.table.target[self.queue.head])
-            return "arrival" if self.kv.view().fits(head + 1) is not None else ""
+            head = self.table.booking(self.queue.head)
+            return "arrival" if self.kv.view().fits(head) is not None else ""
         return ""
 
     def _enqueue(self) -> None:

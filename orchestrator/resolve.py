@@ -16,9 +16,13 @@ from l3sim.specs.model import ModelShape
 from l3sim.specs.workload import Requests, requests_of
 from orchestrator.gpu_memory import GpuMemory
 from orchestrator.kv import KvShape
-from orchestrator.policies import policy_named
+from orchestrator.policies import Policy, policy_named
+from orchestrator.slo import check_slo
 
 MAX_SPANS_ROUNDS = 10_000
+MAX_REGRET_PLANS = 1000
+#: Keys of `scheduler` that the engine reads, whatever the policy.
+ENGINE_KEYS = frozenset({"aging_s"})
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,9 @@ class ResolvedJob:
             "dp": self.layout.dp,
             "max_window": spec.max_window,
             "spans_rounds": spec.spans_rounds,
+            "slo": [f"{metric}:{at_most_s:g}" for metric, at_most_s in spec.slo],
+            "oracle_lengths": spec.oracle_lengths,
+            "regret_plans": spec.regret_plans,
             "settings": [f"{key}={value}" for key, value in spec.settings],
             "workload": {
                 "name": workload.name,
@@ -82,6 +89,10 @@ class ResolvedJob:
                 "rate_per_s": workload.rate,
                 "concurrency": workload.concurrency,
                 "speed": workload.speed,
+                "cv": workload.cv,
+                "think_s": workload.think_s,
+                "max_output_tokens": workload.max_output,
+                "priorities": [f"{level}:{share:g}" for level, share in workload.priorities],
                 "digest": _digest_requests(self.table),
             },
         }
@@ -99,15 +110,14 @@ def resolve(spec: JobSpec, machine: Machine) -> ResolvedJob:
     machine = machine.with_settings(settings)
     model = load_model(spec.model or machine.default_model) if isinstance(spec.model, str) else spec.model
     policy = policy_named(spec.policy)
-    for key, _ in spec.settings:
-        section, _, name = key.partition(".")
-        if section == "scheduler" and name not in policy.reads:
-            reads = ", ".join(sorted(policy.reads))
-            raise InvalidInput((key, f"policy {spec.policy!r} does not read it (it reads: {reads})"))
+    _check_scheduler(spec, policy, machine)
     if not 1 <= spec.max_window <= 10**9:
         raise InvalidInput(("max_window", f"must be 1 to 1,000,000,000, got {spec.max_window}"))
     if not 0 <= spec.spans_rounds <= MAX_SPANS_ROUNDS:
         raise InvalidInput(("spans_rounds", f"must be 0 to {MAX_SPANS_ROUNDS}, got {spec.spans_rounds}"))
+    if not 0 <= spec.regret_plans <= MAX_REGRET_PLANS:
+        raise InvalidInput(("regret_plans", f"must be 0 to {MAX_REGRET_PLANS}, got {spec.regret_plans}"))
+    check_slo(spec.slo, machine.host)
     table = requests_of(spec.workload, spec.seed)
     layout = layout_of(machine.attention, model, *_parallel(spec, machine, model))
     clients = spec.workload.concurrency
@@ -126,6 +136,21 @@ def resolve(spec: JobSpec, machine: Machine) -> ResolvedJob:
         _digest(spec, machine, model, layout, table),
         tuple(_warnings(spec, model, machine, table)),
     )
+
+
+def _check_scheduler(spec: JobSpec, policy: type[Policy], machine: Machine) -> None:
+    """Refuse keys of the scheduler that a job sets and nobody reads, or that contradict each other."""
+    given = {key.partition(".")[2] for key, _ in spec.settings if key.startswith("scheduler.")}
+    reads = policy.reads | ENGINE_KEYS
+    for name in sorted(given - reads):
+        text = f"policy {spec.policy!r} does not read it (it reads: {', '.join(sorted(reads))})"
+        raise InvalidInput((f"scheduler.{name}", text))
+    for (key, value), without in policy.excludes:
+        clash = sorted(given & set(without))
+        if clash and getattr(machine.scheduler, key) == value:
+            raise InvalidInput(
+                (f"scheduler.{clash[0]}", f"contradicts scheduler.{key}={value}; set one of them")
+            )
 
 
 def _parallel(spec: JobSpec, machine: Machine, model: ModelShape) -> tuple[int, int]:
@@ -192,13 +217,17 @@ def _warnings(spec: JobSpec, model: ModelShape, machine: Machine, table: Request
     timed = workload.listed is not None and workload.rate is None and workload.concurrency is None
     if workload.speed != 1 and not timed:
         found.append("--speed has no effect: only the times of a trace are divided by it")
+    urgent = table.priority is not None and bool((table.priority > 0).any())
+    if not urgent and any(key == "scheduler.aging_s" for key, _ in spec.settings):
+        found.append("scheduler.aging_s has no effect: every request has priority 0")
     if machine.link.channel_bus == "full":
         found.append("link.channel_bus=full is an idealisation: a DDR bus is half duplex")
     return found
 
 
 def _digest_requests(table: Requests) -> str:
-    return digest_of([table.prompt.tolist(), table.output.tolist(), table.arrival_ps.tolist()])
+    columns = (table.prompt, table.output, table.arrival_ps, table.priority, table.limit)
+    return digest_of([None if column is None else column.tolist() for column in columns])
 
 
 def _digest(spec: JobSpec, machine: Machine, model: ModelShape, layout: Layout, table: Requests) -> str:
@@ -213,6 +242,8 @@ def _digest(spec: JobSpec, machine: Machine, model: ModelShape, layout: Layout, 
             spec.seed,
             [layout.tp, layout.dp],
             [spec.workload.name, spec.workload.concurrency, spec.workload.rate, spec.workload.speed],
+            [spec.workload.cv, spec.workload.think_s, spec.workload.priorities, spec.workload.max_output],
+            [spec.slo, spec.oracle_lengths],
             _digest_requests(table),
         ]
     )

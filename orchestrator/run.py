@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import json
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +12,6 @@ from ruamel.yaml import YAML
 from l3sim.errors import Cancelled, InvariantBroken, OutOfRoom
 from l3sim.ports import DeviceSource
 from l3sim.specs.machine import Machine
-from l3sim.units import seconds
 from l3sim.work import Role
 from orchestrator.costs import Assembler
 from orchestrator.decisions import DecisionLog
@@ -29,6 +27,7 @@ from orchestrator.policies import policy_named
 from orchestrator.queueing import Arrivals
 from orchestrator.replica import Replica
 from orchestrator.report import build_report
+from orchestrator.request_lines import requests_jsonl
 from orchestrator.resolve import ResolvedJob
 from orchestrator.sessions import Sessions
 from orchestrator.spans import publish_spans, spans_jsonl
@@ -80,7 +79,7 @@ class _Run:
     ) -> None:
         self.job, self.sessions = job, sessions
         self._observer, self._cancel, self._transport = observer, cancel, transport
-        self._table = RequestTable(job.table)
+        self._table = RequestTable(job.table, job.spec.oracle_lengths)
         self._replicas: list[Replica] = []
         self._began = time.monotonic()
         self._shown = self._began
@@ -121,6 +120,7 @@ class _Run:
             lookahead=self.sessions.lookahead(),
             schedule_ps=_us(machine.host.schedule_us),
             output_ps=_us(machine.host.output_us),
+            aging_ps=_us(machine.scheduler.aging_s * 10**6),
         )
         hellos = [line.hello for line in self.sessions.of_replica(index)]
         policy = policy_named(job.policy)()
@@ -158,7 +158,8 @@ class _Run:
         clients = self.job.spec.workload.concurrency
         if clients is not None:
             clients = clients // dp + (index < clients % dp)
-        return Arrivals(self._table, list(range(index, len(self._table), dp)), clients)
+        think_ps = _us(self.job.spec.workload.think_s * 10**6)
+        return Arrivals(self._table, list(range(index, len(self._table), dp)), clients, think_ps)
 
     async def _loop(self, replica: Replica) -> None:
         lines = self.sessions.of_replica(replica.index)
@@ -245,35 +246,16 @@ class _Run:
     def _artifacts(self) -> dict[str, bytes]:
         text = io.StringIO()
         YAML(typ="safe", pure=True).dump(self.job.config(), text)
-        files = {"requests.jsonl": requests_jsonl(self._table), "config.yaml": text.getvalue().encode()}
+        files = {
+            "requests.jsonl": requests_jsonl(self._table, self.job.spec.slo),
+            "config.yaml": text.getvalue().encode(),
+        }
         files["decisions.jsonl"] = b"".join(replica.planner.log.jsonl() for replica in self._replicas)
         if self.job.spec.spans_rounds:
             tasks = [(replica.index, replica.spans) for replica in self._replicas]
             files["spans.jsonl"] = spans_jsonl(tasks)
             publish_spans(self._observer, tasks)
         return files
-
-
-def requests_jsonl(table: RequestTable) -> bytes:
-    """A line a request, in order of arrival; times in seconds since the job's start."""
-    lines = []
-    for index in range(len(table)):
-        arrival, first = int(table.arrival_ps[index]), int(table.first_stamp_ps[index])
-        last, gaps = int(table.last_stamp_ps[index]), int(table.output[index]) - 1
-        record = {
-            "request": index,
-            "line": int(table.line[index]),
-            "prompt_tokens": int(table.prompt[index]),
-            "output_tokens": int(table.output[index]),
-            "arrival_s": seconds(arrival),
-            "queue_s": seconds(int(table.first_round_ps[index]) - arrival),
-            "ttft_s": seconds(first - arrival),
-            "tpot_s": seconds(last - first) / gaps if gaps else None,
-            "e2e_s": seconds(last - arrival),
-            "preemptions": int(table.preemptions[index]),
-        }
-        lines.append(json.dumps(record))
-    return ("\n".join(lines) + "\n").encode()
 
 
 def _refuse(wrong: list[str]) -> None:

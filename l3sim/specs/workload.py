@@ -7,12 +7,12 @@ The report shows the moments that were drawn.
 
 import math
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 
 from l3sim.errors import InvalidInput
 from l3sim.registry import unknown
+from l3sim.specs.arrivals import LAST_PS, arrivals_ps, draw_priorities, scaled_ps
 from l3sim.units import PS_PER_S, Int64s
 
 #: prompt + output of a drawn request never exceed this.
@@ -22,8 +22,11 @@ MAX_TOKENS = 100_000_000
 MAX_REQUESTS = 10_000_000
 #: Requests that are drawn when nobody says how many.
 DEFAULT_REQUESTS = 1000
-#: Nobody may arrive later than this: a quarter of what int64 holds, so that sums of times fit as well.
-LAST_PS = 2**61
+#: Levels of priority: 0, the usual one, to this, the most urgent one.
+MAX_PRIORITY = 9
+#: Of a gamma process; beyond, nearly all requests come at once.
+MAX_CV = 100.0
+MAX_THINK_S = 10**5
 
 
 @dataclass(frozen=True)
@@ -54,12 +57,18 @@ class Requests:
         prompt, output: tokens, int64, shape (n,).
         arrival_ps: since the job's start, int64, shape (n,).
         line: line of the trace that each came from, or its number from 1, shape (n,).
+        priority: 0 to MAX_PRIORITY, more is more urgent, shape (n,); None: all 0.
+        limit: output tokens that each may make at most, shape (n,); None: nobody has a limit.
+        cut: how many would have made more than their limit; `requests_of` counts them.
     """
 
     prompt: Int64s
     output: Int64s
     arrival_ps: Int64s
     line: Int64s
+    priority: Int64s | None = None
+    limit: Int64s | None = None
+    cut: int = 0
 
     def __len__(self) -> int:
         return len(self.prompt)
@@ -75,6 +84,10 @@ class WorkloadSpec:
         rate: Poisson arrivals a second (open loop), or None.
         concurrency: clients that wait for their answer (closed loop), or None.
         speed: trace time is divided by this.
+        cv: coefficient of variation of the gaps between arrivals (gamma process), with rate; None: Poisson.
+        think_s: time that a client waits between its answer and its next request. Needs concurrency.
+        priorities: (level, share) to draw each request's priority from; () for those of the trace, or 0.
+        max_output: output tokens that every request may make at most, beside its own limit; None: any number.
     """
 
     name: str
@@ -83,6 +96,10 @@ class WorkloadSpec:
     rate: float | None = None
     concurrency: int | None = None
     speed: float = 1.0
+    cv: float | None = None
+    think_s: float = 0.0
+    priorities: tuple[tuple[int, float], ...] = ()
+    max_output: int | None = None
 
 
 def workload_names() -> list[str]:
@@ -96,23 +113,70 @@ def requests_of(spec: WorkloadSpec, seed: int) -> Requests:
     Raises:
         InvalidInput: an unknown name, or a size, rate or time that is refused.
     """
+    _check(spec)
+    requests = draw(spec.name, _count(spec), seed) if spec.listed is None else _checked(spec.listed)
+    if spec.rate is not None:
+        arrival = arrivals_ps(len(requests), spec.rate, seed, spec.cv)
+    elif spec.concurrency is not None:
+        arrival = np.zeros(len(requests), dtype=np.int64)
+    else:
+        arrival = scaled_ps(requests.arrival_ps, spec.speed)
+    priority = requests.priority
+    if spec.priorities:
+        priority = draw_priorities(spec.priorities, len(requests), seed)
+    limit = requests.limit
+    if spec.max_output is not None:
+        limit = np.minimum(MAX_TOKENS if limit is None else limit, np.full(len(requests), spec.max_output))
+    output = requests.output if limit is None else np.minimum(requests.output, limit)
+    cut = int((output < requests.output).sum())
+    return Requests(requests.prompt, output, arrival, requests.line, priority, limit, cut)
+
+
+def _check(spec: WorkloadSpec) -> None:
+    """Refuse options of a workload that are out of range or contradict each other."""
     if spec.rate is not None and spec.concurrency is not None:
         raise InvalidInput(("workload.rate", "rate (open loop) excludes concurrency (closed loop)"))
     if not (math.isfinite(spec.speed) and spec.speed > 0):
         raise InvalidInput(("workload.speed", f"must be above 0, got {spec.speed}"))
     if spec.concurrency is not None and spec.concurrency < 1:
         raise InvalidInput(("workload.concurrency", f"must be at least 1, got {spec.concurrency}"))
+    if spec.cv is not None:
+        if spec.rate is None:
+            raise InvalidInput(
+                ("workload.cv", "needs a rate: it says how bursty an open loop's arrivals are")
+            )
+        if not 0 < spec.cv <= MAX_CV:
+            raise InvalidInput(("workload.cv", f"must be above 0 and at most {MAX_CV:g}, got {spec.cv}"))
+    if not 0 <= spec.think_s <= MAX_THINK_S:
+        raise InvalidInput(("workload.think_s", f"must be 0 to {MAX_THINK_S} seconds, got {spec.think_s}"))
+    if spec.think_s and spec.concurrency is None:
+        raise InvalidInput(
+            ("workload.think_s", "needs a concurrency: only the clients of a closed loop think")
+        )
+    if spec.max_output is not None and not 1 <= spec.max_output <= MAX_TOKENS:
+        raise InvalidInput(("workload.max_output", f"must be 1 to {MAX_TOKENS}, got {spec.max_output}"))
+    _check_priorities(spec.priorities)
+    if spec.concurrency and spec.think_s * _count(spec) / spec.concurrency > 10**6:
+        text = f"{spec.think_s} s between requests spread {_count(spec)} of them too far"
+        raise InvalidInput(("workload.think_s", text))
+
+
+def _count(spec: WorkloadSpec) -> int:
     if spec.listed is not None:
-        requests = _checked(spec.listed)
-    else:
-        requests = draw(spec.name, DEFAULT_REQUESTS if spec.count is None else spec.count, seed)
-    if spec.rate is not None:
-        arrival = poisson_ps(len(requests), spec.rate, seed)
-    elif spec.concurrency is not None:
-        arrival = np.zeros(len(requests), dtype=np.int64)
-    else:
-        arrival = scaled_ps(requests.arrival_ps, spec.speed)
-    return Requests(requests.prompt, requests.output, arrival, requests.line)
+        return len(spec.listed)
+    return DEFAULT_REQUESTS if spec.count is None else spec.count
+
+
+def _check_priorities(priorities: tuple[tuple[int, float], ...]) -> None:
+    for level, share in priorities:
+        if not 0 <= level <= MAX_PRIORITY:
+            raise InvalidInput(
+                ("workload.priorities", f"a priority must be 0 to {MAX_PRIORITY}, got {level}")
+            )
+        if not (math.isfinite(share) and share > 0):
+            raise InvalidInput(("workload.priorities", f"the share of {level} must be above 0, got {share}"))
+    if len({level for level, _ in priorities}) < len(priorities):
+        raise InvalidInput(("workload.priorities", "a priority has two shares; give each once"))
 
 
 def draw(name: str, count: int, seed: int) -> Requests:
@@ -136,39 +200,6 @@ def draw(name: str, count: int, seed: int) -> Requests:
         raise InvalidInput(("workload", unknown("workload", name, names)))
     lines = np.arange(1, count + 1, dtype=np.int64)
     return Requests(prompt, output, np.zeros(count, dtype=np.int64), lines)
-
-
-def poisson_ps(count: int, rate: float, seed: int) -> Int64s:
-    """Arrival times of a Poisson process, the first at time 0.
-
-    Raises:
-        InvalidInput: the rate is not positive, or so small that times leave the clock.
-    """
-    if not (math.isfinite(rate) and rate > 0):
-        raise InvalidInput(("workload.rate", f"must be above 0 requests a second, got {rate}"))
-    stream = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(1,))))
-    gaps_s = stream.standard_exponential(count) / rate
-    if count * float(gaps_s.max()) > 10**6:
-        raise InvalidInput(("workload.rate", f"{rate} requests a second spread {count} requests too far"))
-    gaps = np.floor(gaps_s * PS_PER_S + 0.5).astype(np.int64)
-    gaps[0] = 0
-    return np.cumsum(gaps)
-
-
-def scaled_ps(arrival_ps: Int64s, speed: float) -> Int64s:
-    """Trace times divided by `speed`, rounded half up to picoseconds, exactly.
-
-    Raises:
-        InvalidInput: the last one leaves the clock.
-    """
-    if speed == 1.0:
-        return arrival_ps
-    factor = Fraction(repr(speed))
-    top, bottom = factor.numerator, factor.denominator
-    scaled = [(2 * int(time) * bottom + top) // (2 * top) for time in arrival_ps]
-    if scaled and scaled[-1] > LAST_PS:
-        raise InvalidInput(("workload.speed", f"{speed} stretches the trace beyond {LAST_PS // PS_PER_S} s"))
-    return np.array(scaled, dtype=np.int64)
 
 
 def _fixed(name: str) -> tuple[int, int]:
@@ -216,6 +247,7 @@ def _checked(listed: Requests) -> Requests:
             line, got = listed.line[bad[0]], tokens[bad[0]]
             field = f"workload.listed.{what}[{bad[0]}]"
             raise InvalidInput((field, f"line {line}: must be 1 to {MAX_TOKENS}, got {got}"))
+    _check_listed_extras(listed)
     if int(listed.arrival_ps.max()) > LAST_PS:
         raise InvalidInput(("workload.listed.arrival_ps", f"a request comes after {LAST_PS // PS_PER_S} s"))
     late = np.flatnonzero(np.diff(listed.arrival_ps, prepend=0) < 0)
@@ -223,3 +255,21 @@ def _checked(listed: Requests) -> Requests:
         field = f"workload.listed.arrival_ps[{late[0]}]"
         raise InvalidInput((field, f"line {listed.line[late[0]]}: time is before the request above it"))
     return listed
+
+
+def _check_listed_extras(listed: Requests) -> None:
+    """Priorities and limits of a trace."""
+    for what, values, least, most in (
+        ("priority", listed.priority, 0, MAX_PRIORITY),
+        ("max_output_tokens", listed.limit, 1, MAX_TOKENS),
+    ):
+        if values is None:
+            continue
+        if len(values) != len(listed):
+            raise InvalidInput(
+                (f"workload.listed.{what}", f"must be as long as prompt_tokens ({len(listed)})")
+            )
+        bad = np.flatnonzero((values < least) | (values > most))
+        if len(bad):
+            text = f"line {listed.line[bad[0]]}: must be {least} to {most}, got {values[bad[0]]}"
+            raise InvalidInput((f"workload.listed.{what}[{bad[0]}]", text))

@@ -109,10 +109,12 @@ class Policy(ABC):
     Attributes:
         reads: keys of `scheduler` that it reads; a job that sets another one is refused.
         passes: sub-batches that it fills, 1 or 2.
+        excludes: keys that a job must not set beside a value of another: ((key, value), keys).
         predicts: whether it asks the predictor, which then learns from the rounds.
     """
 
     reads: ClassVar[frozenset[str]]
+    excludes: ClassVar[tuple[tuple[tuple[str, str], tuple[str, ...]], ...]] = ()
     passes: ClassVar[int] = 2
     predicts: ClassVar[bool] = False
 

@@ -40,6 +40,8 @@ class L3(Policy):
     reads = PREFILL_KEYS | {
         *("horizon", "selection", "admission", "chunking", "sub_batches", "step", "alignment", "predictor")
     }
+    # Nobody is left out, and requests are dealt one by one.
+    excludes = ((("selection", "all"), ("step", "horizon")),)
     predicts = True
 
     def plan(self, view: PlanView, predictor: Predictor) -> Plan:

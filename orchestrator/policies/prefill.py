@@ -106,14 +106,15 @@ def _admit(view: PlanView, dealt: Dealt, request: int, may_admit: MayAdmit | Non
         return "gpu_memory"
     if not unchunked and _room(dealt, target) == 0:
         return "chunk"
-    place = view.kv.fits(target + 1)
+    booking = view.table.booking(request)
+    place = view.kv.fits(booking)
     if place is None:
         return "kv"
     placed = Placed(request, *place)
     refused = "" if may_admit is None else may_admit(placed)
     if refused:
         return refused
-    view.kv.admit(target + 1, *place)
+    view.kv.admit(booking, *place)
     dealt.admitted.append(placed)
     dealt.gpu_bytes += needed
     if unchunked:

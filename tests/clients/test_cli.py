@@ -181,7 +181,7 @@ BAD_OPTIONS = [
     ("--set x", "--set: must be slot.key=value, got 'x'"),
     ("--out d", "--out: needs --wait; or use `report JOB --out DIR` later"),
     ("--address nowhere", "--address: must be HOST:PORT, got 'nowhere'"),
-    ("--oracle-lengths", "No such option: --oracle-lengths"),
+    ("--zzz", "No such option: --zzz"),
 ]
 BAD_INPUT = [
     *((f"submit openr1 {options}", message) for options, message in BAD_OPTIONS),

@@ -53,8 +53,13 @@ class SlowReplica:
 
     def booking(self, life: Life, place: tuple[int, int]) -> int:
         """Tokens that a resident books; never more than an empty replica holds."""
-        tokens = life.held if life.decoding else life.target
-        return min(tokens + 1, self.holds(place))
+        return min(self.wanted(life), self.holds(place))
+
+    def wanted(self, life: Life) -> int:
+        """Tokens that somebody would book where there is room for any number."""
+        if self.rules.foresee:
+            return life.prompt + life.output - 1
+        return (life.held if life.decoding and life in self.residents else life.target) + 1
 
     def booked(self) -> dict[tuple[int, int], int]:
         total: dict[tuple[int, int], int] = {}
@@ -76,10 +81,10 @@ class SlowReplica:
         best = None
         for o in range(meter.ranksets):
             for b in range(meter.ranks):
-                tokens = min(life.target + 1, self.holds((o, b)))
+                tokens = min(self.wanted(life), self.holds((o, b)))
                 own = self.bytes_on((o, b), tokens)
                 fits = all(booked.get(at, 0) + size <= limit for at, size in own.items())
-                if not fits or life.target > self.holds((o, b)):
+                if not fits or self.wanted(life) - 1 > self.holds((o, b)):
                     continue
                 after: dict[int, int] = {}
                 for group in range(meter.groups):
@@ -128,7 +133,15 @@ class SlowReplica:
         for life in come:
             life.target = life.prompt
         self.waiting += come
+        self.sort_waiting()
         return bool(come)
+
+    def sort_waiting(self) -> None:
+        """The preempted first; each kind as if the urgent had come earlier."""
+        aging = self.rules.aging_ps
+        self.waiting.sort(
+            key=lambda life: (not life.preemptions, life.arrival_ps - aging * life.priority, life.number)
+        )
 
     def preempt(self) -> list[Life]:
         dropped = []
@@ -142,11 +155,8 @@ class SlowReplica:
             life.preemptions += 1
             life.held, life.target = 0, life.prompt + life.emitted
             self.close_gpu(life)
-        again = sorted(
-            (life for life in [*self.waiting, *dropped] if life.preemptions),
-            key=lambda life: (life.arrival_ps, life.number),
-        )
-        self.waiting = again + [life for life in self.waiting if not life.preemptions]
+        self.waiting += dropped
+        self.sort_waiting()
         return dropped
 
     def jump(self) -> bool:
@@ -237,7 +247,7 @@ class SlowReplica:
             ended += self.tokens(one, stamp, times.start_ps, f"{self.rounds}/{s}")
         for _, life in sorted((life.stamps[-1], life.number) for life in ended):
             if self.later:
-                self.later[0].arrival_ps = self.lives_by_number(life).stamps[-1]
+                self.later[0].arrival_ps = self.lives_by_number(life).stamps[-1] + self.rules.think_ps
                 self.coming.append(self.later.pop(0))
         self.count(times.start_ps, times.join_ps, sum(len(one.decode) for one in passes))
         self.now = times.join_ps

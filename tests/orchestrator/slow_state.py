@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,9 @@ class SlowRules:
     output_ps: int
     overlap: bool
     half_duplex: bool
+    aging_ps: int
+    think_ps: int
+    foresee: bool
 
 
 @dataclass(eq=False)
@@ -28,6 +32,7 @@ class Life:
     prompt: int
     output: int
     arrival_ps: int
+    priority: int = 0
     target: int = 0
     held: int = 0
     emitted: int = 0
@@ -43,6 +48,11 @@ class Life:
         """Its place, while it has one."""
         assert self.place is not None
         return self.place
+
+    @property
+    def longest_gap_ps(self) -> int:
+        """Between two of its tokens."""
+        return max((after - before for before, after in pairwise(self.stamps)), default=0)
 
     @property
     def decoding(self) -> bool:

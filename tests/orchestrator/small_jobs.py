@@ -144,6 +144,7 @@ SETTINGS = {
     "host__schedule_us": st.sampled_from([0.0, 50.0]),
     "host__output_us": st.sampled_from([0.0, 20.0, 500.0]),
     "scheduler__admit_watermark": st.sampled_from([0.0, 0.05, 0.3]),
+    "scheduler__aging_s": st.sampled_from([1e-5, 1e-3, 10.0]),
     "scheduler__max_chunk_tokens": st.sampled_from([64, 100, 192]),
     "scheduler__min_chunk_tokens": st.just(64),
 }
@@ -159,6 +160,7 @@ L3_SETTINGS = {
     "scheduler__token_budget": st.sampled_from([1, 5, 70, 2048]),
     "scheduler__max_requests": st.sampled_from([None, None, 1, 3]),
 }
+THINK_S = st.sampled_from([0.0, 1e-4, 0.02])
 EVERY_POLICY = ("serial", "fill", "l3", "chunked", "static")
 
 
@@ -197,8 +199,12 @@ def small_jobs(draw: st.DrawFn, policies: Sequence[str] = EVERY_POLICY) -> Small
     gaps = [draw(st.integers(0, most_ps)) for _ in range(count)]
     workload = listed(prompt, output, np.cumsum(gaps).tolist())
     if arrival == "closed":
-        workload = replace(workload, concurrency=draw(st.integers(dp, 4)))
-    return SmallJob(JobSpec(workload, model=model, policy=policy, tp=tp, dp=dp), machine)
+        workload = replace(workload, concurrency=draw(st.integers(dp, 4)), think_s=draw(THINK_S))
+    if draw(st.booleans()):
+        workload = replace(workload, priorities=((0, 1.0), (1, 1.0), (9, 1.0)))
+    oracle = draw(st.sampled_from([False, False, True]))
+    spec = JobSpec(workload, model=model, policy=policy, tp=tp, dp=dp, oracle_lengths=oracle)
+    return SmallJob(spec, machine)
 
 
 def model_of(job: SmallJob) -> ModelShape:

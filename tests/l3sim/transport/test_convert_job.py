@@ -21,6 +21,7 @@ from tests.l3sim.transport.equal import same
 TEXT = st.text(max_size=8)
 U32 = st.integers(0, 2**32 - 1)
 COUNTS = st.integers(1, 2**32 - 1)
+FACTORS = st.floats(1e-9, 1e9)
 U63 = st.integers(0, 2**63 - 1)
 
 
@@ -34,11 +35,24 @@ def workloads(draw: st.DrawFn) -> WorkloadSpec:
         name=draw(TEXT),
         count=None if listed else draw(U32),
         # Empty lists are not told from absent ones, so times and lines come with at least one request.
-        listed=Requests(*columns) if listed else None,
+        listed=replace(Requests(*columns[:4]), **extras(columns, draw)) if listed else None,
         rate=draw(st.floats()) if arrivals == "rate" else None,
         concurrency=draw(U32) if arrivals == "concurrency" else None,
         speed=draw(st.floats(0, allow_infinity=False, exclude_min=True)),
+        cv=draw(st.none() | FACTORS),
+        think_s=draw(FACTORS),
+        priorities=draw(st.lists(st.tuples(U32, FACTORS), max_size=3).map(tuple)),
+        max_output=draw(st.none() | st.integers(1, 2**64 - 1)),
     )
+
+
+def extras(columns: np.ndarray, draw: st.DrawFn) -> dict[str, Any]:
+    """Priorities and limits, each there or not."""
+    if not columns.size:
+        return {}
+    return {
+        name: columns[at] if draw(st.booleans()) else None for name, at in (("priority", 3), ("limit", 0))
+    }
 
 
 SPECS = st.builds(
@@ -53,6 +67,9 @@ SPECS = st.builds(
     max_window=COUNTS,
     settings=st.lists(st.tuples(st.text(min_size=1, max_size=8), TEXT), max_size=3).map(tuple),
     spans_rounds=U32,
+    slo=st.lists(st.tuples(TEXT, FACTORS), max_size=3).map(tuple),
+    oracle_lengths=st.booleans(),
+    regret_plans=U32,
 )
 
 

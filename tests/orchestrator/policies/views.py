@@ -66,7 +66,7 @@ def view_of(
             table.phase[request] = Phase.DECODE
         else:
             memory.book(request, resident.prompt)
-    queue = Queue(table)
+    queue = Queue(table, aging_ps=10**13)
     queue.arrive(list(range(len(residents), len(prompts))))
     for request in barred:
         queue.admitted(request)
