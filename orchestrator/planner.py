@@ -14,6 +14,7 @@ from orchestrator.kv import KvLedger
 from orchestrator.learning.accuracy import accuracy, nothing
 from orchestrator.policies.base import Plan, PlanView, Policy
 from orchestrator.queueing import Queue
+from orchestrator.regret import Study
 from orchestrator.state import Phase, RequestTable
 from orchestrator.timeline.base import Outcome
 
@@ -47,10 +48,11 @@ class Planner:
 
     Attributes:
         log: the decision records.
+        study: the plans that are compared with their alternatives.
     """
 
-    def __init__(self, policy: Policy, forecast: Forecast, log: DecisionLog) -> None:
-        self.policy, self.forecast, self.log = policy, forecast, log
+    def __init__(self, policy: Policy, forecast: Forecast, log: DecisionLog, study: Study) -> None:
+        self.policy, self.forecast, self.log, self.study = policy, forecast, log, study
 
     def prepare(self) -> None:
         """A scheduling point has come."""

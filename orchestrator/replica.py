@@ -6,6 +6,7 @@ while (window := replica.next_window()) is not None:   # plans at scheduling poi
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 from l3sim.errors import InvariantBroken
 from l3sim.specs.config import SchedulerConfig
@@ -104,6 +105,11 @@ class Replica:
         """Whether the next call plans, and trains before; `planner.prepare` may be called elsewhere first."""
         return self._plan is None and self.planner.forecast.due
 
+    def judge(self, answers: Sequence[Sequence[Costs]]) -> None:
+        """Take the answers to `planner.study.questions()`."""
+        start_ps = self.now_ps + self._limits.schedule_ps
+        self.planner.study.judge(answers, self._assembler, self.timeline, self._transit.waits, start_ps)
+
     def take(self, answers: Sequence[Costs]) -> Outcome:
         """Walk the window that was asked for and take its rounds.
 
@@ -150,10 +156,13 @@ class Replica:
         """
         if self._dropped is None:
             self._dropped = self._open_point()
-        view = view_of(self.table, self.kv, self.gpu, self.queue, self._dropped, self._options)
-        plan, questions = self.planner.plan(view)
+        view = partial(view_of, self.table, self.kv, self.gpu, self.queue, self._dropped, self._options)
+        seen = view()
+        plan, questions = self.planner.plan(seen)
         if questions is None:
-            self.planner.log.opened(plan, view, len(self._dropped), self._because, self.now_ps)
+            log, study, forecast = self.planner.log, self.planner.study, self.planner.forecast
+            study.note(log.plans, plan, view, forecast, self._because, self.now_ps)
+            log.opened(plan, seen, len(self._dropped), self._because, self.now_ps)
             self._apply(plan)
             self._dropped = None
         return plan, questions

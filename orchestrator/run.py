@@ -25,6 +25,7 @@ from orchestrator.observer import Observer, Progress
 from orchestrator.planner import Planner
 from orchestrator.policies import policy_named
 from orchestrator.queueing import Arrivals
+from orchestrator.regret import Study
 from orchestrator.replica import Replica
 from orchestrator.report import build_report
 from orchestrator.request_lines import requests_jsonl
@@ -136,7 +137,7 @@ class _Run:
             KvLedger(shape, self._table, machine.scheduler.admit_watermark),
             GpuMemory(job.weight_room_bytes, model.kv_bytes_per_token, model.layer_kv_bytes),
             timeline,
-            Planner(policy, forecast, DecisionLog(index)),
+            Planner(policy, forecast, DecisionLog(index), Study(index, job.spec.regret_plans)),
             Assembler(index, layout, model, hellos),
         )
 
@@ -176,6 +177,8 @@ class _Run:
                 continue
             if window is None:
                 return
+            if asked := replica.planner.study.questions():
+                replica.judge(await self.sessions.estimate(replica.index, asked))
             answers = await self.sessions.window(lines, window)
             if replica.metrics.windows % AUDIT_WINDOWS == AUDIT_WINDOWS - 1:
                 accounts = await self.sessions.audit(attention)
@@ -251,6 +254,8 @@ class _Run:
             "config.yaml": text.getvalue().encode(),
         }
         files["decisions.jsonl"] = b"".join(replica.planner.log.jsonl() for replica in self._replicas)
+        if self.job.spec.regret_plans:
+            files["regret.jsonl"] = b"".join(replica.planner.study.jsonl() for replica in self._replicas)
         if self.job.spec.spans_rounds:
             tasks = [(replica.index, replica.spans) for replica in self._replicas]
             files["spans.jsonl"] = spans_jsonl(tasks)

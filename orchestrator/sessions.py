@@ -121,6 +121,11 @@ class Sessions:
             else:
                 asker.add_attention(answer, flat_ranks(line.hello, replica, self._job.layout.ranks))
 
+    async def estimate(self, replica: int, windows: Sequence[Window]) -> list[list[Costs]]:
+        """What windows would cost that never happen: for each, the answers of a replica's lines in order."""
+        answers = await together([line.port.estimate(windows) for line in self.of_replica(replica)])
+        return [list(each) for each in zip(*answers, strict=True)]
+
     async def window(self, lines: Sequence[Line], window: Window) -> list[Costs]:
         """Ask these lines what a window costs, all at once."""
         if self._in_process:

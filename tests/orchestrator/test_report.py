@@ -17,6 +17,7 @@ from orchestrator.forecast import Fixed
 from orchestrator.metrics import ReplicaMetrics
 from orchestrator.planner import Planner
 from orchestrator.policies import POLICIES
+from orchestrator.regret import Study
 from orchestrator.replica import Replica
 from orchestrator.report import build_report, distribution
 from orchestrator.resolve import ResolvedJob
@@ -80,7 +81,7 @@ def replica_of(ranks: int = 8, **changes: Any) -> Replica:
         setattr(metrics, name, value)
     metrics.iterations.add(numbers([80]), numbers([10]))
     kv = SimpleNamespace(shape=SimpleNamespace(room_bytes=np.full(ranks, 7)), peak_bytes=11)
-    planner = Planner(POLICIES.get("fill")(), Fixed(predictor_of()), DecisionLog(0))
+    planner = Planner(POLICIES.get("fill")(), Fixed(predictor_of()), DecisionLog(0), Study(0, 0))
     return cast(Replica, SimpleNamespace(metrics=metrics, kv=kv, planner=planner))
 
 
