@@ -99,7 +99,7 @@ def test_report_explains_decisions(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.usefixtures("finished")
 def test_regret_of_a_job_that_was_not_asked_for_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", "job-000001", "--regret"]) == 2
-    assert "'regret.jsonl'; submit the job with --regret K" in capsys.readouterr().err
+    assert "left no regret.jsonl; submit the job with --regret K" in capsys.readouterr().err
     assert main(["report", "job-000001", "--regret", "--decisions"]) == 2
     assert main(["report", "job-000001", "--decisions", "--out", "x"]) == 2
 
