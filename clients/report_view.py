@@ -25,10 +25,15 @@ _SCALES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"))
 
 def print_report(report: Mapping[str, Any], console: Console | None = None) -> None:
     """Print a report on standard output; at least `WIDTH` wide where that is no terminal."""
-    target = console or Console(highlight=False)
-    if not target.is_terminal and target.width < WIDTH:
-        target.width = WIDTH
-    target.print(report_view(report))
+    (console or wide_console()).print(report_view(report))
+
+
+def wide_console() -> Console:
+    """Standard output, at least `WIDTH` wide where that is no terminal."""
+    console = Console(highlight=False)
+    if not console.is_terminal and console.width < WIDTH:
+        console.width = WIDTH
+    return console
 
 
 def report_view(report: Mapping[str, Any]) -> RenderableType:

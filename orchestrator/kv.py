@@ -80,9 +80,12 @@ class KvLedger:
     def booked_tokens(self, requests: Int64s, ahead: int = 0) -> Int64s:
         """Tokens that each admitted request has booked, or will have so many rounds of decoding ahead."""
         table = self._table
-        decoding = table.phase[requests] == Phase.DECODE
-        tokens = np.where(decoding, table.held[requests] + ahead, table.target[requests])
-        tokens = np.maximum(tokens, table.target[requests] + self._reserve_tokens) + 1
+        if table.foresee:
+            tokens = table.prompt[requests] + table.output[requests] - 1
+        else:
+            decoding = table.phase[requests] == Phase.DECODE
+            tokens = np.where(decoding, table.held[requests] + ahead, table.target[requests])
+            tokens = np.maximum(tokens, table.target[requests] + self._reserve_tokens) + 1
         bounded: Int64s = np.minimum(tokens, self.shape.fit_tokens[self.places(requests)])
         return bounded
 

@@ -90,6 +90,13 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
             AS_WRITTEN,
         ),
     ],
+    "docs/policies.md": [
+        ("./l3 up --machine l3-mini --detach", AS_WRITTEN),
+        ("./l3 submit dolphin-short --requests 30 --regret 8 --wait", AS_WRITTEN),
+        ("./l3 report job-000001 --decisions", AS_WRITTEN),
+        ("./l3 report job-000001 --regret", AS_WRITTEN),
+        ("./l3 down", AS_WRITTEN),
+    ],
     "docs/machines.md": [
         ("cp machines/l3-mini.yaml mine.yaml", AS_WRITTEN),
         ("./l3 run fixed:128:64 --machine ./mine.yaml --requests 20", AS_WRITTEN),

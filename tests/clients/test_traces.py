@@ -28,6 +28,36 @@ def test_csv_times_are_exact_and_lines_are_those_of_the_file(tmp_path: Path) -> 
     assert requests.line.tolist() == [2, 3, 4]
     columns = (requests.prompt, requests.output, requests.arrival_ps, requests.line)
     assert {column.dtype for column in columns} == {np.dtype(np.int64)}
+    assert (requests.priority, requests.limit) == (None, None)
+
+
+def test_json_lines_have_priorities_and_limits(tmp_path: Path) -> None:
+    lines = (
+        '{"prompt_tokens": 5, "output_tokens": 9, "priority": 3}\n'
+        '{"prompt_tokens": 6, "output_tokens": 8, "max_output_tokens": 4}\n'
+    )
+    requests = read_trace(write(tmp_path, "t.jsonl", lines))
+    assert requests.priority is not None
+    assert requests.limit is not None
+    assert requests.priority.tolist() == [3, 0]
+    assert requests.limit.tolist() == [100_000_000, 4]
+    assert requests.output.tolist() == [9, 8]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        ("priority", 10, "priority must be a whole number from 0 to 9, got 10"),
+        ("priority", -1, "priority must be a whole number from 0 to 9, got -1"),
+        ("priority", "true", "priority must be a whole number from 0 to 9, got True"),
+        ("max_output_tokens", 0, "max_output_tokens must be a whole number from 1 to 100000000, got 0"),
+    ],
+)
+def test_priorities_and_limits_out_of_range(tmp_path: Path, key: str, value: object, text: str) -> None:
+    path = write(tmp_path, "t.jsonl", f'{{"prompt_tokens": 5, "output_tokens": 9, "{key}": {value}}}\n')
+    with pytest.raises(InvalidInput) as refused:
+        read_trace(path)
+    assert str(refused.value) == f"{path}:1: {text}"
 
 
 @pytest.mark.parametrize(

@@ -64,8 +64,10 @@ class SlowBooks:
         table = self.table
         target = int(table.target[request])
         decoding = table.phase[request] == Phase.DECODE
-        tokens = max(int(table.held[request]) + ahead if decoding else target, target + self.reserve)
-        return min(tokens + 1, self.most(self.place_of(request)))
+        tokens = max(int(table.held[request]) + ahead if decoding else target, target + self.reserve) + 1
+        if table.foresee:
+            tokens = int(table.prompt[request] + table.output[request]) - 1
+        return min(tokens, self.most(self.place_of(request)))
 
     def booked_blocks(
         self, residents: Iterable[int], ahead: Sequence[int] = (), rounds: int = 0

@@ -76,7 +76,15 @@ class SlowReplica(SlowMemory):
         for life in come:
             life.target = life.prompt
         self.waiting += come
+        self.sort_waiting()
         return bool(come)
+
+    def sort_waiting(self) -> None:
+        """The preempted first; each kind as if the urgent had come earlier."""
+        aging = self.rules.aging_ps
+        self.waiting.sort(
+            key=lambda life: (not life.preemptions, life.arrival_ps - aging * life.priority, life.number)
+        )
 
     def preempt(self) -> list[Life]:
         dropped = []
@@ -90,11 +98,8 @@ class SlowReplica(SlowMemory):
             life.preemptions += 1
             life.held, life.target = 0, life.prompt + life.emitted
             self.close_gpu(life)
-        again = sorted(
-            (life for life in [*self.waiting, *dropped] if life.preemptions),
-            key=lambda life: (life.arrival_ps, life.number),
-        )
-        self.waiting = again + [life for life in self.waiting if not life.preemptions]
+        self.waiting += dropped
+        self.sort_waiting()
         return dropped
 
     def jump(self) -> bool:
@@ -193,7 +198,7 @@ class SlowReplica(SlowMemory):
             ended += self.tokens(one, stamp, times.start_ps, f"{self.rounds}/{s}")
         for _, life in sorted((life.stamps[-1], life.number) for life in ended):
             if self.later:
-                self.later[0].arrival_ps = self.lives_by_number(life).stamps[-1]
+                self.later[0].arrival_ps = self.lives_by_number(life).stamps[-1] + self.rules.think_ps
                 self.coming.append(self.later.pop(0))
         self.count(times.start_ps, times.join_ps, sum(len(one.decode) for one in passes))
         self.now = times.join_ps

@@ -46,8 +46,13 @@ class SlowMemory:
 
     def booking(self, life: Life, place: Place) -> int:
         """Tokens that a resident books; never more than an empty replica holds."""
-        tokens = max(life.held if life.decoding else life.target, life.target + self.rules.reserve)
-        return min(tokens + 1, self.holds(place))
+        return min(self.wanted(life), self.holds(place))
+
+    def wanted(self, life: Life) -> int:
+        """Tokens that somebody would book where there is room for any number."""
+        if self.rules.foresee:
+            return life.prompt + life.output - 1
+        return max(life.held if life.decoding else life.target, life.target + self.rules.reserve) + 1
 
     def booked_blocks(self) -> set[tuple[Place, Block]]:
         """Every block that somebody books, with its place."""
@@ -85,12 +90,14 @@ class SlowMemory:
         best = None
         for o in range(meter.ranksets):
             for b in range(meter.ranks):
-                tokens = min(life.target + 1 + self.rules.reserve, self.holds((o, b)))
+                tokens = min(self.wanted(life), self.holds((o, b)))
                 blocks = self.blocks(life, tokens)
                 hits = sum(((o, b), block) in there for block in blocks)
                 own = self.bytes_on((o, b), len(blocks) - hits)
                 fits = all(booked.get(at, 0) + size <= limit for at, size in own.items())
-                if not fits or life.target > self.holds((o, b)):
+                # A reservation does not keep anybody out.
+                least = self.wanted(life) - 1 - self.rules.reserve
+                if not fits or least > self.holds((o, b)):
                     continue
                 after: dict[int, int] = {}
                 for group in range(meter.groups):

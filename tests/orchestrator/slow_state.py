@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,9 @@ class SlowRules:
     half_duplex: bool
     reserve: int
     sharing: str
+    aging_ps: int
+    think_ps: int
+    foresee: bool
 
     def before(self, requests: int, passes: int, idle: bool) -> dict[str, int]:
         """Host stages before a round."""
@@ -46,6 +50,7 @@ class Life:
     prompt: int
     output: int
     arrival_ps: int
+    priority: int = 0
     target: int = 0
     held: int = 0
     emitted: int = 0
@@ -63,6 +68,11 @@ class Life:
         """Its place, while it has one."""
         assert self.place is not None
         return self.place
+
+    @property
+    def longest_gap_ps(self) -> int:
+        """Between two of its tokens."""
+        return max((after - before for before, after in pairwise(self.stamps)), default=0)
 
     @property
     def decoding(self) -> bool:

@@ -171,6 +171,7 @@ SETTINGS = {
     "scheduler__admit_watermark": st.sampled_from([0.0, 0.05, 0.3]),
     "scheduler__kv_reserve_tokens": st.sampled_from([0, 0, 10]),
     "scheduler__prefix_sharing": st.sampled_from(["off", "balanced", "longest", "longest"]),
+    "scheduler__aging_s": st.sampled_from([1e-5, 1e-3, 10.0]),
     "scheduler__max_chunk_tokens": st.sampled_from([64, 100, 192]),
     "scheduler__min_chunk_tokens": st.just(64),
 }
@@ -178,11 +179,20 @@ L3_SETTINGS = {
     "scheduler__horizon": st.sampled_from([1, 3, 64]),
     "scheduler__selection": st.sampled_from(["aligned", "all"]),
     "scheduler__admission": st.sampled_from(["memory", "aligned"]),
+    "scheduler__chunking": st.sampled_from(["aligned", "whole"]),
+    "scheduler__sub_batches": st.sampled_from([1, 2, 2]),
+    "scheduler__step": st.sampled_from([None, None, 3]),
+    "scheduler__alignment": st.sampled_from([0.5, 1.0, 1.0, 2.0]),
+    "scheduler__predictor": st.sampled_from(["learned", "tables", "oracle"]),
+    "scheduler__token_budget": st.sampled_from([1, 5, 70, 2048]),
+    "scheduler__max_requests": st.sampled_from([None, None, 1, 3]),
 }
+THINK_S = st.sampled_from([0.0, 1e-4, 0.02])
+EVERY_POLICY = ("serial", "fill", "l3", "chunked", "static")
 
 
 @st.composite
-def small_jobs(draw: st.DrawFn, policies: Sequence[str] = ("serial", "fill", "l3")) -> SmallJob:
+def small_jobs(draw: st.DrawFn, policies: Sequence[str] = EVERY_POLICY) -> SmallJob:
     """Jobs of up to 7 requests in which memory is short on either side, windows still to be set."""
     policy = draw(st.sampled_from(policies))
     chosen: dict[str, Any] = {key: draw(values) for key, values in (SETTINGS | L3_SETTINGS).items()}
@@ -223,8 +233,13 @@ def small_jobs(draw: st.DrawFn, policies: Sequence[str] = ("serial", "fill", "l3
         ]
     workload = listed(prompt, output, np.cumsum(gaps).tolist(), prefixes)
     if arrival == "closed":
-        workload = replace(workload, concurrency=draw(st.integers(dp, 4)))
-    return SmallJob(JobSpec(workload, model=model, policy=policy, tp=tp, dp=dp), machine)
+        workload = replace(workload, concurrency=draw(st.integers(dp, 4)), think_s=draw(THINK_S))
+    if draw(st.booleans()):
+        workload = replace(workload, priorities=((0, 1.0), (1, 1.0), (9, 1.0)))
+    # Who knows all lengths reserves nothing.
+    oracle = not chosen["scheduler__kv_reserve_tokens"] and draw(st.sampled_from([False, False, True]))
+    spec = JobSpec(workload, model=model, policy=policy, tp=tp, dp=dp, oracle_lengths=oracle)
+    return SmallJob(spec, machine)
 
 
 def model_of(job: SmallJob) -> ModelShape:

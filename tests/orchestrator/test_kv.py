@@ -17,11 +17,14 @@ from tests.orchestrator.small_jobs import listed, numbers
 
 
 def table_of(
-    prompt: list[int], output: list[int], prefixes: list[tuple[int, int]] | None = None
+    prompt: list[int],
+    output: list[int],
+    prefixes: list[tuple[int, int]] | None = None,
+    foresee: bool = False,
 ) -> RequestTable:
     requests = listed(prompt, output, prefixes=prefixes).listed
     assert requests is not None
-    return RequestTable(requests)
+    return RequestTable(requests, foresee)
 
 
 class Life:
@@ -47,7 +50,9 @@ class Life:
         sharing = ("off", "balanced", "longest")[draw(st.integers(0, 2))]
         prompt = [draw(st.integers(10, 40)) for _ in range(8)]
         prefixes = [(draw(st.integers(0, 2)), draw(st.integers(8, most))) for most in prompt]
-        self.table = table_of(prompt, [20] * 8, [(one, some if one else 0) for one, some in prefixes])
+        named = [(one, some if one else 0) for one, some in prefixes]
+        foresee = reserve == 0 and draw(st.integers(0, 1)) == 1
+        self.table = table_of(prompt, [20] * 8, named, foresee)
         shape = KvShape.of(self.layout, model, self.room)
         self.ledger = KvLedger(shape, self.table, watermark, reserve, sharing)
         self.slow = SlowBooks(self.layout, model, self.room, self.table, watermark, reserve, sharing)
@@ -59,7 +64,7 @@ class Life:
     def admit(self) -> None:
         """The next one who waits enters, where both say."""
         request = self.pick(self.outside)
-        tokens = int(self.table.target[request]) + 1
+        tokens = self.table.booking(request)
         view, before = self.ledger.view(), self.slow.booked_blocks(self.ledger.residents)
         place = view.fits(tokens, request)
         assert place == self.slow.fits(self.ledger.residents, request, tokens)
@@ -75,7 +80,7 @@ class Life:
             assert self.ledger.sharing.asked_blocks == asked + len(shared)
             assert self.ledger.sharing.hit_blocks == hits + len(shared & before)
             other = self.draw(st.integers(0, 7))
-            tokens = int(self.table.prompt[other]) + 1
+            tokens = self.table.booking(other)
             if other in self.outside:
                 assert view.fits(tokens, other) == self.slow.fits(self.ledger.residents, other, tokens)
 

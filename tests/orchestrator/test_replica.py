@@ -7,6 +7,7 @@ from fractions import Fraction
 from itertools import takewhile
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
@@ -48,12 +49,22 @@ def slow_run(job: SmallJob) -> list[SlowReplica]:
         half_duplex=machine.link.channel_bus == "half",
         reserve=machine.scheduler.kv_reserve_tokens,
         sharing=machine.scheduler.prefix_sharing,
+        aging_ps=round(machine.scheduler.aging_s * PS),
+        think_ps=round(workload.think_s * PS),
+        foresee=job.spec.oracle_lengths,
     )
     replicas = []
     for index in range(layout.dp):
         table = resolved.table
+        priority = np.zeros(len(table)) if table.priority is None else table.priority
         lives = [
-            Life(number, int(table.prompt[number]), int(table.output[number]), int(table.arrival_ps[number]))
+            Life(
+                number,
+                prompt=int(table.prompt[number]),
+                output=int(table.output[number]),
+                arrival_ps=int(table.arrival_ps[number]),
+                priority=int(priority[number]),
+            )
             for number in range(index, len(table), layout.dp)
         ]
         if table.prefixes is not None:
@@ -79,14 +90,18 @@ def expected_lines(replicas: list[SlowReplica]) -> list[dict[str, Any]]:
             "line": life.number + 1,
             "prompt_tokens": life.prompt,
             "output_tokens": life.output,
+            "max_output_tokens": None,
+            "priority": life.priority,
             "arrival_s": life.arrival_ps / PS,
             "queue_s": (life.first_round_ps - life.arrival_ps) / PS,
             "ttft_s": (life.stamps[0] - life.arrival_ps) / PS,
+            "tbt_s": life.longest_gap_ps / PS if life.output > 1 else None,
             "tpot_s": (life.stamps[-1] - life.stamps[0]) / PS / (life.output - 1)
             if life.output > 1
             else None,
             "e2e_s": (life.stamps[-1] - life.arrival_ps) / PS,
             "preemptions": life.preemptions,
+            "slo_met": None,
         }
         for life in lives
     ]

@@ -12,14 +12,20 @@ from hypothesis import strategies as st
 from l3sim.specs.job import JobSpec
 from l3sim.testing.builders import small_layout, small_model
 from l3sim.work import DeviceDescription, DeviceReady
+from orchestrator.decisions import DecisionLog
+from orchestrator.forecast import Fixed
 from orchestrator.kv_shape import KvShape
 from orchestrator.metrics import ReplicaMetrics
 from orchestrator.occupancy import Occupancy
+from orchestrator.planner import Planner
+from orchestrator.policies import POLICIES
+from orchestrator.regret import Study
 from orchestrator.replica import Replica
 from orchestrator.report import build_report, distribution
 from orchestrator.resolve import ResolvedJob
 from orchestrator.sharing import Sharing
 from orchestrator.state import Phase, RequestTable
+from tests.orchestrator.policies.views import predictor_of
 from tests.orchestrator.slow_report import slow_distribution
 from tests.orchestrator.small_jobs import SmallJob, listed, numbers, small_machine
 
@@ -83,7 +89,10 @@ def replica_of(ranks: int = 8, **changes: Any) -> Replica:
     occupancy.add(numbers([800]), ranks, numbers([1] * ranks))
     nobody = Sharing(numbers([]), numbers([]), longest=False)
     kv = SimpleNamespace(shape=shape, peak_bytes=11, sharing=nobody)
-    return cast(Replica, SimpleNamespace(index=0, metrics=metrics, kv=kv, occupancy=occupancy))
+    planner = Planner(POLICIES.get("fill")(), Fixed(predictor_of()), DecisionLog(0), Study(0, 0))
+    return cast(
+        Replica, SimpleNamespace(index=0, metrics=metrics, kv=kv, occupancy=occupancy, planner=planner)
+    )
 
 
 def devices() -> list[tuple[str, DeviceDescription, DeviceReady]]:

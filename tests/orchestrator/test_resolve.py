@@ -61,20 +61,51 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     (
         "l3-mini",
         {"policy": "fil"},
-        "policy: unknown policy 'fil'; did you mean 'fill'? (there are: fill, l3, serial)",
+        "policy: unknown policy 'fil'; did you mean 'fill'? (there are: chunked, fill, l3, serial, static)",
     ),
     (
         "l3-mini",
         {"policy": "fill", "settings": (("scheduler.horizon", "8"),)},
         "scheduler.horizon: policy 'fill' does not read it "
-        "(it reads: admit_watermark, kv_reserve_tokens, max_chunk_tokens, min_chunk_tokens, prefix_sharing)",
+        "(it reads: admit_watermark, aging_s, kv_reserve_tokens, max_chunk_tokens, min_chunk_tokens, "
+        "prefix_sharing)",
     ),
     (
         "l3-mini",
         {"settings": (("scheduler.horizons", "8"),)},
         "scheduler.horizons: unknown key 'horizons'; did you mean 'horizon'? (there are: "
-        "admission, admit_watermark, horizon, kv_reserve_tokens, max_chunk_tokens, min_chunk_tokens, "
-        "prefix_sharing, selection)",
+        "admission, admit_watermark, aging_s, alignment, chunking, horizon, kv_reserve_tokens, "
+        "max_chunk_tokens, max_requests, min_chunk_tokens, predictor, prefix_sharing, selection, step, "
+        "sub_batches, token_budget)",
+    ),
+    (
+        "l3-mini",
+        {"settings": (("scheduler.selection", "all"), ("scheduler.step", "4"))},
+        "scheduler.step: contradicts scheduler.selection=all; set one of them",
+    ),
+    (
+        "l3-mini",
+        {"settings": (("scheduler.alignment", "0"),)},
+        "scheduler.alignment: l3-mini: Expected `float` >= 0.01, got 0",
+    ),
+    ("l3-mini", {"regret_plans": 1001}, "regret_plans: must be 0 to 1000, got 1001"),
+    (
+        "l3-mini",
+        {"slo": (("ttfs_s", 1.0),)},
+        "slo: unknown objective 'ttfs_s'; did you mean 'ttft_s'? "
+        "(there are: e2e_s, queue_s, tbt_s, tpot_s, ttft_s)",
+    ),
+    ("l3-mini", {"slo": (("tbt_s", 0.0),)}, "slo.tbt_s: must be above 0 seconds, got 0.0"),
+    ("l3-mini", {"slo": (("tbt_s", 0.1), ("tbt_s", 0.2))}, "slo.tbt_s: is given twice"),
+    (
+        "l3-mini",
+        {"slo": (("ttft_s", 6e-5),)},
+        "slo.ttft_s: 6e-05 s is impossible: the host's stages alone take 7e-05 s",
+    ),
+    (
+        "l3-mini",
+        {"slo": (("e2e_s", 1.0), ("ttft_s", 2.0))},
+        "slo.ttft_s: 2.0 s contradicts e2e_s of 1.0 s, of which it is a part",
     ),
     (
         "l3-mini",

@@ -70,7 +70,10 @@ ROWS: list[tuple[str, str]] = [
     ("submit openr2", f"workload: unknown workload 'openr2'; did you mean 'openr1'? {NAMES}"),
     ("submit fixed:16:8 --model gpt", f"model: unknown model 'gpt' (there are: {MODELS})"),
     ("submit fixed:16:8 --model gpt.yaml", "model: no file 'gpt.yaml'"),
-    ("submit fixed:16:8 --policy best", "policy: unknown policy 'best' (there are: fill, l3, serial)"),
+    (
+        "submit fixed:16:8 --policy best",
+        "policy: unknown policy 'best' (there are: chunked, fill, l3, serial, static)",
+    ),
     ("run fixed:16:8 --machine l4", "machine: unknown machine 'l4' (there are: l3-dgx-a100, l3-mini)"),
     ("run fixed:16:8 --machine l4.yaml", "machine: no file 'l4.yaml'"),
     ("submit no.csv", "workload: no trace file 'no.csv'"),

@@ -12,17 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from l3sim.errors import InvalidInput
+from l3sim.specs.arrivals import LAST_PS, arrivals_ps, scaled_ps
+from l3sim.specs.lengths import MAX_DRAWN_TOKENS, PUBLISHED
 from l3sim.specs.workload import (
-    LAST_PS,
-    MAX_DRAWN_TOKENS,
-    PUBLISHED,
     Prefixes,
     Requests,
     WorkloadSpec,
     draw,
-    poisson_ps,
     requests_of,
-    scaled_ps,
     workload_names,
 )
 from l3sim.units import PS_PER_S
@@ -79,7 +76,7 @@ def test_draws_are_the_same_on_any_computer() -> None:
     assert drawn.prompt.tolist() == [82, 69, 118, 81, 52]
     assert drawn.output.tolist() == [13140, 23280, 18746, 6883, 4895]
     assert draw("dolphin-short", 5, seed=0).output.tolist() == [367, 838, 613, 144, 88]
-    assert poisson_ps(4, 2.0, seed=0).tolist() == [0, 191000856216, 373088858333, 637826042842]
+    assert arrivals_ps(4, 2.0, seed=0).tolist() == [0, 191000856216, 373088858333, 637826042842]
 
 
 @pytest.mark.parametrize("name", sorted(TABLE))
@@ -95,12 +92,12 @@ def test_arrivals_and_lengths_are_separate_streams() -> None:
     opened = requests_of(WorkloadSpec("openr1", count=20, rate=5.0), seed=3)
     assert (offline.prompt == opened.prompt).all()
     assert (offline.output == opened.output).all()
-    assert (poisson_ps(20, 5.0, 3) != poisson_ps(20, 5.0, 4)).any()
+    assert (arrivals_ps(20, 5.0, 3) != arrivals_ps(20, 5.0, 4)).any()
 
 
 @pytest.mark.parametrize("rate", [0.5, 3.0, 1000.0])
 def test_poisson_gaps(rate: float) -> None:
-    arrival = poisson_ps(40_000, rate, seed=2)
+    arrival = arrivals_ps(40_000, rate, seed=2)
     gaps = np.diff(arrival) / PS_PER_S
     assert arrival[0] == 0
     assert (gaps >= 0).all()

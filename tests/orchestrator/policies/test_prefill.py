@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from l3sim.work import Placed
-from orchestrator.policies.prefill import chunk_size, deal_prefills
+from orchestrator.policies.prefill import ChunkBounds, deal_prefills
 from tests.orchestrator.policies.views import Resident, shown, view_of
 
 
@@ -17,7 +17,7 @@ def test_a_chunk_is_the_rest_or_the_largest_multiple_of_64(rest: int, room: int,
     sizes = [rest] if rest <= room else []
     sizes += [size for size in range(64, min(rest, room) + 1, 64) if size >= least]
     expected = rest if rest <= room else max(sizes, default=0)
-    assert chunk_size(rest, room, least) == expected
+    assert ChunkBounds(room, least).size(rest, room) == expected
 
 
 def test_running_prefills_first_then_the_queue_each_to_the_lighter_pass() -> None:
@@ -111,9 +111,9 @@ def test_it_decodes_beside_others_that_decode() -> None:
 def test_may_admit_is_asked_last_with_the_place_that_would_be_taken() -> None:
     asked: list[Placed] = []
 
-    def twice(placed: Placed) -> bool:
+    def twice(placed: Placed) -> str:
         asked.append(placed)
-        return len(asked) < 3
+        return "" if len(asked) < 3 else "aligned"
 
     dealt = deal_prefills(view_of(waiting=[20, 20, 20, 20]), 2, twice)
     assert dealt.blocked == "aligned"

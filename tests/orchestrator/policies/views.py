@@ -14,7 +14,7 @@ from orchestrator.gpu_memory import GpuMemory
 from orchestrator.kv import KvLedger
 from orchestrator.kv_shape import KvShape
 from orchestrator.policies.base import PlanView
-from orchestrator.predictor import Predictor
+from orchestrator.predictor import Tables
 from orchestrator.queueing import Queue
 from orchestrator.state import Phase
 from tests.orchestrator.test_kv import table_of
@@ -67,7 +67,7 @@ def view_of(
             table.phase[request] = Phase.DECODE
         else:
             memory.book(request, resident.prompt)
-    queue = Queue(table)
+    queue = Queue(table, aging_ps=10**13)
     queue.arrive(list(range(len(residents), len(prompts))))
     for request in barred:
         queue.admitted(request)
@@ -93,11 +93,11 @@ def predictor_of(
     token_ps: float = 1.0,
     comm: Sequence[float] = (0.0, 0.0, 0.0, 0.0),
     layout: Layout | None = None,
-) -> Predictor:
+) -> Tables:
     """Lines: fc = a + b * tokens, prefill and attention so much a token."""
     layout = layout or small_layout()
     grid = np.array([0.0, 1.0])
-    return Predictor(
+    return Tables(
         fc_grid=grid,
         fc_ps=np.array([fc[0], fc[0] + fc[1]]),
         chunk_grid=grid,
