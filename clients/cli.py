@@ -28,7 +28,7 @@ from clients.options import (
     WorkloadArgument,
     grouped,
 )
-from clients.report_view import wide_console
+from clients.report_view import wide
 from clients.saved import make_folder
 from clients.tables import device_values, devices_table, job_values, jobs_table, print_whole, state_name
 from clients.waiting import deliver, follow, note, note_warnings, submit_and_wait, succeeded
@@ -196,7 +196,7 @@ def report(
     if output.json:
         print_json(records)
     else:
-        show(records, wide_console())
+        show(records, wide())
 
 
 @app.command()

@@ -25,15 +25,15 @@ _SCALES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"))
 
 def print_report(report: Mapping[str, Any], console: Console | None = None) -> None:
     """Print a report on standard output; at least `WIDTH` wide where that is no terminal."""
-    (console or wide_console()).print(report_view(report))
+    wide(console).print(report_view(report))
 
 
-def wide_console() -> Console:
-    """Standard output, at least `WIDTH` wide where that is no terminal."""
-    console = Console(highlight=False)
-    if not console.is_terminal and console.width < WIDTH:
-        console.width = WIDTH
-    return console
+def wide(console: Console | None = None) -> Console:
+    """A console, by default standard output, made at least `WIDTH` wide where that is no terminal."""
+    target = console or Console(highlight=False)
+    if not target.is_terminal and target.width < WIDTH:
+        target.width = WIDTH
+    return target
 
 
 def report_view(report: Mapping[str, Any]) -> RenderableType:
@@ -75,12 +75,33 @@ def _headline(report: Mapping[str, Any]) -> list[Text]:
             f"{batch['max_requests']:,} at most"
         ),
     ]
+    lines += _objectives(report) + _foresight(report)
     if report["saturated"]:
         text = "saturated   yes: requests arrived faster than they were served; latencies grow with the trace"
         lines.append(Text(text, style="bold yellow"))
     if report["invariants"] != "ok":
         lines += [Text(f"INVARIANT BROKEN: {text}", style="bold red") for text in report["invariants"]]
     return lines
+
+
+def _objectives(report: Mapping[str, Any]) -> list[Text]:
+    """How many requests met their objectives; nothing where there are none."""
+    slo = report.get("slo") or {}
+    if slo.get("attained") is None:
+        return []
+    targets = ", ".join(f"{name} {value:g}" for name, value in slo["at_most_s"].items() if value is not None)
+    goodput = f"{_number(slo['goodput_requests_per_s'])} requests/s"
+    return [Text(f"objectives  {targets}: {slo['attained']:.1%} met, goodput {goodput}")]
+
+
+def _foresight(report: Mapping[str, Any]) -> list[Text]:
+    """How wrong the plans' predictions were; nothing for a policy that predicts nothing."""
+    plans = (report.get("prediction") or {}).get("plans", {})
+    errors = [(name, plans.get(key, {}).get("median")) for name, key in _BUSY[:2]]
+    if any(error is None for _, error in errors):
+        return []
+    told = ", ".join(f"{name} {error:.2%}" for name, error in errors)
+    return [Text(f"foresight   plans were wrong by {told} at the median")]
 
 
 def _how(report: Mapping[str, Any]) -> str:

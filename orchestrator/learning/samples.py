@@ -25,6 +25,7 @@ FEATURES = ("chunk_tokens", "finished_tokens", "decoding", "rank_tokens", "rank_
 TIMES = ("t_p", "t_batch", "t_d", "t_comm", "t_kv")
 COLUMN = {name: number for number, name in enumerate((*FEATURES, *TIMES))}
 WIDTH = len(COLUMN)
+_NOTHING: Int64s = np.zeros(0, dtype=np.int64)
 
 
 class Reservoir:
@@ -48,9 +49,13 @@ class Reservoir:
     def offer(self, rounds: int) -> tuple[Int64s, Int64s]:
         """Take notice of so many rounds: (which of them to keep, rows for them), both of shape (hits,)."""
         size = len(self.rows)
+        drawn = self._stream.random(rounds)
+        if self.seen >= size and drawn.min() * (self.seen + 1) >= size:
+            # Most windows of a long run keep nothing, and need not look further.
+            self.seen += rounds
+            return _NOTHING, _NOTHING
         number = np.arange(self.seen, self.seen + rounds, dtype=np.int64)
-        drawn = (self._stream.random(rounds) * (number + 1)).astype(np.int64)
-        row = np.where(number < size, number, drawn)
+        row = np.where(number < size, number, (drawn * (number + 1)).astype(np.int64))
         self.seen += rounds
         which = np.flatnonzero(row < size)
         return which, row[which]

@@ -26,7 +26,6 @@ from orchestrator.predictor import Predictor
 #: Decoding requests added at a time: 1 for MHA, 16 for GQA (arXiv 2504.17584).
 STEP_MHA = 1
 STEP_GQA = 16
-_NONE: Int64s = np.zeros(2, dtype=np.int64)
 
 
 @POLICIES.register("l3")
@@ -92,10 +91,19 @@ class _Sides:
 
     def deal(self, dealt: Dealt) -> tuple[Int64s, Floats]:
         """Sides of the requests in `order`, and the predicted times, beside these chunks."""
+        args = (self._place, self._cost, self._groups, self._predictor.pace, self._beside(dealt))
+        side, times, asked = deal_all(*args) if self._everybody else deal_aligned(*args, self._step)
+        self.considered["decode_predictions"] += asked
+        return side, times
+
+    def _beside(self, dealt: Dealt) -> Beside:
+        """Chunks, fully connected layers and transfers of a plan with these chunks."""
         predictor, most = self._predictor, len(self.order)
+        if not any(dealt.chunks):
+            return self._without_chunks(most)
         chunks = [*dealt.chunks, []][:2]
         tokens = [sum(chunk.tokens for chunk in some) for some in chunks]
-        beside = Beside(
+        return Beside(
             self._passes,
             self._target,
             np.array([predictor.pass_prefill_ps(some) for some in chunks]),
@@ -103,10 +111,13 @@ class _Sides:
             self._moved_ps(np.array(tokens, dtype=np.int64)),
             predictor.comm[:2],
         )
-        args = (self._place, self._cost, self._groups, predictor.pace, beside)
-        side, times, asked = deal_all(*args) if self._everybody else deal_aligned(*args, self._step)
-        self.considered["decode_predictions"] += asked
-        return side, times
+
+    def _without_chunks(self, most: int) -> Beside:
+        """As most plans are: both sub-batches have the same line."""
+        line = self._predictor.batch_line_ps(0, most)
+        lines = np.empty((2, most + 1))
+        lines[:] = line
+        return Beside(self._passes, self._target, np.zeros(2), lines, np.zeros(2), self._predictor.comm[:2])
 
     def _moved_ps(self, chunk_tokens: Int64s) -> Floats:
         """Transfer of the KV of so many chunk tokens: the second half of t_comm."""
@@ -168,15 +179,7 @@ class _Sides:
         if len(self.order) >= self._passes:
             place = np.array([one.offset * view.layout.ranks + one.rank for one in entering])
             cost = predictor.attend_group_ps(table.target[[one.request for one in entering]] + 1)
-            line = predictor.batch_line_ps(0, len(self.order) + len(entering))
-            beside = Beside(
-                self._passes,
-                self._target,
-                np.zeros(2),
-                np.stack([line, line]),
-                self._moved_ps(_NONE),
-                predictor.comm[:2],
-            )
+            beside = self._without_chunks(len(self.order) + len(entering))
             whole = np.concatenate([self._place, place]), np.concatenate([self._cost, cost])
             _, times, _ = deal_all(*whole, self._groups, predictor.pace, beside)
             if (times[1::2] > self._target * times[0::2]).any():

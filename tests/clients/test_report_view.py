@@ -88,3 +88,16 @@ def test_what_nobody_shares_and_nobody_carries_is_not_spoken_of(report: dict[str
     report["balance"]["attention_s"]["max_to_mean"] = None
     text = printed(report)
     assert not any(word in text for word in ("shared", "balance"))
+
+
+def test_objectives_and_foresight_are_told_where_there_are_any(report: dict[str, Any]) -> None:
+    assert not any(word in printed(report) for word in ("objectives", "foresight"))
+    report["slo"] = {
+        "at_most_s": {"ttft_s": 2.0, "tbt_s": None},
+        "attained": 0.925,
+        "goodput_requests_per_s": 1.5,
+    }
+    report["prediction"] = {"plans": {"gpu": {"median": 0.001}, "attention": {"median": 0.02}}}
+    lines = printed(report).splitlines()
+    assert "objectives  ttft_s 2: 92.5% met, goodput 1.500 requests/s" in lines
+    assert "foresight   plans were wrong by GPU 0.10%, attention 2.00% at the median" in lines
