@@ -117,6 +117,17 @@ def test_prefixes_are_numbered_as_they_appear(tmp_path: Path) -> None:
     assert read_trace(write(tmp_path, "t.csv", f"{HEADER}\n{ROW}")).prefixes is None
 
 
+def test_a_line_may_have_everything(tmp_path: Path) -> None:
+    extras = '"priority": 3, "max_output_tokens": 4, "prefix_id": "system", "prefix_tokens": 2'
+    line = f'{{"arrival_s": 0.5, "prompt_tokens": 5, "output_tokens": 9, {extras}}}'
+    requests = read_trace(write(tmp_path, "t.jsonl", line))
+    assert requests.priority is not None
+    assert requests.limit is not None
+    assert requests.prefixes is not None
+    assert (requests.priority.tolist(), requests.limit.tolist()) == ([3], [4])
+    assert (requests.prefixes.number.tolist(), requests.prefixes.tokens.tolist()) == ([1], [2])
+
+
 WHOLE = "must be a whole number from 1 to 100000000, got"
 TIME = "TIMESTAMP must be a time like 2023-11-16 18:17:03.9799600 or seconds like 12.5, got"
 NEEDS = f"(needs {HEADER})"

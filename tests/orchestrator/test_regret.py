@@ -35,8 +35,10 @@ def test_judging_changes_nothing_and_windows_do_not_change_it(job: SmallJob, max
 
 
 def test_the_rate_of_the_plan_made_is_what_its_rounds_came_to() -> None:
-    """Of plans with a chunk, which last the one round that is judged."""
-    job = SmallJob(JobSpec(listed([90] * 5, [4] * 5), model=small_model(), policy="fill"), small_machine())
+    """Of plans with a chunk, which last the one round that is judged; the host's stages are in it."""
+    stages = {"sample_us": 7.0, "schedule_request_us": 2.5, "launch_us": 9.0}
+    machine = small_machine(**{f"host__{stage}": value for stage, value in stages.items()})
+    job = SmallJob(JobSpec(listed([90] * 5, [4] * 5), model=small_model(), policy="fill"), machine)
     job = job.but(regret_plans=1000)
     plans = [json.loads(line) for line in job.run().artifacts["decisions.jsonl"].splitlines()]
     for point in judged(job):
@@ -59,7 +61,9 @@ def test_at_most_so_many_points_evenly_spread() -> None:
 def test_a_bad_choice_is_seen() -> None:
     """One sub-batch leaves both sides idle half of the time; two of them are better."""
     model = small_model(kv_heads=4)
-    machine = small_machine(attention__bank_bytes_per_s=2e6, gpu__kernel_overhead_us=20.0)
+    machine = small_machine(
+        attention__bank_bytes_per_s=2e6, gpu__level="roofline", gpu__kernel_overhead_us=20.0
+    )
     job = SmallJob(JobSpec(listed([200] * 8, [20] * 8), model=model, policy="serial"), machine)
     points = judged(job.but(regret_plans=8))
     late = [point for point in points if point["because"] == "chunk"][-1]

@@ -85,6 +85,12 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ),
     (
         "l3-mini",
+        {"settings": (("scheduler.kv_reserve_tokens", "8"),), "oracle_lengths": True},
+        "scheduler.kv_reserve_tokens: 8 tokens contradict --oracle-lengths, which books what each request "
+        "will hold; use 0",
+    ),
+    (
+        "l3-mini",
         {"settings": (("scheduler.alignment", "0"),)},
         "scheduler.alignment: l3-mini: Expected `float` >= 0.01, got 0",
     ),
@@ -101,6 +107,19 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         "l3-mini",
         {"slo": (("ttft_s", 6e-5),)},
         "slo.ttft_s: 6e-05 s is impossible: the host's stages alone take 7e-05 s",
+    ),
+    (
+        "l3-mini",
+        {
+            "slo": (("ttft_s", 9e-5),),
+            "settings": tuple((f"host.{stage}_us", "7") for stage in ("sample", "launch", "output_request")),
+        },
+        "slo.ttft_s: 9e-05 s is impossible: the host's stages alone take 9.1e-05 s",
+    ),
+    (
+        "l3-mini",
+        {"slo": (("tbt_s", 7e-5),), "settings": (("host.sample_us", "30"),)},
+        "slo.tbt_s: 7e-05 s is impossible: the host's stages alone take 8e-05 s",
     ),
     (
         "l3-mini",
@@ -165,6 +184,14 @@ def test_refused(machine: str, changes: dict[str, Any], text: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         resolved(load_machine(machine), **changes)
     assert str(refused.value) == text
+
+
+def test_a_reservation_of_the_machine_contradicts_known_lengths_as_well() -> None:
+    machine = small_machine(scheduler__kv_reserve_tokens=8)
+    spec = JobSpec(WORKLOAD, model=small_model())
+    assert resolve(spec, machine).machine.scheduler.kv_reserve_tokens == 8
+    with pytest.raises(InvalidInput, match="8 tokens contradict --oracle-lengths"):
+        resolve(replace(spec, oracle_lengths=True), machine)
 
 
 def small_room(rank_tokens: float, gpu_bytes: int) -> Any:

@@ -244,7 +244,14 @@ def with_prefixes(number: list[int], tokens: list[int]) -> WorkloadSpec:
 
 def test_prefixes_go_with_their_requests() -> None:
     spec = with_prefixes([1, 0, 1], [5, 0, 1])
-    for changes in ({}, {"rate": 1.0}, {"concurrency": 2}, {"speed": 2.0}):
+    for changes in (
+        {},
+        {"rate": 1.0},
+        {"concurrency": 2},
+        {"speed": 2.0},
+        {"max_output": 1},
+        {"priorities": ((1, 1.0),)},
+    ):
         found = requests_of(replace(spec, **changes), seed=0).prefixes
         assert found is not None
         assert (found.number.tolist(), found.tokens.tolist()) == ([1, 0, 1], [5, 0, 1])
