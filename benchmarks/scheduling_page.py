@@ -39,7 +39,11 @@ are predictions of models that were fitted to no published result.
 
 def page(results: Sequence[Result]) -> str:
     """The whole page; parts that were not run are left out."""
-    parts = [INTRO]
+    models, workloads = (", ".join(dict.fromkeys(one["key"][at] for one in results)) for at in (1, 2))
+    parts = [
+        INTRO,
+        f"\nIt holds {len(results)} runs, of {models} with {workloads}; the others were not made.\n",
+    ]
     for part, title in TITLES.items():
         own = [result for result in results if result["key"][0] == part]
         if not own:

@@ -75,7 +75,8 @@ class Plan:
         unchunked: number of the pass with an unchunked prompt, or -1.
         blocked: why the head of the queue was not admitted: "", "barred", "kv", "gpu_memory", "chunk",
             "aligned" or "batch" (the policy lets nobody else in now).
-        predicted_ps: (T_GPU_0, T_PIM_0, T_GPU_1, T_PIM_1) a layer, empty where nothing was predicted.
+        predicted_ps: (T_GPU_0, T_PIM_0, T_GPU_1, T_PIM_1) a layer; the first two where there is one
+            sub-batch, none where nothing was predicted.
         considered: what the policy weighed, in numbers of its own, for people.
     """
 

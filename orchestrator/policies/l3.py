@@ -63,7 +63,7 @@ class L3(Policy):
             horizon=options.horizon if left_out else NO_HORIZON,
             unchunked=dealt.unchunked,
             blocked=dealt.blocked,
-            predicted_ps=tuple(times.tolist()),
+            predicted_ps=tuple(times[: 2 * options.sub_batches].tolist()),
             considered=sides.considered,
         )
 

@@ -36,8 +36,7 @@ def test_judging_changes_nothing_and_windows_do_not_change_it(job: SmallJob, max
 
 def test_the_rate_of_the_plan_made_is_what_its_rounds_came_to() -> None:
     """Of plans with a chunk, which last the one round that is judged; the host's stages are in it."""
-    stages = {"sample_us": 7.0, "schedule_request_us": 2.5, "launch_us": 9.0}
-    machine = small_machine(**{f"host__{stage}": value for stage, value in stages.items()})
+    machine = small_machine(host__sample_us=7.0, host__schedule_request_us=2.5, host__launch_us=9.0)
     job = SmallJob(JobSpec(listed([90] * 5, [4] * 5), model=small_model(), policy="fill"), machine)
     job = job.but(regret_plans=1000)
     plans = [json.loads(line) for line in job.run().artifacts["decisions.jsonl"].splitlines()]

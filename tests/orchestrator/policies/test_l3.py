@@ -147,7 +147,7 @@ def test_one_sub_batch_is_aligned_to_its_own_layers() -> None:
     view = view_of([Resident(5, 9)] * 9, waiting=[5], layout=ONE_RANK, sub_batches=1)
     plan = plan_of(view, predictor_of(fc=(20.0, 1.0), layout=ONE_RANK))
     assert decoding(plan) == [[0, 1, 2], []]
-    assert plan.predicted_ps == (28.0, 30.0, 0.0, 0.0)
+    assert plan.predicted_ps == (28.0, 30.0)
     assert [len(part.chunks) for part in plan.passes] == [1, 0]
 
 

@@ -1,5 +1,6 @@
 """Prefill and admission, alike for every policy."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -7,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from l3sim.work import Placed
+from orchestrator.policies import POLICIES
 from orchestrator.policies.prefill import ChunkBounds, deal_prefills
-from tests.orchestrator.policies.views import Resident, shown, view_of
+from orchestrator.queueing import Queue
+from tests.orchestrator.policies.views import Resident, predictor_of, shown, view_of
 
 
 @settings(max_examples=200, derandomize=True)
@@ -29,6 +32,24 @@ def test_running_prefills_first_then_the_queue_each_to_the_lighter_pass() -> Non
     ]
     assert [placed.request for placed in dealt.admitted] == [3, 4, 5]
     assert (dealt.blocked, dealt.unchunked) == ("", -1)
+
+
+def test_a_long_queue_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan over 10,000 who wait costs what it admits."""
+    looked: list[int] = []
+    walk = Queue.__iter__
+
+    def noted(queue: Queue) -> Iterator[int]:
+        for request in walk(queue):
+            looked.append(request)
+            yield request
+
+    monkeypatch.setattr(Queue, "__iter__", noted)
+    for policy in POLICIES:
+        looked.clear()
+        view = view_of([Resident(5, 5)], waiting=[50] * 10_000)
+        plan = POLICIES.get(policy)().plan(view, predictor_of())
+        assert len(looked) <= len(plan.admitted) + 1
 
 
 def test_one_pass_takes_all() -> None:
