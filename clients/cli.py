@@ -18,6 +18,7 @@ from typer.main import get_command
 
 from clients.address import find_address
 from clients.client import L3Client
+from clients.decisions_view import print_decisions, print_regret, read_lines
 from clients.options import (
     AddressOption,
     JobArgument,
@@ -27,10 +28,11 @@ from clients.options import (
     WorkloadArgument,
     grouped,
 )
+from clients.report_view import wide
 from clients.saved import make_folder
 from clients.tables import device_values, devices_table, job_values, jobs_table, print_whole, state_name
 from clients.waiting import deliver, follow, note, note_warnings, submit_and_wait, succeeded
-from l3sim.errors import InvalidInput, L3Error, Unreachable
+from l3sim.errors import InvalidInput, L3Error, NotFound, Unreachable
 
 T = TypeVar("T")
 
@@ -167,9 +169,34 @@ def cancel(job: JobArgument, address: AddressOption = None, as_json: JsonOption 
 
 @app.command()
 @grouped
-def report(job: JobArgument, output: OutputOptions, address: AddressOption = None) -> None:
+def report(
+    job: JobArgument,
+    output: OutputOptions,
+    decisions: Annotated[
+        bool, typer.Option("--decisions", help="Explain the scheduler's plans instead.")
+    ] = False,
+    regret: Annotated[
+        bool, typer.Option("--regret", help="What plans cost against alternatives, of a job with --regret K.")
+    ] = False,
+    address: AddressOption = None,
+) -> None:
     """Print the report of a job that succeeded."""
-    with_machine(address, lambda client: deliver(client, job, output))
+    if decisions and regret:
+        raise InvalidInput(("--decisions", "excludes --regret; ask for one of them"))
+    if not (decisions or regret):
+        with_machine(address, lambda client: deliver(client, job, output))
+        return
+    if output.out is not None:
+        raise InvalidInput(("--out", "goes with the report; decisions.jsonl is among its files"))
+    name, show = ("decisions.jsonl", print_decisions) if decisions else ("regret.jsonl", print_regret)
+    try:
+        records = read_lines(with_machine(address, lambda client: client.artifact(job, name)))
+    except NotFound as error:
+        raise NotFound(f"{error}; submit the job with --regret K" if regret else str(error)) from None
+    if output.json:
+        print_json(records)
+    else:
+        show(records, wide())
 
 
 @app.command()

@@ -175,7 +175,7 @@ class L3Client:
         return report
 
     async def artifact(self, job_id: str, name: str) -> bytes:
-        """A file that the job left: "requests.jsonl", "config.yaml" or "spans.jsonl".
+        """A file that the job left, by its name in docs/report.md.
 
         Raises:
             NotFound: it left no such file.

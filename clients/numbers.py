@@ -40,3 +40,35 @@ def positive(option: str, most: float, unit: str) -> Callable[[object], float]:
         return number
 
     return parse
+
+
+def pairs(option: str, text: str) -> tuple[tuple[str, float], ...]:
+    """A list `name:number,name:number`; none of an empty text. What the names mean is checked elsewhere.
+
+    Raises:
+        InvalidInput: it is not of that form.
+    """
+    found = []
+    for item in text.split(",") if text else []:
+        name, _, number = item.partition(":")
+        try:
+            found.append((name.strip(), float(number)))
+        except ValueError:
+            raise InvalidInput(
+                (option, f"must be a list like name:number,name:number, got {text!r}")
+            ) from None
+    return tuple(found)
+
+
+def shares(option: str, text: str) -> tuple[tuple[int, float], ...]:
+    """A list of whole numbers and their shares, `0:0.9,5:0.1`.
+
+    Raises:
+        InvalidInput: it is not of that form.
+    """
+    found = []
+    for name, share in pairs(option, text):
+        if not (name.isascii() and name.isdigit() and len(name) < 10):
+            raise InvalidInput((option, f"must be a list like 0:0.9,5:0.1, got {text!r}"))
+        found.append((int(name), share))
+    return tuple(found)

@@ -17,13 +17,13 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from clients.numbers import positive, whole
+from clients.numbers import pairs, positive, shares, whole
 from clients.workloads import workload_spec
 from l3sim.errors import InvalidInput
 from l3sim.specs.catalog import is_path, load_model, parse_value
 from l3sim.specs.job import DEFAULT_MAX_WINDOW, DEFAULT_POLICY, JobSpec
 from l3sim.specs.model import ModelShape
-from l3sim.specs.workload import DEFAULT_REQUESTS, MAX_REQUESTS
+from l3sim.specs.workload import DEFAULT_REQUESTS, MAX_CV, MAX_REQUESTS, MAX_THINK_S, MAX_TOKENS
 
 MAX_RATE = 1e9
 MAX_SPEED = 1e9
@@ -61,7 +61,9 @@ class JobOptions:
             show_default=False,
         ),
     ] = ""
-    policy: Annotated[str, typer.Option(help="l3, fill or serial.")] = DEFAULT_POLICY
+    policy: Annotated[str, typer.Option(help="l3, fill, serial, chunked, static, or an installed one.")] = (
+        DEFAULT_POLICY
+    )
     requests: Annotated[
         int | None,
         typer.Option(
@@ -79,7 +81,7 @@ class JobOptions:
         typer.Option(
             parser=positive("--rate", MAX_RATE, "requests a second"),
             metavar="R",
-            help="Open loop: Poisson arrivals, requests a second.",
+            help="Open loop: arrivals, Poisson but for --cv, requests a second.",
         ),
     ] = None
     concurrency: Annotated[
@@ -88,6 +90,49 @@ class JobOptions:
             parser=whole("--concurrency", 1, MAX_REQUESTS),
             metavar="C",
             help="Closed loop: clients that each wait for their answer.",
+        ),
+    ] = None
+    cv: Annotated[
+        float | None,
+        typer.Option(
+            parser=positive("--cv", MAX_CV, "standard deviations a mean"),
+            metavar="CV",
+            help="With --rate: gamma arrivals, gaps with this coefficient of variation; default: Poisson.",
+        ),
+    ] = None
+    think: Annotated[
+        float | None,
+        typer.Option(
+            parser=positive("--think", MAX_THINK_S, "seconds"),
+            metavar="S",
+            help="With --concurrency: a client waits so long before its next request.",
+        ),
+    ] = None
+    priorities: Annotated[
+        str,
+        typer.Option(metavar="P:SHARE,...", help="Draw priorities, 0 (usual) to 9 (urgent): 0:0.9,5:0.1."),
+    ] = ""
+    max_output: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole("--max-output", 1, MAX_TOKENS),
+            metavar="N",
+            help="Every request's output is cut to so many tokens.",
+        ),
+    ] = None
+    slo: Annotated[
+        str,
+        typer.Option(metavar="METRIC:S,...", help="Objectives, for goodput: ttft_s:2,tbt_s:0.1."),
+    ] = ""
+    oracle_lengths: Annotated[
+        bool, typer.Option("--oracle-lengths", help="The scheduler knows every output length.")
+    ] = False
+    regret: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole("--regret", 1, 1000),
+            metavar="K",
+            help="Compare so many plans of each replica with their alternatives.",
         ),
     ] = None
     speed: Annotated[
@@ -154,7 +199,17 @@ class JobOptions:
         return JobSpec(
             settings=split_settings([*(self.settings or []), *self._checks()]),
             model=_model(self.model),
-            workload=workload_spec(workload, self.requests, self.rate, self.concurrency, self.speed),
+            workload=workload_spec(
+                workload,
+                self.requests,
+                self.rate,
+                self.concurrency,
+                self.speed,
+                cv=self.cv,
+                think_s=self.think or 0.0,
+                priorities=shares("--priorities", self.priorities),
+                max_output=self.max_output,
+            ),
             machine=machine,
             policy=self.policy,
             seed=self.seed,
@@ -162,6 +217,9 @@ class JobOptions:
             dp=self.dp or 0,
             max_window=self.max_window,
             spans_rounds=self.spans or 0,
+            slo=pairs("--slo", self.slo),
+            oracle_lengths=self.oracle_lengths,
+            regret_plans=self.regret or 0,
         )
 
     def _checks(self) -> list[str]:
@@ -177,7 +235,7 @@ class OutputOptions:
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Also write report.json, requests.jsonl, config.yaml (and spans.jsonl) there."
+            metavar="DIR", help="Also write report.json and the files beside it there (docs/report.md)."
         ),
     ] = None
 

@@ -25,10 +25,15 @@ _SCALES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"))
 
 def print_report(report: Mapping[str, Any], console: Console | None = None) -> None:
     """Print a report on standard output; at least `WIDTH` wide where that is no terminal."""
+    wide(console).print(report_view(report))
+
+
+def wide(console: Console | None = None) -> Console:
+    """A console, by default standard output, made at least `WIDTH` wide where that is no terminal."""
     target = console or Console(highlight=False)
     if not target.is_terminal and target.width < WIDTH:
         target.width = WIDTH
-    target.print(report_view(report))
+    return target
 
 
 def report_view(report: Mapping[str, Any]) -> RenderableType:
@@ -43,7 +48,9 @@ def report_view(report: Mapping[str, Any]) -> RenderableType:
         Text(),
         _energy(report),
         Text(),
-        *_memory_and_exchange(report),
+        *_memory(report),
+        _exchange(report),
+        *_fidelity(report["exchange"].get("fidelity")),
     ]
     parts += [Text(f"warning: {warning}", style="yellow") for warning in report["warnings"]]
     return Group(*parts)
@@ -70,12 +77,33 @@ def _headline(report: Mapping[str, Any]) -> list[Text]:
             f"{batch['max_requests']:,} at most"
         ),
     ]
+    lines += _objectives(report) + _foresight(report)
     if report["saturated"]:
         text = "saturated   yes: requests arrived faster than they were served; latencies grow with the trace"
         lines.append(Text(text, style="bold yellow"))
     if report["invariants"] != "ok":
         lines += [Text(f"INVARIANT BROKEN: {text}", style="bold red") for text in report["invariants"]]
     return lines
+
+
+def _objectives(report: Mapping[str, Any]) -> list[Text]:
+    """How many requests met their objectives; nothing where there are none."""
+    slo = report.get("slo") or {}
+    if slo.get("attained") is None:
+        return []
+    targets = ", ".join(f"{name} {value:g}" for name, value in slo["at_most_s"].items() if value is not None)
+    goodput = f"{_number(slo['goodput_requests_per_s'])} requests/s"
+    return [Text(f"objectives  {targets}: {slo['attained']:.1%} met, goodput {goodput}")]
+
+
+def _foresight(report: Mapping[str, Any]) -> list[Text]:
+    """How wrong the plans' predictions were; nothing for a policy that predicts nothing."""
+    plans = (report.get("prediction") or {}).get("plans", {})
+    errors = [(name, plans.get(key, {}).get("median")) for name, key in _BUSY[:2]]
+    if any(error is None for _, error in errors):
+        return []
+    told = ", ".join(f"{name} {error:.2%}" for name, error in errors)
+    return [Text(f"foresight   plans were wrong by {told} at the median")]
 
 
 def _how(report: Mapping[str, Any]) -> str:
@@ -137,20 +165,31 @@ def _energy(report: Mapping[str, Any]) -> Table:
     return table
 
 
-def _memory_and_exchange(report: Mapping[str, Any]) -> list[Text]:
-    kv, exchange = report["kv"], report["exchange"]
+def _memory(report: Mapping[str, Any]) -> list[Text]:
+    kv, prefix, balance = report["kv"], report["kv"]["prefix"], report["balance"]
     share = kv["peak_bytes"] / kv["capacity_bytes"] if kv["capacity_bytes"] else 0.0
-    rate = _number(exchange["simulated_iterations_per_wall_s"])
-    return [
-        Text(
-            f"KV          {_bytes(kv['peak_bytes'])} at most of {_bytes(kv['capacity_bytes'])} ({share:.1%})"
-        ),
-        Text(
-            f"simulated   in {exchange['wall_s']:.1f} s of wall time over {exchange['transport']}: "
-            f"{exchange['windows']:,} windows, {exchange['messages']:,} messages, {rate} iterations/s"
-        ),
-        *_fidelity(exchange.get("fidelity")),
+    lines = [
+        f"KV          {_bytes(kv['peak_bytes'])} at most of {_bytes(kv['capacity_bytes'])} ({share:.1%}); "
+        f"{kv['fragmentation']:.1%} empty in blocks of {kv['block_tokens']:,} tokens"
     ]
+    if prefix["asked_tokens"]:
+        lines.append(
+            f"shared      {prefix['hit_tokens']:,} of {prefix['asked_tokens']:,} prefix tokens were there "
+            f"({prefix['hit_rate']:.1%}), {_bytes(prefix['saved_peak_bytes'])} saved at most"
+        )
+    most = [balance[key]["max_to_mean"] for key in ("tokens", "attention_s")]
+    if None not in most:
+        lines.append(f"balance     fullest rank {most[0]:.3f} x the mean, busiest {most[1]:.3f} x")
+    return [Text(line) for line in lines]
+
+
+def _exchange(report: Mapping[str, Any]) -> Text:
+    exchange = report["exchange"]
+    rate = _number(exchange["simulated_iterations_per_wall_s"])
+    return Text(
+        f"simulated   in {exchange['wall_s']:.1f} s of wall time over {exchange['transport']}: "
+        f"{exchange['windows']:,} windows, {exchange['messages']:,} messages, {rate} iterations/s"
+    )
 
 
 def _fidelity(found: Mapping[str, Any] | None) -> list[Text]:

@@ -9,8 +9,8 @@ from l3sim.errors import InvalidInput
 
 REPORT = "report.json"
 #: What every job leaves, and what only some do.
-ALWAYS = ("requests.jsonl", "config.yaml")
-SOMETIMES = ("spans.jsonl",)
+ALWAYS = ("requests.jsonl", "decisions.jsonl", "config.yaml")
+SOMETIMES = ("spans.jsonl", "regret.jsonl")
 
 
 def report_json(report: Mapping[str, Any]) -> str:

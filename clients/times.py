@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from l3sim.units import PS_PER_S
 
-#: A trace may last as long as open-loop arrivals may (l3sim.specs.workload.poisson_ps): 11.6 days.
+#: A trace may last as long as open-loop arrivals may (l3sim.specs.arrivals.arrivals_ps): 11.6 days.
 MAX_SPAN_S = 10**6
 #: No number of seconds is above this; the year 9999 is not.
 MAX_EPOCH_S = 10**12

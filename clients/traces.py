@@ -10,6 +10,11 @@ as text) stands in every line or in none, and in none all requests arrive at tim
 
     {"arrival_s": 0.25, "prompt_tokens": 4808, "output_tokens": 10}
 
+A line may also have `priority` (0, the usual one, to 9, the most urgent) and `max_output_tokens` (a limit
+that the request's output is cut to), and may name what its prompt has in common with others': `prefix_id`
+(text or a whole number) and `prefix_tokens`. Requests of one prefix_id have the same first tokens, as many
+as the smaller of theirs says. All these are for JSON lines only.
+
 Further columns and keys are left alone. The first time is 0; lines stand in order of time. What is refused
 is refused as `file:line: message`, the first such line only.
 """
@@ -25,15 +30,15 @@ import numpy as np
 
 from clients.times import Timeline, time_s
 from l3sim.errors import InvalidInput
-from l3sim.specs.workload import MAX_REQUESTS, MAX_TOKENS, Requests
+from l3sim.specs.workload import MAX_PRIORITY, MAX_REQUESTS, MAX_TOKENS, Prefixes, Requests
 
 CSV_COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
 JSON_SUFFIXES = {".jsonl", ".ndjson", ".json"}
 #: A file above this is no list of lengths and times.
 MAX_FILE_BYTES = 2**30
 
-#: (line, arrival_ps, prompt, output)
-Row = tuple[int, int, int, int]
+#: (line, arrival_ps, prompt, output, priority, limit, number of the prefix or 0, tokens of it)
+Row = tuple[int, int, int, int, int, int, int, int]
 
 
 class _Refused(ValueError):
@@ -108,9 +113,18 @@ def _reader_of(path: Path, text: str) -> Callable[[list[str]], Iterator[Row]]:
 
 def _requests(rows: Iterator[Row], most: int) -> Requests:
     # Flattened straight into a typed array: a million lines never exist as a million tuples.
-    flat = np.fromiter(chain.from_iterable(islice(rows, most)), dtype=np.int64).reshape(-1, 4)
-    line, arrival_ps, prompt, output = (np.ascontiguousarray(column) for column in flat.T)
-    return Requests(prompt, output, arrival_ps, line)
+    flat = np.fromiter(chain.from_iterable(islice(rows, most)), dtype=np.int64).reshape(-1, 8)
+    columns = (np.ascontiguousarray(column) for column in flat.T)
+    line, arrival_ps, prompt, output, priority, limit, prefix, tokens = columns
+    return Requests(
+        prompt,
+        output,
+        arrival_ps,
+        line,
+        prefixes=Prefixes(prefix, tokens) if prefix.any() else None,
+        priority=priority if priority.any() else None,
+        limit=limit if (limit < MAX_TOKENS).any() else None,
+    )
 
 
 def _csv_rows(lines: list[str]) -> Iterator[Row]:
@@ -133,7 +147,7 @@ def _csv_rows(lines: list[str]) -> Iterator[Row]:
             output = _whole(CSV_COLUMNS[2], fields[output_at])
         except ValueError as error:
             raise _Refused(number, error) from None
-        yield number, arrival_ps, prompt, output
+        yield number, arrival_ps, prompt, output, 0, MAX_TOKENS, 0, 0
 
 
 def _whole(name: str, text: str) -> int:
@@ -146,6 +160,7 @@ def _whole(name: str, text: str) -> int:
 def _json_rows(lines: list[str]) -> Iterator[Row]:
     timeline = Timeline()
     time_key: str | None = None
+    prefixes: dict[str | int, int] = {}
     for number, line in enumerate(lines, start=1):
         try:
             entry = _entry(line)
@@ -157,9 +172,24 @@ def _json_rows(lines: list[str]) -> Iterator[Row]:
             arrival_ps = 0 if key is None else _arrival_ps(timeline, key, entry[key])
             prompt = _tokens("prompt_tokens", _of(entry, "prompt_tokens"))
             output = _tokens("output_tokens", _of(entry, "output_tokens"))
+            priority = _number("priority", entry.get("priority", 0), 0, MAX_PRIORITY)
+            limit = _tokens("max_output_tokens", entry.get("max_output_tokens", MAX_TOKENS))
+            prefix, common = _prefix(entry, prompt, prefixes)
         except ValueError as error:
             raise _Refused(number, error) from None
-        yield number, arrival_ps, prompt, output
+        yield number, arrival_ps, prompt, output, priority, limit, prefix, common
+
+
+def _prefix(entry: dict[str, Any], prompt: int, known: dict[str | int, int]) -> tuple[int, int]:
+    """Number (from 1, in order of appearance) and tokens of a line's prefix; 0 and 0 without one."""
+    if "prefix_id" not in entry and "prefix_tokens" not in entry:
+        return 0, 0
+    name, tokens = _of(entry, "prefix_id"), _tokens("prefix_tokens", _of(entry, "prefix_tokens"))
+    if type(name) is not str and type(name) is not int:
+        raise ValueError(f"prefix_id must be text or a whole number, got {_short(repr(name))}")
+    if tokens > prompt:
+        raise ValueError(f"prefix_tokens must be at most prompt_tokens ({prompt}), got {tokens}")
+    return known.setdefault(name, len(known) + 1), tokens
 
 
 def _entry(line: str) -> dict[str, Any]:
@@ -185,11 +215,15 @@ def _of(entry: dict[str, Any], key: str) -> object:
 
 
 def _tokens(name: str, value: object) -> int:
-    # `type` rather than isinstance: true is no number of tokens.
-    if type(value) is int and 1 <= value <= MAX_TOKENS:
+    return _number(name, value, 1, MAX_TOKENS)
+
+
+def _number(name: str, value: object, least: int, most: int) -> int:
+    # `type` rather than isinstance: true is no number.
+    if type(value) is int and least <= value <= most:
         return value
     shown = str(value) if isinstance(value, int | _Float) else repr(value)
-    raise ValueError(f"{name} must be a whole number from 1 to {MAX_TOKENS}, got {_short(shown)}")
+    raise ValueError(f"{name} must be a whole number from {least} to {most}, got {_short(shown)}")
 
 
 def _arrival_ps(timeline: Timeline, name: str, value: object) -> int:

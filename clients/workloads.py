@@ -1,6 +1,7 @@
 """From what people write on the command line to a workload: a name, `fixed:IN:OUT`, or a trace file."""
 
 from pathlib import Path
+from typing import Any
 
 from clients.times import MAX_SPAN_S
 from clients.traces import JSON_SUFFIXES, read_trace
@@ -17,6 +18,7 @@ def workload_spec(
     rate: float | None = None,
     concurrency: int | None = None,
     speed: float = 1.0,
+    **more: Any,
 ) -> WorkloadSpec:
     """Make a workload of a name or of a trace file, which is read here.
 
@@ -25,13 +27,18 @@ def workload_spec(
 
     Args:
         requests: default 1000 of a name, all of a trace.
-        rate: Poisson arrivals a second; excludes `concurrency`, the number of waiting clients.
+        rate: arrivals a second; excludes `concurrency`, the number of waiting clients.
+        more: further fields of `WorkloadSpec`: cv, think_s, priorities, max_output.
 
     Raises:
         InvalidInput: an unknown name, a missing or malformed file, or a number that is refused.
     """
     if rate is not None and concurrency is not None:
         raise InvalidInput(("workload", "--rate (open loop) excludes --concurrency (closed loop); keep one"))
+    if more.get("cv") is not None and rate is None:
+        raise InvalidInput(("--cv", "needs --rate: it says how bursty an open loop's arrivals are"))
+    if more.get("think_s") and concurrency is None:
+        raise InvalidInput(("--think", "needs --concurrency: only the clients of a closed loop think"))
     if _is_file(argument):
         path = Path(argument)
         listed = read_trace(path, requests)
@@ -39,7 +46,7 @@ def workload_spec(
             raise InvalidInput(
                 ("--speed", f"{speed:g} stretches {path} beyond {MAX_SPAN_S} s; use a larger one")
             )
-        return WorkloadSpec(path.name, None, listed, rate, concurrency, speed)
+        return WorkloadSpec(path.name, None, listed, rate, concurrency, speed, **more)
     if not argument:
         names = ", ".join(workload_names())
         raise InvalidInput(("workload", f"is empty; give {names}, fixed:IN:OUT or a trace file"))
@@ -50,7 +57,7 @@ def workload_spec(
         if argument.startswith("fixed:"):
             raise
         raise InvalidInput(("workload", f"{error.violations[0][1]}; or give a trace file")) from None
-    return WorkloadSpec(argument, count, None, rate, concurrency, speed)
+    return WorkloadSpec(argument, count, None, rate, concurrency, speed, **more)
 
 
 def _is_file(argument: str) -> bool:

@@ -15,6 +15,13 @@ and layer; it fills one rank's chips in lockstep. A request placed at (offset o,
 
 so every rankset moves and computes the same share, and costs repeat with l mod ranksets.
 Source: arXiv 2504.17584, rankset-granular overlap; the formula is our reading of it.
+
+Tokens of a head group come in *blocks*. By default a block is what one row of all banks and chips of the rank
+holds, once for K and once for V, so that no row is shared and an all-bank command reads one request's KV:
+
+    tokens       0 ... B-1   B ... 2B-1  2B ... (one token of it)
+    K rows      [  row 7  ] [  row 9  ] [ row 30: the rest is lost until the request grows ]
+    V rows      [  row 8  ] [  row 10 ] [ row 31 ]             B = row bytes x banks x N_hc / (2 x head size)
 """
 
 from dataclasses import dataclass
@@ -40,6 +47,8 @@ class Layout:
         groups: head groups of one request in one layer.
         chips_per_head: N_hc.
         queries_per_read: N_cmr, query heads that one KV read serves.
+        kv_block_tokens: tokens of a block of KV, the unit in which a head group's KV is given room.
+        kv_row_bytes: one row of all banks and chips of a rank, the unit in which blocks take memory.
     """
 
     tp: int
@@ -50,6 +59,8 @@ class Layout:
     groups: int
     chips_per_head: int
     queries_per_read: int
+    kv_block_tokens: int = 1
+    kv_row_bytes: int = 1
 
     @cached_property
     def group_counts(self) -> Int64s:
@@ -67,15 +78,27 @@ class Layout:
                 counts[offset, (offset + layer) % self.ranksets] += 1
         return counts
 
-    def token_bytes(self, model: ModelShape) -> Int64s:
-        """KV bytes that one token of a request at (o, b) puts on rank r of rankset j.
+    def pieces(self, layers: int) -> Int64s:
+        """(layer, head group) pairs of a request at placement p that lie on rank r: shape (p, r).
 
-        Returns: int64, shape (o, b, j, r). A group books all its chips, also when heads are too few to
-        use them all: they run in lockstep.
+        Placements count as o * ranks + b, ranks as j * ranks + r.
         """
-        group_bytes = self.heads_per_group * model.head_kv_bytes
-        layers = self.layer_counts(model.layers)
-        return layers[:, None, :, None] * self.group_counts[None, :, None, :] * group_bytes
+        counts = self.layer_counts(layers)[:, None, :, None] * self.group_counts[None, :, None, :]
+        places = self.ranksets * self.ranks
+        return counts.reshape(places, places)
+
+    def block_bytes(self, model: ModelShape) -> int:
+        """Bytes of one block of one head group, K and V: whole rows, or a whole share of a row.
+
+        A group takes all its chips, also when heads are too few to use them all: they run in lockstep.
+        """
+        half = self.kv_block_tokens * self.heads_per_group * model.head_kv_bytes // 2
+        row = self.kv_row_bytes
+        return 2 * (row // (row // half) if half <= row else -(-half // row) * row)
+
+    def blocks(self, tokens: Int64s) -> Int64s:
+        """Blocks that so many tokens of a head group take, any shape."""
+        return -(-tokens // self.kv_block_tokens)
 
     def group_heads(self, kv_heads: int) -> Int64s:
         """KV heads in each head group: shape (groups,); the last may be short."""
@@ -96,11 +119,12 @@ def layout_of(pim: DimmPimConfig, model: ModelShape, tp: int, dp: int) -> Layout
     """Lay a job over a machine's DIMM-PIM modules.
 
     Raises:
-        InvalidInput: channels are not a multiple of `dp`.
+        InvalidInput: channels are not a multiple of `dp`, or blocks do not go with rows.
     """
     reads = pim.n_cmr if pim.n_cmr is not None else model.queries_per_kv
     chips = pim.n_hc if pim.n_hc is not None else chips_per_head(pim, model, reads)
     per_group = pim.chips_per_rank // chips
+    row_bytes = pim.row_bytes * pim.banks_per_chip * pim.chips_per_rank
     return Layout(
         tp=tp,
         dp=dp,
@@ -110,6 +134,8 @@ def layout_of(pim: DimmPimConfig, model: ModelShape, tp: int, dp: int) -> Layout
         groups=-(-model.kv_heads // per_group),
         chips_per_head=chips,
         queries_per_read=reads,
+        kv_block_tokens=_block_tokens(pim, max(row_bytes // (per_group * model.head_kv_bytes // 2), 1)),
+        kv_row_bytes=row_bytes,
     )
 
 
@@ -131,6 +157,19 @@ def replica_channels(pim: DimmPimConfig, dp: int) -> int:
             ("dp", f"{channels} memory channels cannot be shared by {dp} replicas; use a divisor")
         )
     return channels // dp
+
+
+def _block_tokens(pim: DimmPimConfig, row_tokens: int) -> int:
+    """Tokens of a block: as configured, or what a row holds.
+
+    Raises:
+        InvalidInput: rows would be left that neither one block nor several fill.
+    """
+    tokens = row_tokens if pim.kv_block_tokens is None else pim.kv_block_tokens
+    if tokens % row_tokens and row_tokens % tokens:
+        text = f"a row of all banks holds {row_tokens} tokens of a head group; use a divisor or a multiple"
+        raise InvalidInput(("attention.kv_block_tokens", f"{text} of that, not {tokens}"))
+    return tokens
 
 
 def chips_per_head(pim: DimmPimConfig, model: ModelShape, queries_per_read: int) -> int:

@@ -154,11 +154,18 @@ class SubBatch:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Where a request's KV begins: its rankset offset and first rank."""
+    """Where a request's KV begins: its rankset offset and first rank.
+
+    Attributes:
+        prefix, prefix_blocks: its first so many blocks are those of that prefix, kept once among all who
+            share the prefix at this placement; 0 and 0: it shares nothing.
+    """
 
     request: int
     offset: int
     rank: int
+    prefix: int = 0
+    prefix_blocks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,11 +214,17 @@ class OpCost:
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What a window costs, for all devices of one address."""
+    """What a window costs, for all devices of one address.
+
+    Attributes:
+        held_bytes: KV bytes of every seat in the order of Hello, once the window's commits, releases and
+            places are applied; empty in estimates and for who has no seats.
+    """
 
     window_id: int
     valid_rounds: int
     costs: tuple[OpCost, ...]
+    held_bytes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

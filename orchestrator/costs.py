@@ -50,10 +50,12 @@ class WindowCosts:
         durations: for the timeline.
         busy_ps: by "gpu", "attention" (sum over ranks), "link_down" and "link_up".
         energy_nj: by role.
+        rank_ps: what each rank attends in each round, shape (ranksets * ranks, rounds).
     """
 
     rounds: int
     durations: RoundCosts
+    rank_ps: Int64s
     busy_ps: dict[str, PerRound]
     energy_nj: dict[str, PerRound]
 
@@ -102,7 +104,7 @@ class Assembler:
         duration = cost.duration_ps[:, :, :rounds]
         if op is Op.ATTEND_DECODE:
             table.attend[s, self._lane_ranks(port, cost)] = duration
-            busy = "attention"
+            busy = ""
         elif ROW_OF[op] is Role.GPU:
             table.gpu[op][s] = duration[0, 0]
             busy = "gpu"
@@ -111,7 +113,8 @@ class Assembler:
             table.link[op][s, lanes] = duration
             busy = "link_up" if op is Op.TRANSFER_UP else "link_down"
         layers = 1 if op in _ONCE else self._total_layers
-        table.busy[busy] += self._over_layers(duration.sum(axis=0), layers)
+        if busy:
+            table.busy[busy] += self._over_layers(duration.sum(axis=0), layers)
         table.energy[ROW_OF[op]] += self._over_layers(cost.energy_nj[:, :rounds], layers)
 
     def _over_layers(self, each: Int64s, layers: int) -> PerRound:
@@ -154,7 +157,10 @@ class Assembler:
             unchunked=np.zeros(2, dtype=np.bool_),
         )
         self._check(window, table, durations)
-        return WindowCosts(rounds, durations, table.busy, table.energy)
+        # (P, class, round), both sub-batches together -> (P, round), all layers together.
+        rank_ps: Int64s = self._layers @ table.attend.sum(axis=0)
+        table.busy["attention"] = rank_ps.sum(axis=0)
+        return WindowCosts(rounds, durations, rank_ps, table.busy, table.energy)
 
     def _check(self, window: Window, table: "_Table", durations: RoundCosts) -> None:
         """Every piece of work has a cost, and nothing else has."""

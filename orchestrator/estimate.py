@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from l3sim.placement import Layout
 from l3sim.units import Floats, Int64s
 from l3sim.work import NOBODY, Chunk, Costs, Op, Placed, Role, SubBatch, Window
-from orchestrator.predictor import Predictor
+from orchestrator.predictor import Tables
 
 #: Tokens of the fully connected layers and of a chunk.
 TOKENS = (1, 8, 32, 64, 128, 256, 512, 1024, 2048, 4096)
@@ -33,21 +34,25 @@ class Grid:
 
 def grid_of(layout: Layout, replica: int) -> Grid:
     """The grid for a layout."""
-    gpu = [_chunk(replica, tokens, finished) for finished in FINISHED for tokens in TOKENS]
+    gpu = [chunk_window(replica, (tokens, finished)) for finished in FINISHED for tokens in TOKENS]
     first_ranks = range(1 if layout.groups >= layout.ranks else layout.ranks)
-    attention = [_decode(replica, [(context - 1, rank)]) for rank in first_ranks for context in CONTEXTS]
+    attention = [
+        decode_window(replica, [(context - 1, rank)]) for rank in first_ranks for context in CONTEXTS
+    ]
     spread = [(0, rank) for rank in range(layout.ranks)]
-    link = [_decode(replica, spread), _decode(replica, spread * 4)]
-    link += [_chunk(replica, 256, 0), _chunk(replica, 2048, 0)]
+    link = [decode_window(replica, spread), decode_window(replica, spread * 4)]
+    link += [chunk_window(replica, (256, 0)), chunk_window(replica, (2048, 0))]
     return Grid(tuple(gpu), tuple(attention), tuple(link))
 
 
-def _chunk(replica: int, tokens: int, finished: int) -> Window:
-    batch = SubBatch(0, NOBODY, NOBODY, (Chunk(0, tokens, finished, last=False),))
-    return Window(0, replica, 1, (batch,), (Placed(0, 0, 0),))
+def chunk_window(replica: int, *chunks: tuple[int, int]) -> Window:
+    """Chunks of (tokens, finished tokens before them), all in one pass."""
+    numbered = [Chunk(number, *chunk, last=False) for number, chunk in enumerate(chunks)]
+    places = tuple(Placed(chunk.request, 0, 0) for chunk in numbered)
+    return Window(0, replica, 1, (SubBatch(0, NOBODY, NOBODY, tuple(numbered)),), places)
 
 
-def _decode(replica: int, requests: Sequence[tuple[int, int]]) -> Window:
+def decode_window(replica: int, requests: Sequence[tuple[int, int]]) -> Window:
     """Decoding requests of (context, first rank), all of offset 0."""
     count = len(requests)
     context = np.array([context for context, _ in requests], dtype=np.int64)
@@ -56,8 +61,21 @@ def _decode(replica: int, requests: Sequence[tuple[int, int]]) -> Window:
     return Window(0, replica, 1, (batch,), places)
 
 
+class Asker(Protocol):
+    """Who asked the windows of a grid, and takes the answers; one call for each address."""
+
+    def add_gpu(self, answers: Sequence[Costs]) -> None:
+        """Answers to Grid.gpu."""
+
+    def add_attention(self, answers: Sequence[Costs], ranks: dict[tuple[int, int], int]) -> None:
+        """Answers to Grid.attention of one port, whose (device, domain) are these flat ranks."""
+
+    def add_link(self, answers: Sequence[Costs]) -> None:
+        """Answers to Grid.link."""
+
+
 class TableMaker:
-    """Collects the answers and makes a Predictor of them."""
+    """Collects the answers and makes Tables of them."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
@@ -92,7 +110,7 @@ class TableMaker:
         for answer in answers:
             self._link.append(float(sum(int(cost.duration_ps.max()) for cost in answer.costs)))
 
-    def predictor(self) -> Predictor:
+    def tables(self) -> Tables:
         """The tables."""
         layout = self._layout
         reference = self._rank_ps[:, CONTEXTS.index(4096)]
@@ -105,7 +123,7 @@ class TableMaker:
         fixed = layout.ranksets * max(few - slope * count, 0.0)
         comm = np.array([fixed, slope, max(small - 256 * chunk_slope, 0.0), chunk_slope])
         contexts: Int64s = np.array(CONTEXTS)
-        return Predictor(
+        return Tables(
             fc_grid=np.array(TOKENS, dtype=np.float64),
             fc_ps=self._fc_ps,
             chunk_grid=np.array(TOKENS, dtype=np.float64),

@@ -15,7 +15,7 @@ def books_differ(
     replica: Replica, hellos: Sequence[Hello], accounts: Sequence[Account], closing: bool
 ) -> list[str]:
     """Where the devices' own KV books differ from the orchestrator's ledger, in words."""
-    expected = replica.held_bytes(closing)
+    expected = replica.members.held_bytes(closing)
     by_slot = {account.slot: account for account in accounts}
     ranks = replica.kv.shape.layout.ranks
     wrong = []

@@ -1,93 +1,27 @@
 """The KV ledger of one replica: what each rank holds and has booked, who fits, who must go.
 
 *Booked* are the tokens held and one more for a decoding request, and for a request in prefill all that it
-must prefill and one more, from its admission on; never more than an empty replica holds, so that the
-largest request that is accepted can also be admitted. Lengths to come are never counted.
-Ranks count as rankset * ranks + rank, placements as offset * ranks + first rank.
+must prefill and one more, from its admission on; with a reservation, so many more from then on; never more
+than an empty replica holds, so that the largest request that is accepted can also be admitted. Lengths to
+come are never counted. Tokens take room in whole blocks.
+
+Requests with a common prefix at one placement keep the prefix's whole blocks once (`l3sim.device.blocks` has
+the picture). A request counts on every block of the prefix that it books, so the blocks of a prefix that a
+placement books are those of the sharer with the most of them.
+
+Ranks count as rankset * ranks + rank, placements as offset * ranks + first rank; there are P of each.
 """
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
-from l3sim.placement import Layout
-from l3sim.specs.model import ModelShape
 from l3sim.units import Int64s
 from l3sim.work import Placed
+from orchestrator.kv_shape import KvShape
+from orchestrator.kv_view import KvView
+from orchestrator.sharing import Sharing
 from orchestrator.state import Phase, RequestTable
-
-
-@dataclass(frozen=True)
-class KvShape:
-    """What placement makes of a layout; shared by the replicas.
-
-    Attributes:
-        token_bytes: bytes that a token of placement p puts on rank r, shape (P, P).
-        groups: head groups on rank r of first rank b, shape (ranks, ranks).
-        room_bytes: of each rank, shape (P,).
-        fit_tokens: the longest request that an empty replica holds at placement p, shape (P,).
-    """
-
-    layout: Layout
-    token_bytes: Int64s
-    groups: Int64s
-    room_bytes: Int64s
-    fit_tokens: Int64s
-
-    @classmethod
-    def of(cls, layout: Layout, model: ModelShape, room_bytes: Int64s) -> "KvShape":
-        """Derive the tables from the layout and each rank's room."""
-        places = layout.ranksets * layout.ranks
-        token_bytes = layout.token_bytes(model).reshape(places, places)
-        with np.errstate(divide="ignore"):
-            fit = np.where(token_bytes > 0, room_bytes[None, :] // np.maximum(token_bytes, 1), 2**62)
-        return cls(layout, token_bytes, layout.group_counts, room_bytes, fit.min(axis=1))
-
-
-class KvView:
-    """A scratch copy of the books for one plan: admissions are tried here first.
-
-    Attributes:
-        booked: bytes of each rank, shape (P,).
-    """
-
-    def __init__(
-        self, shape: KvShape, booked: Int64s, bins: Int64s, residents: int, watermark: float
-    ) -> None:
-        self._shape = shape
-        self.booked = booked
-        self._bins = bins
-        self._residents = residents
-        keep = np.ceil(shape.room_bytes * watermark).astype(np.int64)
-        self._limit = shape.room_bytes - keep
-
-    def fits(self, tokens: int) -> tuple[int, int] | None:
-        """Where a request that books so many tokens would go, or None where it does not fit.
-
-        Of the (offset, rank) pairs where it fits, the one that makes the fullest of its bins least full,
-        counting booked tokens x groups (ties: lowest offset, then rank).
-        """
-        shape = self._shape
-        ranks = shape.layout.ranks
-        booking = np.minimum(tokens, shape.fit_tokens)
-        limit = self._limit if self._residents else shape.room_bytes
-        after = self.booked[None, :] + shape.token_bytes * booking[:, None]
-        fits = ((after <= limit[None, :]) | (shape.token_bytes == 0)).all(axis=1)
-        fits &= tokens - 1 <= shape.fit_tokens
-        if not fits.any():
-            return None
-        added = shape.groups[None, :, :] * booking.reshape(-1, ranks)[:, :, None]
-        fullest = np.where(shape.groups[None] > 0, self._bins[:, None, :] + added, 0).max(axis=2).reshape(-1)
-        best = int(np.argmin(np.where(fits, fullest, 2**62)))
-        return divmod(best, ranks)
-
-    def admit(self, tokens: int, offset: int, rank: int) -> None:
-        """Book a request at a placement that `fits` gave."""
-        place = offset * self._shape.layout.ranks + rank
-        booking = min(tokens, int(self._shape.fit_tokens[place]))
-        self.booked += self._shape.token_bytes[place] * booking
-        self._bins[offset] += self._shape.groups[rank] * booking
-        self._residents += 1
 
 
 class KvLedger:
@@ -95,37 +29,63 @@ class KvLedger:
 
     Args:
         watermark: share of every rank that stays free when somebody is admitted beside others.
+        reserve_tokens: booked beyond prompt and next token from admission on, until they are used.
+        prefix_sharing: "off", "balanced" or "longest" (docs/kv.md).
+
+    Attributes:
+        residents: admitted requests in order of admission.
+        peak_bytes: the most KV that was held at a join.
     """
 
-    def __init__(self, shape: KvShape, table: RequestTable, watermark: float) -> None:
+    def __init__(
+        self,
+        shape: KvShape,
+        table: RequestTable,
+        watermark: float,
+        reserve_tokens: int = 0,
+        prefix_sharing: str = "balanced",
+    ) -> None:
         self.shape = shape
+        self.sharing = Sharing.of(table, shape.layout.kv_block_tokens, prefix_sharing)
         self._table = table
-        self._watermark = watermark
-        #: Admitted requests in order of admission.
+        self._watermark, self._reserve_tokens = watermark, reserve_tokens
         self.residents: list[int] = []
-        self._admissions = 0
         self.peak_bytes = 0
-        # Kept while nobody comes, goes or prefills; grown with the decoding requests.
+        self._admissions = 0
+        # Kept until somebody comes, goes or grows.
         self._booked: Int64s | None = None
         self._held: Int64s | None = None
+
+    # -- counting ------------------------------------------------------------------------------------
 
     def places(self, requests: Int64s) -> Int64s:
         """Placement numbers of admitted requests."""
         table = self._table
         return table.offset[requests] * self.shape.layout.ranks + table.rank[requests]
 
-    def per_rank(self, requests: Int64s, tokens: Int64s) -> Int64s:
-        """Bytes that so many tokens of each request put on each rank: shape (P,)."""
-        size = len(self.shape.room_bytes)
-        # Weights of bincount are float64: exact, since token counts stay far below 2^53.
-        at_place = np.bincount(self.places(requests), weights=tokens, minlength=size).astype(np.int64)
-        return at_place @ self.shape.token_bytes
+    def blocks_at(self, requests: Int64s, tokens: Int64s) -> Int64s:
+        """Blocks that requests with so many tokens take at each placement, shared ones once: shape (P,)."""
+        blocks, shared = self.shape.layout.blocks(tokens), self.sharing.shareable[requests]
+        return self.sharing.once(requests, self.places(requests), blocks, shared, self._size)
 
-    def booked_tokens(self, requests: Int64s) -> Int64s:
-        """Tokens that each admitted request has booked."""
+    def tokens_at(self, requests: Int64s, tokens: Int64s) -> Int64s:
+        """Tokens of requests at each placement, those in shared blocks once: shape (P,)."""
+        shared = self.sharing.shareable[requests] * self.shape.layout.kv_block_tokens
+        return self.sharing.once(requests, self.places(requests), tokens, shared, self._size)
+
+    def per_rank(self, requests: Int64s, tokens: Int64s) -> Int64s:
+        """Bytes that requests with so many tokens take on each rank: shape (P,)."""
+        return self.blocks_at(requests, tokens) @ self.shape.block_bytes
+
+    def booked_tokens(self, requests: Int64s, ahead: int = 0) -> Int64s:
+        """Tokens that each admitted request has booked, or will have so many rounds of decoding ahead."""
         table = self._table
-        decoding = table.phase[requests] == Phase.DECODE
-        tokens = np.where(decoding, table.held[requests], table.target[requests]) + 1
+        if table.foresee:
+            tokens = table.prompt[requests] + table.output[requests] - 1
+        else:
+            decoding = table.phase[requests] == Phase.DECODE
+            tokens = np.where(decoding, table.held[requests] + ahead, table.target[requests])
+            tokens = np.maximum(tokens, table.target[requests] + self._reserve_tokens) + 1
         bounded: Int64s = np.minimum(tokens, self.shape.fit_tokens[self.places(requests)])
         return bounded
 
@@ -137,45 +97,62 @@ class KvLedger:
         return self._booked
 
     def held_bytes(self) -> Int64s:
-        """KV bytes on each rank: shape (P,)."""
+        """Bytes of the blocks in which each rank holds KV: shape (P,)."""
         if self._held is None:
             requests = self._table.rows(self.residents)
             self._held = self.per_rank(requests, self._table.held[requests])
         return self._held
 
     def changed(self) -> None:
-        """Somebody came, went, or prefilled: the sums per rank are counted anew."""
+        """Somebody came, went or grew: the sums per rank are counted anew."""
         self._booked = self._held = None
 
-    def grown(self, growth: Int64s, rounds: int) -> None:
-        """Decoding requests have grown by so many rounds of `growth`, bytes a round on each rank."""
-        if self._booked is not None:
-            self._booked = self._booked + growth * rounds
-        if self._held is not None:
-            self._held = self._held + growth * rounds
+    def _chain(self, prefix: int) -> Int64s:
+        """Blocks of a prefix that residents book at each placement: shape (P,)."""
+        requests = self._table.rows(self.residents)
+        return self.sharing.chain(prefix, requests, self.places(requests), self._size)
+
+    @property
+    def _size(self) -> int:
+        return len(self.shape.room_bytes)
+
+    # -- coming and going ----------------------------------------------------------------------------
 
     def view(self) -> KvView:
         """A scratch copy for one plan."""
         requests = self._table.rows(self.residents)
-        tokens = self.booked_tokens(requests)
-        layout = self.shape.layout
-        size = layout.ranksets * layout.ranks
-        at_place = np.bincount(self.places(requests), weights=tokens, minlength=size).astype(np.int64)
-        bins = at_place.reshape(layout.ranksets, layout.ranks) @ self.shape.groups
-        booked = at_place @ self.shape.token_bytes
-        return KvView(self.shape, booked, bins, len(self.residents), self._watermark)
+        tokens, places = self.booked_tokens(requests), self.places(requests)
+        at_place = np.bincount(places, weights=tokens, minlength=self._size).astype(np.int64)
+        bins = at_place.reshape(-1, self.shape.layout.ranks) @ self.shape.groups
+        return KvView(
+            self.shape,
+            self.sharing,
+            self.booked_bytes().copy(),
+            bins,
+            len(self.residents),
+            self._chain,
+            self._watermark,
+            self._reserve_tokens,
+        )
 
-    def admit(self, placed: Placed) -> None:
-        """Enter a request at a placement that a view gave; its KV is empty."""
-        table = self._table
-        table.offset[placed.request] = placed.offset
-        table.rank[placed.request] = placed.rank
-        table.held[placed.request] = 0
-        table.admission[placed.request] = self._admissions
-        table.phase[placed.request] = Phase.PREFILL
+    def admit(self, placed: Placed) -> Placed:
+        """Enter a request at a placement that a view gave, its KV empty; what the devices are to be told."""
+        table, request = self._table, placed.request
+        table.offset[request] = placed.offset
+        table.rank[request] = placed.rank
+        table.held[request] = 0
+        table.admission[request] = self._admissions
+        table.phase[request] = Phase.PREFILL
+        if shared := int(self.sharing.shareable[request]):
+            prefix = int(self.sharing.prefix[request])
+            booked = int(self._chain(prefix)[placed.offset * self.shape.layout.ranks + placed.rank])
+            self.sharing.asked_blocks += shared
+            self.sharing.hit_blocks += min(shared, booked)
+            placed = replace(placed, prefix=prefix, prefix_blocks=shared)
         self._admissions += 1
-        self.residents.append(placed.request)
+        self.residents.append(request)
         self.changed()
+        return placed
 
     def release(self, requests: list[int]) -> None:
         """Take finished requests off the books."""
@@ -190,40 +167,50 @@ class KvLedger:
         While a rank, lowest first, has more booked than it holds, its request admitted last goes. The
         oldest of a rank never goes alone: its booking is bounded by what an empty replica holds.
         """
-        booked = self.booked_bytes().copy()
         dropped: list[int] = []
-        while True:
-            over = np.flatnonzero(booked > self.shape.room_bytes)
-            if len(over) == 0:
-                return dropped
+        while len(over := np.flatnonzero(self.booked_bytes() > self.shape.room_bytes)):
             requests = self._table.rows(self.residents)
-            on_rank = self.shape.token_bytes[self.places(requests), over[0]] > 0
+            on_rank = self.shape.pieces[self.places(requests), over[0]] > 0
             victim = int(requests[np.flatnonzero(on_rank)[-1]])
-            row = self._table.rows([victim])
-            booked -= self.per_rank(row, self.booked_tokens(row))
             self.residents.remove(victim)
             self.changed()
             dropped.append(victim)
+        return dropped
 
-    def note_peak(self) -> None:
-        """Remember the most KV bytes that were held at once."""
-        self.peak_bytes = max(self.peak_bytes, int(self.held_bytes().sum()))
+    # -- room ----------------------------------------------------------------------------------------
 
-    def growth_bytes(self, growing: Int64s) -> Int64s:
-        """Bytes a round on each rank when these requests decode: shape (P,)."""
-        return self.per_rank(growing, np.ones(len(growing), dtype=np.int64))
-
-    def rounds_of_room(self, growth: Int64s) -> int:
-        """Rounds until a rank lacks room for one more, at this growth a round."""
-        room = self.shape.room_bytes - self.booked_bytes()
-        grows = growth > 0
-        if not grows.any():
-            return 2**31
-        return max(int((room[grows] // growth[grows]).min()) + 1, 1)
+    def rounds_of_room(self, growing: Int64s, most: int) -> int:
+        """Rounds of decoding until a rank lacks room for one more, `most` at the most; at least 1."""
+        if not self._lacks_after(growing, most):
+            return most
+        room, lacks = 0, most
+        while lacks - room > 1:
+            middle = (room + lacks) // 2
+            room, lacks = (room, middle) if self._lacks_after(growing, middle) else (middle, lacks)
+        return lacks
 
     def lacks_room(self) -> bool:
         """Whether a rank has more booked than it holds."""
         return bool((self.booked_bytes() > self.shape.room_bytes).any())
+
+    def _lacks_after(self, growing: Int64s, rounds: int) -> bool:
+        """Whether a rank has more booked than it holds when these have decoded so many rounds."""
+        blocks = self.shape.layout.blocks
+        more = blocks(self.booked_tokens(growing, rounds)) - blocks(self.booked_tokens(growing))
+        # Who decodes has all of its prefix: what it opens is its own.
+        opened = np.bincount(self.places(growing), weights=more, minlength=self._size).astype(np.int64)
+        after = self.booked_bytes() + opened @ self.shape.block_bytes
+        return bool((after > self.shape.room_bytes).any())
+
+    def note_peak(self) -> None:
+        """Remember the most KV bytes that were held, and spared, at once."""
+        held = int(self.held_bytes().sum())
+        self.peak_bytes = max(self.peak_bytes, held)
+        if self.sharing.any:
+            requests = self._table.rows(self.residents)
+            alone = int(self.shape.layout.blocks(self._table.held[requests]).sum())
+            saved = alone * int(self.shape.block_bytes[0].sum()) - held
+            self.sharing.saved_peak_bytes = max(self.sharing.saved_peak_bytes, saved)
 
     def check_integrity(self) -> list[str]:
         """What is wrong with the books, in words; empty when nothing is. Callable at any time."""

@@ -57,6 +57,7 @@ class ReplicaMetrics:
         host_ps: by host stage.
         batch_time: sum over rounds of decoding requests x iteration time.
         last_event_ps: the latest task end or token stamp.
+        rank_ps: time that each rank attends, shape (ranksets * ranks,); None before the first window.
     """
 
     def __init__(self) -> None:
@@ -73,6 +74,7 @@ class ReplicaMetrics:
         self.max_batch = 0
         self.prefilled_tokens = 0
         self.last_event_ps = 0
+        self.rank_ps: Int64s | None = None
 
     def add_window(self, costs: WindowCosts, outcome: Outcome, previous_ps: int, decoding: int) -> None:
         """Count the rounds that were taken of a window.
@@ -86,6 +88,8 @@ class ReplicaMetrics:
             self.busy_ps[name] += over_rounds(busy, taken)
         for role, energy in costs.energy_nj.items():
             self.energy_nj[role] += over_rounds(energy, taken)
+        attended: Int64s = costs.rank_ps[:, :taken].sum(axis=1)
+        self.rank_ps = attended if self.rank_ps is None else self.rank_ps + attended
         lasted = np.diff(outcome.join_ps, prepend=previous_ps)
         self.iterations.add(lasted, np.ones(taken, dtype=np.int64))
         self.iteration_ps += int(lasted.sum())

@@ -2,9 +2,10 @@
 
 from collections import deque
 from collections.abc import Iterator
-from heapq import heapify, heappop, heappush
+from heapq import heapify, heappop, heappush, merge
 from itertools import chain
 
+from l3sim.specs.workload import MAX_PRIORITY
 from orchestrator.state import Phase, RequestTable
 
 
@@ -15,10 +16,13 @@ class Arrivals:
         requests: of this replica, in order of arrival.
         clients: closed loop: so many are there at time 0, and each finish brings the next; None: every
             request comes at its own time.
+        think_ps: that a client of a closed loop waits between a finish and its next request.
     """
 
-    def __init__(self, table: RequestTable, requests: list[int], clients: int | None = None) -> None:
-        self._table = table
+    def __init__(
+        self, table: RequestTable, requests: list[int], clients: int | None = None, think_ps: int = 0
+    ) -> None:
+        self._table, self._think_ps = table, think_ps
         first = requests if clients is None else requests[:clients]
         self._heap = [(int(table.arrival_ps[request]), request) for request in first]
         self._later = deque(requests[len(first) :])
@@ -40,41 +44,49 @@ class Arrivals:
         """A request ended at `stamp_ps`: in a closed loop its client sends the next."""
         if self._later:
             request = self._later.popleft()
-            self._table.arrival_ps[request] = stamp_ps
-            heappush(self._heap, (stamp_ps, request))
+            self._table.arrival_ps[request] = stamp_ps + self._think_ps
+            heappush(self._heap, (stamp_ps + self._think_ps, request))
 
 
 class Queue:
-    """Who waits: the preempted first, each kind by (arrival, number). Iterates in that order."""
+    """Who waits, iterated in the order of admission: the preempted first, then new ones.
 
-    def __init__(self, table: RequestTable) -> None:
-        self._table = table
+    Each kind goes by rank: a request of priority p ranks as if it had arrived p x `aging_ps` earlier
+    (ties: lower number first). So the urgent overtake, but nobody can be overtaken by who arrives more than
+    9 x `aging_ps` later, and nobody starves.
+    """
+
+    def __init__(self, table: RequestTable, aging_ps: int) -> None:
+        self._table, self._aging_ps = table, aging_ps
         self._preempted: list[int] = []
-        self._new: deque[int] = deque()
+        # By priority; within one, the order of arrival is that of rank.
+        self._new: list[deque[int]] = [deque() for _ in range(MAX_PRIORITY + 1)]
+        self._waiting = 0
 
     def __iter__(self) -> Iterator[int]:
-        return chain(self._preempted, self._new)
+        return chain(self._preempted, self._newcomers())
 
     def __len__(self) -> int:
-        return len(self._preempted) + len(self._new)
+        return self._waiting
 
     @property
     def head(self) -> int:
         """Who must be admitted next."""
-        return self._preempted[0] if self._preempted else self._new[0]
+        return next(iter(self))
 
     def arrive(self, requests: list[int]) -> None:
         """Enter requests that have arrived, in order."""
         for request in requests:
             self._table.phase[request] = Phase.WAITING
-            self._new.append(request)
+            self._new[self._table.priority[request]].append(request)
+        self._waiting += len(requests)
 
     def come_back(self, request: int) -> None:
         """Enter a preempted request."""
-        table = self._table
-        table.phase[request] = Phase.WAITING
+        self._table.phase[request] = Phase.WAITING
         self._preempted.append(request)
-        self._preempted.sort(key=lambda one: (int(table.arrival_ps[one]), one))
+        self._preempted.sort(key=self._rank)
+        self._waiting += 1
 
     def admitted(self, request: int) -> None:
         """Take the head out."""
@@ -83,4 +95,13 @@ class Queue:
         if self._preempted:
             self._preempted.pop(0)
         else:
-            self._new.popleft()
+            self._new[self._table.priority[request]].popleft()
+        self._waiting -= 1
+
+    def _rank(self, request: int) -> tuple[int, int]:
+        table = self._table
+        return int(table.arrival_ps[request]) - int(table.priority[request]) * self._aging_ps, request
+
+    def _newcomers(self) -> Iterator[int]:
+        levels = [level for level in self._new if level]
+        return iter(levels[0]) if len(levels) == 1 else merge(*levels, key=self._rank)

@@ -6,42 +6,33 @@ while (window := replica.next_window()) is not None:   # plans at scheduling poi
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
 
 from l3sim.errors import InvariantBroken
 from l3sim.specs.config import SchedulerConfig
 from l3sim.units import Int64s
-from l3sim.work import Commit, Costs, Placed, SubBatch, Window
+from l3sim.work import Commit, Costs, SubBatch, Window
 from orchestrator.costs import Assembler
+from orchestrator.estimate import Grid
 from orchestrator.gpu_memory import GpuMemory
-from orchestrator.host import HostStages
 from orchestrator.kv import KvLedger
+from orchestrator.limits import Limits
+from orchestrator.members import Members
 from orchestrator.metrics import ReplicaMetrics
-from orchestrator.policies.base import Plan, PlanView, Policy
-from orchestrator.predictor import Predictor
-from orchestrator.queueing import Arrivals, Queue
-from orchestrator.state import Phase, RequestTable
+from orchestrator.occupancy import Occupancy
+from orchestrator.planner import Planner, view_of
+from orchestrator.policies.base import Plan
+from orchestrator.queueing import Arrivals
+from orchestrator.reconcile import Reconciliation
+from orchestrator.state import RequestTable
 from orchestrator.timeline.base import Outcome, Timeline
 from orchestrator.tokens import Tokens
 from orchestrator.transit import Transit
 
 #: Later than anything.
 NEVER_PS = 2**62
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds and host stages of a replica.
-
-    Attributes:
-        max_window: most rounds in a window.
-        lookahead: most rounds that every device foresees.
-        host: its stages of a round.
-    """
-
-    max_window: int
-    lookahead: int
-    host: HostStages
 
 
 class Replica:
@@ -57,20 +48,22 @@ class Replica:
         kv: KvLedger,
         gpu: GpuMemory,
         timeline: Timeline,
-        policy: Policy,
-        predictor: Predictor,
+        planner: Planner,
         assembler: Assembler,
+        reconciliation: Reconciliation,
     ) -> None:
         self.index, self.table, self.kv, self.gpu, self.timeline = index, table, kv, gpu, timeline
         self.arrivals = arrivals
-        self.queue = Queue(table)
+        self.members = Members(table, arrivals, kv, gpu, limits.aging_ps)
         self.metrics = ReplicaMetrics()
+        self.occupancy = Occupancy(kv.shape.layout.kv_block_tokens, len(kv.shape.room_bytes))
         self.now_ps = 0  # the last join, or the instant that idleness ended
         self.spans: list[Int64s] = []
         #: Taken and not told yet: rides on the next window or on Close.
         self.commits: tuple[Commit, ...] = ()
         self._limits, self._options = limits, options
-        self._policy, self._predictor, self._assembler = policy, predictor, assembler
+        self.planner, self._assembler = planner, assembler
+        self._reconciliation = reconciliation
         self._transit = Transit(timeline, table, kv.shape.layout.ranksets)
         self._tokens = Tokens(table, self.metrics, gpu, self._transit, limits.host)
         self._plan: Plan | None = None
@@ -80,17 +73,23 @@ class Replica:
         self._window: Window | None = None
         self._windows = 0
         self._idle = True  # nothing ran just before
-        self._finished: list[int] = []
-        self._releases: list[int] = []
-        self._places: tuple[Placed, ...] = ()
+        self._because = "start"
+        #: Preempted at the scheduling point that is open; None: none is open.
+        self._dropped: list[int] | None = None
 
-    def next_window(self) -> Window | None:
-        """The next window to ask the devices for, or None when every request has ended."""
+    def next_window(self) -> Window | Grid | None:
+        """The next window to ask the devices for, or None when every request has ended.
+
+        A Grid instead: ask its windows for `planner.forecast.predictor`, then call again.
+        """
         while self._plan is None:
-            plan = self._make_plan()
+            plan, questions = self._make_plan()
+            if questions is not None:
+                return questions
             if not plan.empty:
                 self._plan = plan
             elif not self._pass_idle_time(plan):
+                self.planner.log.closed(self.now_ps)
                 return None
         rounds = self._rounds_to_ask(self._plan)
         batches = tuple(
@@ -100,12 +99,26 @@ class Replica:
         )
         # Unique in the sessions that replicas share.
         number = self._windows * self.kv.shape.layout.dp + self.index
-        self._window = Window(
-            number, self.index, rounds, batches, self._places, tuple(self._releases), self.commits
-        )
+        places, releases = self.members.untold()
+        self._window = Window(number, self.index, rounds, batches, places, releases, self.commits)
         self._windows += 1
-        self._places, self._releases, self.commits = (), [], ()
+        self.commits = ()
         return self._window
+
+    @property
+    def must_learn(self) -> bool:
+        """Whether the next call plans, and trains before; `planner.prepare` may be called elsewhere first."""
+        return self._plan is None and self.planner.forecast.due
+
+    def judge(self, answers: Sequence[Sequence[Costs]]) -> None:
+        """Take the answers to `planner.study.questions()`."""
+        self.planner.study.judge(answers, self._assembler, self.timeline, self._transit.waits, self._start_of)
+
+    def _start_of(self, window: Window) -> tuple[int, int]:
+        """When a window's first round starts, and the host's time between a join and the next."""
+        host, batches = self._limits.host, window.sub_batches
+        gap = host.gap_ps(sum(batch.requests for batch in batches), len(batches))
+        return self.now_ps + gap - (host.sample_ps if self._idle else 0), gap
 
     def take(self, answers: Sequence[Costs]) -> Outcome:
         """Walk the window that was asked for and take its rounds.
@@ -116,106 +129,99 @@ class Replica:
         window, plan = self._window, self._plan
         if window is None or plan is None:
             raise InvariantBroken("costs came for no window")
+        if wrong := self._reconciliation.differences(answers, self.kv.held_bytes()):
+            raise InvariantBroken("; ".join(wrong[:3]))
         costs = self._assembler.assemble(window, answers)
         if plan.unchunked >= 0:
             costs.durations.unchunked[plan.unchunked] = True
         next_arrival = self.arrivals.next_ps
-        host, batches = self._limits.host, window.sub_batches
-        gap = host.gap_ps(sum(batch.requests for batch in batches), len(batches))
+        start_ps, gap_ps = self._start_of(window)
         outcome = self.timeline.compose(
             costs.durations,
-            self.now_ps + gap - (host.sample_ps if self._idle else 0),
+            start_ps,
             NEVER_PS if next_arrival is None else next_arrival,
-            self._transit.waits(batches),
-            gap,
+            self._transit.waits(window.sub_batches),
+            gap_ps,
         )
         if not self.now_ps <= outcome.start_ps[0] < outcome.join_ps[0]:
             raise InvariantBroken(f"round of window {window.window_id} ends before it starts")
         self.metrics.add_window(costs, outcome, self.now_ps, len(plan.decode))
         self._record(outcome)
-        self.metrics.add_host(host, batches, outcome.rounds, self._idle)
+        self.metrics.add_host(self._limits.host, window.sub_batches, outcome.rounds, self._idle)
         self._idle = False
-        for batch in batches:
-            self._finished += self._tokens.take(batch, outcome)
-        self._send_next()
+        self.planner.took(window, costs, outcome)
+        self.members.end([one for batch in window.sub_batches for one in self._tokens.take(batch, outcome)])
         self.commits = (Commit(window.window_id, outcome.rounds),)
+        self._grow_books(plan, outcome)
         self.now_ps = int(outcome.join_ps[-1])
         self._rounds_of_plan += outcome.rounds
         self._window = None
-        self._grow_books(plan, outcome)
-        if self._is_scheduling_point(plan):
+        self._because = self._scheduling_point(plan)
+        if self._because:
             self._plan = None
         return outcome
 
     # -- scheduling points ---------------------------------------------------------------------------
 
-    def _make_plan(self) -> Plan:
-        """Release the finished, preempt whom there is no room for, and ask the policy."""
+    def _make_plan(self) -> tuple[Plan, Grid | None]:
+        """Release the finished, preempt whom there is no room for, and ask the policy.
+
+        Returns: the plan, applied; or one that was not, and what must be asked before it is made again.
+        """
+        if self._dropped is None:
+            self._dropped = self._open_point()
+        view = partial(
+            view_of, self.table, self.kv, self.gpu, self.members.queue, self._dropped, self._options
+        )
+        seen = view()
+        plan, questions = self.planner.plan(seen)
+        if questions is None:
+            log, study, forecast = self.planner.log, self.planner.study, self.planner.forecast
+            study.note(log.plans, plan, view, forecast, self._because, self.now_ps)
+            log.opened(plan, seen, len(self._dropped), self._because, self.now_ps)
+            self._apply(plan)
+            self._dropped = None
+        return plan, questions
+
+    def _open_point(self) -> list[int]:
+        """Bring the books up to date at a scheduling point; whom it preempted."""
         self._enqueue()
         self.gpu.release(self.timeline.batch_end_ps)
-        self.kv.release(self._finished)
-        self._releases += self._finished
-        self._finished = []
-        dropped = self.kv.preempt()
-        for request in dropped:
-            self._drop(request)
-        table = self.table
-        residents = table.rows(self.kv.residents)
-        decoding = table.phase[residents] == Phase.DECODE
-        view = PlanView(
-            table=table,
-            decoding=residents[decoding],
-            prefilling=residents[~decoding].tolist(),
-            queue=self.queue,
-            barred=frozenset(dropped),
-            kv=self.kv.view(),
-            gpu=self.gpu,
-            options=self._options,
-            layout=self.kv.shape.layout,
-        )
-        plan = self._policy.plan(view, self._predictor)
-        for placed in plan.admitted:
-            self.queue.admitted(placed.request)
-            self.kv.admit(placed)
-            self.gpu.book(placed.request, int(table.target[placed.request]))
-        self._places += plan.admitted
-        table.planned[plan.decode] = self._plans
+        self.members.leave()
+        dropped = self.members.preempt()
+        self.planner.prepare()
+        return dropped
+
+    def _apply(self, plan: Plan) -> None:
+        """Do what a plan says."""
+        self.members.admit(plan.admitted)
+        self.table.planned[plan.decode] = self._plans
         self._plans += 1
         self._rounds_of_plan = 0
         self._arrived_since_plan = False
-        return plan
 
-    def _drop(self, request: int) -> None:
-        """Preempt: the KV goes, the tokens stay."""
-        table = self.table
-        table.recomputed[request] += table.held[request]
-        table.held[request] = 0
-        table.target[request] = table.prompt[request] + table.emitted[request]
-        table.preemptions[request] += 1
-        self.gpu.close(request)
-        self.queue.come_back(request)
-        self._releases.append(request)
-
-    def _is_scheduling_point(self, plan: Plan) -> bool:
-        """Whether the join just reached is one (architecture, section 3)."""
+    def _scheduling_point(self, plan: Plan) -> str:
+        """Why the join just reached is one (architecture, section 3); "" where it is none."""
         freed = self.gpu.release(self.timeline.batch_end_ps)
         self._enqueue()
-        if self._finished or any(part.chunks for part in plan.passes):
-            return True
-        if self._rounds_of_plan >= plan.horizon or self.kv.lacks_room():
-            return True
+        if self.members.finished:
+            return "finished"
+        if any(part.chunks for part in plan.passes):
+            return "chunk"
+        if self.kv.lacks_room():
+            return "room"
+        if self._rounds_of_plan >= plan.horizon:
+            return "horizon"
         if freed and plan.blocked == "gpu_memory":
-            return True
-        if self._arrived_since_plan and len(self.queue):
-            head = int(self.table.target[self.queue.head])
-            return self.kv.view().fits(head + 1) is not None
-        return False
+            return "gpu_memory"
+        if self._arrived_since_plan and len(self.members.queue):
+            head = self.members.queue.head
+            fits = self.kv.view().fits(self.table.booking(head), head)
+            return "arrival" if fits is not None else ""
+        return ""
 
     def _enqueue(self) -> None:
-        come = self.arrivals.until(self.now_ps)
-        if come:
-            self.queue.arrive(come)
-            self._arrived_since_plan = True
+        self._arrived_since_plan |= self.members.enqueue(self.now_ps)
 
     def _rounds_to_ask(self, plan: Plan) -> int:
         """k: the least of what may end the window early."""
@@ -226,21 +232,21 @@ class Replica:
         decode = plan.decode
         to_finish = int((self.table.output[decode] - self.table.emitted[decode]).min())
         left = plan.horizon - self._rounds_of_plan
-        bounds = (to_finish, left, self._limits.max_window, self._limits.lookahead)
-        return min(*bounds, self.kv.rounds_of_room(self.kv.growth_bytes(decode)))
+        most = min(to_finish, left, self._limits.max_window, self._limits.lookahead)
+        return self.kv.rounds_of_room(decode, most)
 
     def _pass_idle_time(self, plan: Plan) -> bool:
         """Jump to what comes next: an arrival, or room in GPU memory; False when nothing does."""
         arrival = self.arrivals.next_ps
-        if len(self.queue) and plan.blocked == "gpu_memory":
-            until = self._next_transfer_end(arrival)
-        elif len(self.queue):
-            raise InvariantBroken(f"request {self.queue.head} waits for ever ({plan.blocked})")
+        if len(self.members.queue) and plan.blocked == "gpu_memory":
+            until, self._because = self._next_transfer_end(arrival), "gpu_memory"
+        elif len(self.members.queue):
+            raise InvariantBroken(f"request {self.members.queue.head} waits for ever ({plan.blocked})")
         elif arrival is None:
             self._drain(NEVER_PS)
             return False
         else:
-            until = arrival
+            until, self._because = arrival, "idle"
         self._drain(until)
         self.now_ps = max(self.now_ps, until)
         self._idle = True
@@ -251,20 +257,19 @@ class Replica:
         self._drain(self.now_ps)
         end = self.timeline.next_end_ps()
         if end < 0 and arrival is None:
-            raise InvariantBroken(f"request {self.queue.head} waits for GPU memory that nobody holds")
+            raise InvariantBroken(f"request {self.members.queue.head} waits for GPU memory that nobody holds")
         return min(time for time in (end, arrival) if time is not None and time >= 0)
 
     def _grow_books(self, plan: Plan, outcome: Outcome) -> None:
-        if any(part.chunks for part in plan.passes):
-            self.kv.changed()
-        else:
-            self.kv.grown(self.kv.growth_bytes(plan.decode), outcome.rounds)
+        """Count what the rounds made of the books; `now_ps` is still the join before them."""
+        self.kv.changed()
         self.kv.note_peak()
-
-    def _send_next(self) -> None:
-        """In a closed loop the clients of who has finished send the next requests, first finish first."""
-        for stamp, _ in sorted((int(self.table.last_stamp_ps[one]), one) for one in self._finished):
-            self.arrivals.finished(stamp)
+        kv, table, growing = self.kv, self.table, plan.decode
+        residents = table.rows(kv.residents)
+        lasted = np.diff(outcome.join_ps, prepend=self.now_ps)
+        blocks = int(kv.blocks_at(residents, table.held[residents]).sum())
+        tokens = kv.tokens_at(residents, table.held[residents])
+        self.occupancy.add(lasted, blocks, tokens, table.held[growing], kv.places(growing))
 
     def _drain(self, until_ps: int) -> None:
         end, spans = self.timeline.drain(until_ps)
@@ -275,13 +280,3 @@ class Replica:
     def _record(self, outcome: Outcome) -> None:
         if len(outcome.spans):
             self.spans.append(outcome.spans)
-
-    def held_bytes(self, closing: bool) -> Int64s:
-        """KV bytes that each rank's device must hold by its own books: shape (ranks,).
-
-        Args:
-            closing: also what has ended and was never told to go, for there is no next window.
-        """
-        told = [*self.kv.residents, *self._finished, *self._releases] if closing else self.kv.residents
-        requests = self.table.rows(sorted(set(told)))
-        return self.kv.per_rank(requests, self.table.held[requests])

@@ -13,8 +13,11 @@ from l3sim.units import PS_PER_S, Int64s, joules, seconds
 from l3sim.work import Account, DeviceDescription, DeviceReady, Fidelity, Role
 from orchestrator.host import STAGES
 from orchestrator.metrics import ReplicaMetrics, Tally
+from orchestrator.planner import prediction
 from orchestrator.replica import Replica
+from orchestrator.report_kv import balance_report, kv_report
 from orchestrator.resolve import ResolvedJob
+from orchestrator.slo import slo_report
 from orchestrator.state import Phase, RequestTable
 
 SCHEMA = "l3.report/1"
@@ -82,10 +85,10 @@ def build_report(
         "host_s": {stage: seconds(sum(one.host_ps[stage] for one in metrics)) for stage in STAGES},
         "gpu_time_s": _gpu_time(counters, devices),
         "energy_j": _energy(job, metrics, devices, makespan),
-        "kv": {
-            "capacity_bytes": sum(int(replica.kv.shape.room_bytes.sum()) for replica in replicas),
-            "peak_bytes": sum(replica.kv.peak_bytes for replica in replicas),
-        },
+        "kv": kv_report(replicas),
+        "balance": balance_report(replicas),
+        "slo": slo_report(job.spec.slo, table, makespan),
+        "prediction": prediction([replica.planner for replica in replicas], job.spec.seed),
         "saturated": _saturated(job, table),
         "invariants": list(broken) or "ok",
         "exchange": dict(exchange),
@@ -141,6 +144,11 @@ def _workload(job: ResolvedJob) -> dict[str, Any]:
         "rate_per_s": spec.rate,
         "concurrency": spec.concurrency,
         "speed": spec.speed,
+        "cv": spec.cv,
+        "think_s": spec.think_s,
+        "urgent": 0 if table.priority is None else int((table.priority > 0).sum()),
+        "cut_by_limit": table.cut,
+        "oracle_lengths": job.spec.oracle_lengths,
         "prompt_tokens": {"mean": float(np.mean(table.prompt)), "std": float(np.std(table.prompt))},
         "output_tokens": {"mean": float(np.mean(table.output)), "std": float(np.std(table.output))},
     }

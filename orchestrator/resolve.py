@@ -16,10 +16,17 @@ from l3sim.specs.model import ModelShape
 from l3sim.specs.pcie import check_uplinks
 from l3sim.specs.workload import Requests, requests_of
 from orchestrator.gpu_memory import GpuMemory
-from orchestrator.kv import KvShape
-from orchestrator.policies import POLICIES
+from orchestrator.host import HostStages
+from orchestrator.kv_shape import KvShape
+from orchestrator.policies import Policy, policy_named
+from orchestrator.slo import check_slo
 
 MAX_SPANS_ROUNDS = 10_000
+MAX_REGRET_PLANS = 1000
+#: Keys of `scheduler` that the KV ledger reads, whatever the policy.
+KV_KEYS = frozenset({"kv_reserve_tokens", "prefix_sharing"})
+#: Keys of `scheduler` that are read whatever the policy: by the queue and by the KV ledger.
+ENGINE_KEYS = KV_KEYS | {"aging_s"}
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,9 @@ class ResolvedJob:
             "dp": self.layout.dp,
             "max_window": spec.max_window,
             "spans_rounds": spec.spans_rounds,
+            "slo": [f"{metric}:{at_most_s:g}" for metric, at_most_s in spec.slo],
+            "oracle_lengths": spec.oracle_lengths,
+            "regret_plans": spec.regret_plans,
             "settings": [f"{key}={value}" for key, value in spec.settings],
             "workload": {
                 "name": workload.name,
@@ -83,6 +93,10 @@ class ResolvedJob:
                 "rate_per_s": workload.rate,
                 "concurrency": workload.concurrency,
                 "speed": workload.speed,
+                "cv": workload.cv,
+                "think_s": workload.think_s,
+                "max_output_tokens": workload.max_output,
+                "priorities": [f"{level}:{share:g}" for level, share in workload.priorities],
                 "digest": _digest_requests(self.table),
             },
         }
@@ -99,16 +113,15 @@ def resolve(spec: JobSpec, machine: Machine) -> ResolvedJob:
     settings = tuple((key, parse_value(key, value)) for key, value in spec.settings)
     machine = machine.with_settings(settings)
     model = load_model(spec.model or machine.default_model) if isinstance(spec.model, str) else spec.model
-    policy = POLICIES.get(spec.policy)
-    for key, _ in spec.settings:
-        section, _, name = key.partition(".")
-        if section == "scheduler" and name not in policy.reads:
-            reads = ", ".join(sorted(policy.reads))
-            raise InvalidInput((key, f"policy {spec.policy!r} does not read it (it reads: {reads})"))
+    policy = policy_named(spec.policy)
+    _check_scheduler(spec, policy, machine)
     if not 1 <= spec.max_window <= 10**9:
         raise InvalidInput(("max_window", f"must be 1 to 1,000,000,000, got {spec.max_window}"))
     if not 0 <= spec.spans_rounds <= MAX_SPANS_ROUNDS:
         raise InvalidInput(("spans_rounds", f"must be 0 to {MAX_SPANS_ROUNDS}, got {spec.spans_rounds}"))
+    if not 0 <= spec.regret_plans <= MAX_REGRET_PLANS:
+        raise InvalidInput(("regret_plans", f"must be 0 to {MAX_REGRET_PLANS}, got {spec.regret_plans}"))
+    check_slo(spec.slo, HostStages.of(machine.host))
     table = requests_of(spec.workload, spec.seed)
     layout = layout_of(machine.attention, model, *_parallel(spec, machine, model))
     check_uplinks(machine.link, layout.tp)
@@ -128,6 +141,24 @@ def resolve(spec: JobSpec, machine: Machine) -> ResolvedJob:
         _digest(spec, machine, model, layout, table),
         tuple(_warnings(spec, model, machine, table)),
     )
+
+
+def _check_scheduler(spec: JobSpec, policy: type[Policy], machine: Machine) -> None:
+    """Refuse keys of the scheduler that a job sets and nobody reads, or that contradict each other."""
+    given = {key.partition(".")[2] for key, _ in spec.settings if key.startswith("scheduler.")}
+    reads = policy.reads | ENGINE_KEYS
+    for name in sorted(given - reads):
+        text = f"policy {spec.policy!r} does not read it (it reads: {', '.join(sorted(reads))})"
+        raise InvalidInput((f"scheduler.{name}", text))
+    for (key, value), without in policy.excludes:
+        clash = sorted(given & set(without))
+        if clash and getattr(machine.scheduler, key) == value:
+            raise InvalidInput(
+                (f"scheduler.{clash[0]}", f"contradicts scheduler.{key}={value}; set one of them")
+            )
+    if spec.oracle_lengths and (reserve := machine.scheduler.kv_reserve_tokens):
+        text = f"{reserve} tokens contradict --oracle-lengths, which books what each request will hold; use 0"
+        raise InvalidInput(("scheduler.kv_reserve_tokens", text))
 
 
 def _parallel(spec: JobSpec, machine: Machine, model: ModelShape) -> tuple[int, int]:
@@ -206,6 +237,9 @@ def _warnings(spec: JobSpec, model: ModelShape, machine: Machine, table: Request
     timed = workload.listed is not None and workload.rate is None and workload.concurrency is None
     if workload.speed != 1 and not timed:
         found.append("--speed has no effect: only the times of a trace are divided by it")
+    urgent = table.priority is not None and bool((table.priority > 0).any())
+    if not urgent and any(key == "scheduler.aging_s" for key, _ in spec.settings):
+        found.append("scheduler.aging_s has no effect: every request has priority 0")
     if machine.link.channel_bus == "full":
         found.append("link.channel_bus=full is an idealisation: a DDR bus is half duplex")
     return found
@@ -234,7 +268,11 @@ def _shape_warnings(model: ModelShape, table: Requests) -> list[str]:
 
 
 def _digest_requests(table: Requests) -> str:
-    return digest_of([table.prompt.tolist(), table.output.tolist(), table.arrival_ps.tolist()])
+    columns = (table.prompt, table.output, table.arrival_ps, table.priority, table.limit)
+    lists = [None if column is None else column.tolist() for column in columns]
+    if table.prefixes is not None:
+        lists += [table.prefixes.number.tolist(), table.prefixes.tokens.tolist()]
+    return digest_of(lists)
 
 
 def _digest(spec: JobSpec, machine: Machine, model: ModelShape, layout: Layout, table: Requests) -> str:
@@ -249,6 +287,8 @@ def _digest(spec: JobSpec, machine: Machine, model: ModelShape, layout: Layout, 
             spec.seed,
             [layout.tp, layout.dp],
             [spec.workload.name, spec.workload.concurrency, spec.workload.rate, spec.workload.speed],
+            [spec.workload.cv, spec.workload.think_s, spec.workload.priorities, spec.workload.max_output],
+            [spec.slo, spec.oracle_lengths],
             _digest_requests(table),
         ]
     )

@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,18 +13,26 @@ from ruamel.yaml import YAML
 from l3sim.errors import Cancelled, InvariantBroken, OutOfRoom
 from l3sim.ports import DeviceSource
 from l3sim.specs.machine import Machine
-from l3sim.units import seconds
 from l3sim.work import Role
 from orchestrator.costs import Assembler
+from orchestrator.decisions import DecisionLog
+from orchestrator.estimate import Grid
+from orchestrator.forecast import forecast_of
 from orchestrator.gpu_memory import GpuMemory
 from orchestrator.host import HostStages
 from orchestrator.invariants import books_differ, conservation, counts_differ, energy_adds_up
-from orchestrator.kv import KvLedger, KvShape
+from orchestrator.kv import KvLedger
+from orchestrator.kv_shape import KvShape
+from orchestrator.limits import Limits
 from orchestrator.observer import Observer, Progress
-from orchestrator.policies import POLICIES
+from orchestrator.planner import Planner
+from orchestrator.policies import policy_named
 from orchestrator.queueing import Arrivals
-from orchestrator.replica import Limits, Replica
+from orchestrator.reconcile import Reconciliation
+from orchestrator.regret import Study
+from orchestrator.replica import Replica
 from orchestrator.report import build_report, fidelity_of
+from orchestrator.request_lines import requests_jsonl
 from orchestrator.resolve import ResolvedJob
 from orchestrator.sessions import Sessions
 from orchestrator.spans import publish_spans, spans_jsonl
@@ -77,12 +84,13 @@ class _Run:
     ) -> None:
         self.job, self.sessions = job, sessions
         self._observer, self._cancel, self._transport = observer, cancel, transport
-        self._table = RequestTable(job.table)
+        self._table = RequestTable(job.table, job.spec.oracle_lengths)
         self._replicas: list[Replica] = []
         self._counters: Mapping[str, Mapping[str, int]] = {}
         self._began = time.monotonic()
         self._shown = self._began
         self._fidelity: dict[str, Any] = {}
+        self._training = asyncio.Lock()
         self._wall = dict.fromkeys(("scheduler", "timeline"), 0.0)
 
     async def whole(self) -> JobResult:
@@ -118,21 +126,31 @@ class _Run:
             max_window=job.spec.max_window,
             lookahead=self.sessions.lookahead(),
             host=HostStages.of(machine.host),
+            aging_ps=_us(machine.scheduler.aging_s * 10**6),
         )
         hellos = [line.hello for line in self.sessions.of_replica(index)]
+        policy = policy_named(job.policy)()
+        kind = machine.scheduler.predictor if policy.predicts else "tables"
+        tables = await self.sessions.tables(index)
+        forecast = forecast_of(kind, layout, index, tables, self._table, job.spec.seed)
         return Replica(
             index,
             limits,
             machine.scheduler,
             self._table,
             self._arrivals(index),
-            KvLedger(shape, self._table, machine.scheduler.admit_watermark),
+            self._kv(shape),
             GpuMemory(job.weight_room_bytes, model.kv_bytes_per_token, model.layer_kv_bytes),
             timeline,
-            POLICIES.get(job.policy)(),
-            await self.sessions.predictor(index),
+            Planner(policy, forecast, DecisionLog(index), Study(index, job.spec.regret_plans)),
             Assembler(index, layout, model, hellos),
+            Reconciliation(index, layout, hellos),
         )
+
+    def _kv(self, shape: KvShape) -> KvLedger:
+        options = self.job.machine.scheduler
+        reserve, sharing = options.kv_reserve_tokens, options.prefix_sharing
+        return KvLedger(shape, self._table, options.admit_watermark, reserve, sharing)
 
     def _check_fit(self, index: int, shape: KvShape) -> None:
         """Refuse what could never end on these devices: a request must fit wherever it is placed."""
@@ -152,18 +170,26 @@ class _Run:
         clients = self.job.spec.workload.concurrency
         if clients is not None:
             clients = clients // dp + (index < clients % dp)
-        return Arrivals(self._table, list(range(index, len(self._table), dp)), clients)
+        think_ps = _us(self.job.spec.workload.think_s * 10**6)
+        return Arrivals(self._table, list(range(index, len(self._table), dp)), clients, think_ps)
 
     async def _loop(self, replica: Replica) -> None:
         lines = self.sessions.of_replica(replica.index)
         attention = [line for line in lines if line.role == Role.ATTENTION]
         hellos = [line.hello for line in attention]
         while True:
+            if replica.must_learn:
+                await self._train(replica)
             began = time.perf_counter()
             window = replica.next_window()
             self._wall["scheduler"] += time.perf_counter() - began
+            if isinstance(window, Grid):
+                await self.sessions.ask(replica.index, window, replica.planner.forecast.asker)
+                continue
             if window is None:
                 return
+            if asked := replica.planner.study.questions():
+                replica.judge(await self.sessions.estimate(replica.index, asked))
             answers = await self.sessions.window(lines, window)
             if replica.metrics.windows % AUDIT_WINDOWS == AUDIT_WINDOWS - 1:
                 accounts = await self.sessions.audit(attention)
@@ -177,6 +203,13 @@ class _Run:
             self._show()
             if self._cancel.is_set():
                 raise Cancelled("somebody asked the job to stop")
+
+    async def _train(self, replica: Replica) -> None:
+        """Train off the event loop, one replica at a time, so that their times do not overlap."""
+        async with self._training:
+            began = time.perf_counter()
+            await asyncio.to_thread(replica.planner.prepare)
+            self._wall["scheduler"] += time.perf_counter() - began
 
     async def _close(self) -> list[str]:
         """Close the sessions and check what must hold; the list of what does not."""
@@ -239,7 +272,13 @@ class _Run:
     def _artifacts(self) -> dict[str, bytes]:
         text = io.StringIO()
         YAML(typ="safe", pure=True).dump(self.job.config(), text)
-        files = {"requests.jsonl": requests_jsonl(self._table), "config.yaml": text.getvalue().encode()}
+        files = {
+            "requests.jsonl": requests_jsonl(self._table, self.job.spec.slo),
+            "config.yaml": text.getvalue().encode(),
+        }
+        files["decisions.jsonl"] = b"".join(replica.planner.log.jsonl() for replica in self._replicas)
+        if self.job.spec.regret_plans:
+            files["regret.jsonl"] = b"".join(replica.planner.study.jsonl() for replica in self._replicas)
         if self.job.spec.spans_rounds:
             tasks = [(replica.index, replica.spans) for replica in self._replicas]
             files["spans.jsonl"] = spans_jsonl(tasks)
@@ -247,31 +286,13 @@ class _Run:
         return files
 
 
-def requests_jsonl(table: RequestTable) -> bytes:
-    """A line a request, in order of arrival; times in seconds since the job's start."""
-    lines = []
-    for index in range(len(table)):
-        arrival, first = int(table.arrival_ps[index]), int(table.first_stamp_ps[index])
-        last, gaps = int(table.last_stamp_ps[index]), int(table.output[index]) - 1
-        record = {
-            "request": index,
-            "line": int(table.line[index]),
-            "prompt_tokens": int(table.prompt[index]),
-            "output_tokens": int(table.output[index]),
-            "arrival_s": seconds(arrival),
-            "queue_s": seconds(int(table.first_round_ps[index]) - arrival),
-            "ttft_s": seconds(first - arrival),
-            "tpot_s": seconds(last - first) / gaps if gaps else None,
-            "e2e_s": seconds(last - arrival),
-            "preemptions": int(table.preemptions[index]),
-        }
-        lines.append(json.dumps(record))
-    return ("\n".join(lines) + "\n").encode()
-
-
 def _refuse(wrong: list[str]) -> None:
     if wrong:
         raise InvariantBroken("; ".join(wrong[:3]))
+
+
+def _us(microseconds: float) -> int:
+    return int(np.floor(microseconds * 10**6 + 0.5))
 
 
 def describe_machine(machine: Machine) -> str:

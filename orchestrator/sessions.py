@@ -24,8 +24,8 @@ from l3sim.work import (
     SlotAssignment,
     Window,
 )
-from orchestrator.estimate import TableMaker, grid_of
-from orchestrator.predictor import Predictor
+from orchestrator.estimate import Asker, Grid, TableMaker, grid_of
+from orchestrator.predictor import Tables
 from orchestrator.resolve import ResolvedJob
 from orchestrator.slots import FilledSlot, fill_slots
 
@@ -103,21 +103,28 @@ class Sessions:
             )
         return rooms
 
-    async def predictor(self, replica: int) -> Predictor:
+    async def tables(self, replica: int) -> Tables:
         """Ask every device its estimate grid and make tables of the answers."""
-        layout = self._job.layout
-        grid = grid_of(layout, replica)
-        lines = self.of_replica(replica)
+        maker = TableMaker(self._job.layout)
+        await self.ask(replica, grid_of(self._job.layout, replica), maker)
+        return maker.tables()
+
+    async def ask(self, replica: int, grid: Grid, asker: Asker) -> None:
+        """Ask a replica's devices what the windows of a grid would cost, and tell the asker."""
+        lines = [line for line in self.of_replica(replica) if grid.of(line.role)]
         answers = await together([line.port.estimate(grid.of(line.role)) for line in lines])
-        maker = TableMaker(layout)
         for line, answer in zip(lines, answers, strict=True):
             if line.role == Role.GPU:
-                maker.add_gpu(answer)
+                asker.add_gpu(answer)
             elif line.role == Role.LINK:
-                maker.add_link(answer)
+                asker.add_link(answer)
             else:
-                maker.add_attention(answer, flat_ranks(line.hello, replica, layout.ranks))
-        return maker.predictor()
+                asker.add_attention(answer, flat_ranks(line.hello, replica, self._job.layout.ranks))
+
+    async def estimate(self, replica: int, windows: Sequence[Window]) -> list[list[Costs]]:
+        """What windows would cost that never happen: for each, the answers of a replica's lines in order."""
+        answers = await together([line.port.estimate(windows) for line in self.of_replica(replica)])
+        return [list(each) for each in zip(*answers, strict=True)]
 
     async def window(self, lines: Sequence[Line], window: Window) -> list[Costs]:
         """Ask these lines what a window costs, all at once."""

@@ -42,8 +42,12 @@ class Tokens:
         table, who = self._table, batch.decode
         stamps = outcome.end_ps[:, batch.index] + self._host.stamp_ps(batch.sampled)
         self._metrics.gaps.add(stamps[0] - table.last_stamp_ps[who], np.ones(len(who), dtype=np.int64))
+        longest = np.maximum(table.longest_gap_ps[who], stamps[0] - table.last_stamp_ps[who])
         if len(stamps) > 1:
-            self._metrics.gaps.add(np.diff(stamps), np.full(len(stamps) - 1, len(who), dtype=np.int64))
+            between = np.diff(stamps)
+            self._metrics.gaps.add(between, np.full(len(between), len(who), dtype=np.int64))
+            longest = np.maximum(longest, between.max())
+        table.longest_gap_ps[who] = longest
         table.last_stamp_ps[who] = stamps[-1]
         table.held[who] += outcome.rounds
         table.emitted[who] += outcome.rounds
@@ -81,6 +85,7 @@ class Tokens:
         else:
             gap = np.array([stamp - table.last_stamp_ps[request]])
             self._metrics.gaps.add(gap, np.ones(1, dtype=np.int64))
+            table.longest_gap_ps[request] = max(int(table.longest_gap_ps[request]), int(gap[0]))
         table.last_stamp_ps[request] = stamp
         table.emitted[request] += 1
         table.phase[request] = Phase.DECODE

@@ -8,7 +8,17 @@ import threading
 
 import numpy as np
 
-from orchestrator.policies.deal import align_chunks, deal_aligned, deal_all, deal_lighter, fullest_ranks
+from orchestrator.learning.forest import Forest
+from orchestrator.learning.linear import fit
+from orchestrator.policies.deal import (
+    Beside,
+    LastChunk,
+    align_chunks,
+    deal_aligned,
+    deal_all,
+    deal_lighter,
+    fullest_ranks,
+)
 from orchestrator.predictor import line_at, plane_at
 from orchestrator.timeline import TIMELINES, RoundCosts, Rules
 
@@ -22,6 +32,7 @@ def warm() -> None:
         if not _done.is_set():
             _timelines()
             _policies()
+            _learning()
             _done.set()
 
 
@@ -41,12 +52,22 @@ def _policies() -> None:
     """One request on one rank."""
     who, cost = np.zeros(1, dtype=np.int64), np.ones(1)
     groups, pace = np.ones((1, 1), dtype=np.int64), np.ones((1, 1))
-    two, times, grid, comm = np.zeros(2, dtype=np.int64), np.zeros(2), np.array([1.0, 2.0]), np.zeros(4)
-    placed = (who, cost, groups, pace, two, times, grid, grid, comm)
+    two, grid, lines = np.zeros(2), np.array([1.0, 2.0]), np.zeros((2, 2))
+    placed = (who, cost, groups, pace, Beside(2, 1.0, two, lines, two, two))
     deal_lighter(who)
     deal_all(*placed)
-    side, _ = deal_aligned(*placed, 1)
+    side, _, _ = deal_aligned(*placed, 1)
     fullest_ranks(who, cost, side, groups, pace)
-    align_chunks(times, two, two, times, who, cost, who, cost, grid, grid, comm)
+    last = LastChunk(who, cost, cost, cost)
+    align_chunks(two, 2, 1.0, last, last)
     line_at(grid, grid, who)
     plane_at(grid, grid, np.ones((2, 2)), who, who)
+
+
+def _learning() -> None:
+    """A tree that is a leaf, and a line through nothing."""
+    one, value = np.zeros(1, dtype=np.int64), np.zeros(1)
+    forest = Forest(one, one - 1, one - 1, one, value, value)
+    forest.at(one, one)
+    forest.line(0, 1)
+    fit(value, value, value)

@@ -77,6 +77,36 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
     "docs/dimm-pim-results.md": [
         ("./l3 probe dimm-pim --model gpt-175b --batch 16 --context 8192 --level command", AS_WRITTEN),
     ],
+    "docs/kv.md": [
+        ("./l3 run openr1 --model gpt-175b --policy fill --requests 300 --in-process", SMALLER),
+        (
+            "./l3 run openr1 --model gpt-175b --policy fill --requests 300 --in-process "
+            "--set attention.kv_block_tokens=1",
+            SMALLER,
+        ),
+        (
+            'for n in $(seq 200); do printf \'{"prefix_id": "system", "prefix_tokens": 1024, '
+            '"prompt_tokens": %d, "output_tokens": 64}\\n\' $((1100 + n % 50)); done > chat.jsonl',
+            AS_WRITTEN,
+        ),
+        (
+            "./l3 run chat.jsonl --model llama-2-7b --policy fill --set attention.capacity_bytes=40000000000 "
+            "--in-process",
+            AS_WRITTEN,
+        ),
+        (
+            "./l3 run chat.jsonl --model llama-2-7b --policy fill --set attention.capacity_bytes=40000000000 "
+            "--set scheduler.prefix_sharing=longest --in-process",
+            AS_WRITTEN,
+        ),
+    ],
+    "docs/policies.md": [
+        ("./l3 up --machine l3-mini --detach", AS_WRITTEN),
+        ("./l3 submit dolphin-short --requests 30 --regret 8 --wait", AS_WRITTEN),
+        ("./l3 report job-000001 --decisions", AS_WRITTEN),
+        ("./l3 report job-000001 --regret", AS_WRITTEN),
+        ("./l3 down", AS_WRITTEN),
+    ],
     "docs/machines.md": [
         ("cp machines/l3-mini.yaml mine.yaml", AS_WRITTEN),
         ("./l3 run fixed:128:64 --machine ./mine.yaml --requests 20", AS_WRITTEN),

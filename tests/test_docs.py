@@ -198,15 +198,19 @@ def documented(file: str) -> list[str]:
 
 def test_the_report_page_names_every_field_and_no_other(tmp_path: Path) -> None:
     job = ["run", "fixed:64:8", "--machine", "l3-mini", "--requests", "4", "--in-process", "--spans", "1"]
+    job += ["--regret", "2"]
     assert main([*job, "--json", "--out", str(tmp_path)]) == 0
     config = YAML(typ="safe", pure=True).load(tmp_path / "config.yaml")
-    spans, requests = (
+    spans, requests, decisions, regret = (
         [msgspec.json.decode(line) for line in (tmp_path / name).read_text().splitlines()]
-        for name in ("spans.jsonl", "requests.jsonl")
+        for name in ("spans.jsonl", "requests.jsonl", "decisions.jsonl", "regret.jsonl")
     )
     real = {
         "report.json": paths(json.loads((tmp_path / "report.json").read_text())),
         "requests.jsonl": paths(requests[0]),
+        # What a policy weighed is its own.
+        "regret.jsonl": paths({**regret[0], "tokens_per_s": 0}),
+        "decisions.jsonl": paths({**decisions[0], "considered": 0}),
         "config.yaml": paths({**config, "machine": 0, "model": 0}),
         "spans.jsonl": paths(spans[0]),
     }

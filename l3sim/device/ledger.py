@@ -59,6 +59,8 @@ class Ledger:
         offset, rank: where a request's KV begins; meaningless when it has none; shape (capacity,).
         held: KV tokens, ABSENT when it has none; shape (capacity,).
         replica: whose request it is; shape (capacity,).
+        prefix, prefix_blocks: what it shares, 0 and 0 for nothing; shape (capacity,).
+        shares: whether any request ever shared something.
     """
 
     def __init__(self) -> None:
@@ -66,6 +68,9 @@ class Ledger:
         self.rank: Int64s = np.zeros(64, dtype=np.int64)
         self.held: Int64s = np.full(64, ABSENT, dtype=np.int64)
         self.replica: Int64s = np.full(64, ABSENT, dtype=np.int64)
+        self.prefix: Int64s = np.zeros(64, dtype=np.int64)
+        self.prefix_blocks: Int64s = np.zeros(64, dtype=np.int64)
+        self.shares = False
         self._seen: Int64s = np.zeros(64, dtype=np.int64)
 
     def place(self, placed: Placed, replica: int) -> None:
@@ -84,6 +89,9 @@ class Ledger:
         self.rank[request] = placed.rank
         self.held[request] = 0
         self.replica[request] = replica
+        self.prefix[request] = placed.prefix
+        self.prefix_blocks[request] = placed.prefix_blocks
+        self.shares = self.shares or placed.prefix_blocks > 0
 
     def release(self, request: int, replica: int) -> int:
         """Drop a request's KV and return the tokens that it held.
@@ -153,4 +161,6 @@ class Ledger:
         self.rank = np.concatenate([self.rank, zeros])
         self.held = np.concatenate([self.held, absent])
         self.replica = np.concatenate([self.replica, absent])
+        self.prefix = np.concatenate([self.prefix, zeros])
+        self.prefix_blocks = np.concatenate([self.prefix_blocks, zeros])
         self._seen = np.concatenate([self._seen, zeros])

@@ -2,28 +2,15 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from l3sim.device.blocks import Blocks
 from l3sim.device.ledger import MAX_TOKENS, Ledger, Members, members_of
 from l3sim.errors import OutOfRoom, OutOfStep
 from l3sim.ports import DeviceSession
 from l3sim.units import Int64s
 from l3sim.work import Account, Commit, Costs, Hello, OpCost, Placed, Window
-
-
-@dataclass(frozen=True, slots=True)
-class _Seats:
-    """The seats of one replica in this process.
-
-    Attributes:
-        index: which of all seats, shape (seats,).
-        token_bytes: what one token of a request at bin (o, b) puts on each, shape (seats, bins).
-    """
-
-    index: Int64s
-    token_bytes: Int64s
 
 
 class BookkeepingSession(DeviceSession):
@@ -39,20 +26,8 @@ class BookkeepingSession(DeviceSession):
         self._open: dict[int, tuple[Window, Members]] = {}
         self._windows = np.zeros(hello.layout.dp, dtype=np.int64)
         self._rounds = np.zeros(hello.layout.dp, dtype=np.int64)
-        seats = [seat for slot in hello.slots for seat in slot.seats]
         self._room_bytes = room_bytes
-        self._held_bytes = np.zeros(len(seats), dtype=np.int64)
-        self._seats: dict[int, _Seats] = {}
-        layout = hello.layout
-        self._bins = layout.ranksets * layout.ranks
-        per_token = layout.token_bytes(hello.model).reshape(self._bins, layout.ranksets, layout.ranks)
-        for replica in sorted({seat.replica for seat in seats}):
-            index = [i for i, seat in enumerate(seats) if seat.replica == replica and not seat.unused]
-            token_bytes = [per_token[:, seats[i].rankset, seats[i].rank] for i in index]
-            self._seats[replica] = _Seats(
-                np.array(index, dtype=np.int64),
-                np.array(token_bytes, dtype=np.int64).reshape(len(index), self._bins),
-            )
+        self.blocks = Blocks(hello, self.ledger)
 
     @abstractmethod
     def costs(self, window: Window, ledger: Ledger) -> tuple[OpCost, ...]:
@@ -84,7 +59,8 @@ class BookkeepingSession(DeviceSession):
         if window.window_id in self._open:
             raise OutOfStep(f"window {window.window_id} is already open")
         self._open[window.window_id] = (window, members)
-        return Costs(window.window_id, self.valid_rounds(window), self.costs(window, self.ledger))
+        held = tuple(self.blocks.held_bytes.tolist())
+        return Costs(window.window_id, self.valid_rounds(window), self.costs(window, self.ledger), held)
 
     def estimate(self, windows: Sequence[Window]) -> Sequence[Costs]:
         """See DeviceSession.estimate."""
@@ -116,7 +92,7 @@ class BookkeepingSession(DeviceSession):
                 requests = int((self.ledger.replica[present] == replica).sum())
             else:
                 windows, rounds, requests = self._windows.sum(), self._rounds.sum(), len(present)
-            held = tuple(self._held_bytes[here].tolist())
+            held = tuple(self.blocks.held_bytes[here].tolist())
             counted = dict(self.counters(slot.slot))
             accounts.append(Account(slot.slot, int(windows), int(rounds), held, requests, counters=counted))
         return accounts
@@ -158,13 +134,15 @@ class BookkeepingSession(DeviceSession):
                 f"request {placed.request} is placed at ({placed.offset}, {placed.rank}), outside "
                 f"{layout.ranksets} ranksets of {layout.ranks} ranks"
             )
+        if (placed.prefix > 0) != (placed.prefix_blocks > 0) or placed.prefix_blocks > MAX_TOKENS:
+            raise OutOfStep(
+                f"request {placed.request} shares {placed.prefix_blocks} blocks of prefix {placed.prefix}; "
+                f"give both, or neither"
+            )
 
     def _release(self, request: int, replica: int) -> None:
         tokens = self.ledger.release(request, replica)
-        seats = self._seats.get(replica)
-        if seats is not None:
-            key = self.ledger.offset[request] * self.hello.layout.ranks + self.ledger.rank[request]
-            self._held_bytes[seats.index] -= seats.token_bytes[:, key] * tokens
+        self.blocks.drop(replica, request, tokens)
 
     def _commit(self, commit: Commit, replica: int | None) -> None:
         """Let the KV of an open window grow by the rounds that were taken, and drop what never happened."""
@@ -188,21 +166,18 @@ class BookkeepingSession(DeviceSession):
         if bool((self.ledger.held[requests] != members.held).any()):
             raise OutOfStep(f"cannot commit window {commit.window_id}; its KV has changed since")
         self.count(window, commit.rounds)
-        growth = members.growth * commit.rounds
-        self.ledger.held[requests] = members.held + growth
-        seats = self._seats.get(window.replica)
-        if seats is not None and len(requests):
-            self._grow(seats, requests, growth)
+        after = members.held + members.growth * commit.rounds
+        self.ledger.held[requests] = after
+        if len(requests):
+            self.blocks.grow(window.replica, requests, members.held, after)
+            self._check_room()
 
-    def _grow(self, seats: _Seats, requests: Int64s, growth: Int64s) -> None:
-        keys = self.ledger.offset[requests] * self.hello.layout.ranks + self.ledger.rank[requests]
-        # bincount adds in float64: tokens stay far below 2**53, so that every sum is exact.
-        tokens = np.bincount(keys, weights=growth, minlength=self._bins).astype(np.int64)
-        self._held_bytes[seats.index] += seats.token_bytes @ tokens
-        if self._room_bytes is not None and bool((self._held_bytes > self._room_bytes).any()):
-            seat = int(np.argmax(self._held_bytes - self._room_bytes))
+    def _check_room(self) -> None:
+        held = self.blocks.held_bytes
+        if self._room_bytes is not None and bool((held > self._room_bytes).any()):
+            seat = int(np.argmax(held - self._room_bytes))
             raise OutOfRoom(
-                f"{self._seat_name(seat)} holds {self._held_bytes[seat]} bytes of KV, "
+                f"{self._seat_name(seat)} holds {held[seat]} bytes of KV, "
                 f"more than its {self._room_bytes[seat]}; preempt a request first"
             )
 

@@ -108,6 +108,16 @@ class SchedulerConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=
     horizon: Annotated[int, Meta(ge=1)]  # rounds of a plan that leaves somebody out
     selection: Literal["aligned", "all"] = "aligned"
     admission: Literal["memory", "aligned"] = "memory"
+    kv_reserve_tokens: Annotated[int, Meta(ge=0, le=1_000_000)] = 0  # booked beyond the prompt at admission
+    prefix_sharing: Literal["off", "balanced", "longest"] = "balanced"
+    chunking: Literal["aligned", "whole"] = "aligned"  # whether the last prefills are cut to align
+    sub_batches: Literal[1, 2] = 2
+    step: Count | None = None  # decoding requests added at a time (N); none: by attention type
+    alignment: Annotated[float, Meta(ge=0.01, le=100)] = 1.0  # T_PIM / T_GPU that plans aim at
+    predictor: Literal["learned", "tables", "oracle"] = "learned"
+    token_budget: Annotated[int, Meta(ge=1, le=1_048_576)] = 2048  # of a round, prefill and decode alike
+    aging_s: Annotated[float, Meta(gt=0, le=1e6)] = 10.0  # wait that counts like a level of priority
+    max_requests: Count | None = None  # residents of a replica at most
 
 
 #: Configuration struct by (slot section, kind).

@@ -61,6 +61,7 @@ class DimmPimConfig(DramConfig, frozen=True, forbid_unknown_fields=True, kw_only
     capacity_bytes: Bytes | None = None  # of the whole machine, instead of all ranks in use
     memory_share: Share = 1.0  # of the capacity that KV may use
     ranksets: Count | None = None  # use only the first so many
+    kv_block_tokens: Count | None = None  # of a head group's KV block; none: what fills one row of all banks
     n_hc: Annotated[int, Meta(ge=1, le=64)] | None = None  # chips per head; none: the bubble-free bound
     n_cmr: Count | None = None  # query heads per KV read; none: the model's queries per KV head
     pu: Literal["bank", "rank"] = "bank"  # where K and V are multiplied

@@ -7,6 +7,8 @@ from l3sim.specs.workload import WorkloadSpec
 
 DEFAULT_POLICY = "l3"
 DEFAULT_MAX_WINDOW = 4096
+#: Latencies of a request that an objective may bound; tbt_s is its longest gap between two tokens.
+SLO_METRICS = ("ttft_s", "tbt_s", "tpot_s", "e2e_s", "queue_s")
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,9 @@ class JobSpec:
         max_window: upper bound of rounds in a window; 1 is lockstep. Changes no result.
         settings: (`slot.key`, value as YAML text) above the machine file.
         spans_rounds: tasks of the first so many rounds of each replica are kept.
+        slo: (metric of `SLO_METRICS`, seconds that it may take at most).
+        oracle_lengths: the scheduler knows every request's output length.
+        regret_plans: so many plans of each replica are compared with their alternatives.
     """
 
     workload: WorkloadSpec
@@ -33,3 +38,6 @@ class JobSpec:
     max_window: int = DEFAULT_MAX_WINDOW
     settings: tuple[tuple[str, str], ...] = ()
     spans_rounds: int = 0
+    slo: tuple[tuple[str, float], ...] = ()
+    oracle_lengths: bool = False
+    regret_plans: int = 0

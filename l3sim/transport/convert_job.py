@@ -12,7 +12,7 @@ import numpy as np
 from l3sim.errors import InvalidInput
 from l3sim.specs.job import DEFAULT_MAX_WINDOW, DEFAULT_POLICY, JobSpec
 from l3sim.specs.model import ModelShape
-from l3sim.specs.workload import DEFAULT_REQUESTS, Requests, WorkloadSpec
+from l3sim.specs.workload import DEFAULT_REQUESTS, Prefixes, Requests, WorkloadSpec
 from l3sim.transport.convert import model_from_proto, model_to_proto
 from l3sim.transport.convert_rounds import integers_from_proto
 from l3sim.units import Int64s
@@ -34,6 +34,7 @@ def spec_to_proto(spec: JobSpec) -> pb.JobSpec:
         ("dp", spec.dp, _U32),
         ("max_window", spec.max_window, _U32),
         ("spans_rounds", spec.spans_rounds, _U32),
+        ("regret_plans", spec.regret_plans, _U32),
     ):
         _check_range(field, number, limit)
     message = pb.JobSpec(
@@ -46,6 +47,9 @@ def spec_to_proto(spec: JobSpec) -> pb.JobSpec:
         max_window=spec.max_window,
         settings=[pb.Setting(key=key, value=value) for key, value in spec.settings],
         spans_rounds=spec.spans_rounds,
+        slo=[pb.Slo(metric=metric, at_most_s=at_most) for metric, at_most in spec.slo],
+        oracle_lengths=spec.oracle_lengths,
+        regret_plans=spec.regret_plans,
     )
     if isinstance(spec.model, ModelShape):
         message.model_shape.CopyFrom(model_to_proto(spec.model))
@@ -79,6 +83,9 @@ def spec_from_proto(message: pb.JobSpec) -> JobSpec:
         max_window=message.max_window or DEFAULT_MAX_WINDOW,
         settings=tuple((setting.key, setting.value) for setting in message.settings),
         spans_rounds=message.spans_rounds,
+        slo=tuple((slo.metric, slo.at_most_s) for slo in message.slo),
+        oracle_lengths=message.oracle_lengths,
+        regret_plans=message.regret_plans,
     )
 
 
@@ -91,7 +98,18 @@ def workload_to_proto(spec: WorkloadSpec) -> pb.Workload:
     # 0 on the wire means 1, so that somebody's own 0 is refused here.
     if not (math.isfinite(spec.speed) and spec.speed > 0):
         raise InvalidInput(("workload.speed", f"must be above 0, got {spec.speed}"))
-    message = pb.Workload(name=spec.name, speed=spec.speed)
+    message = pb.Workload(name=spec.name, speed=spec.speed, think_s=spec.think_s)
+    if spec.cv is not None:
+        # 0 on the wire means none.
+        if not spec.cv > 0:
+            raise InvalidInput(("workload.cv", f"must be above 0, got {spec.cv}"))
+        message.cv = spec.cv
+    if spec.max_output is not None:
+        _check_range("workload.max_output", spec.max_output - 1, _U64 - 1)
+        message.max_output_tokens = spec.max_output
+    for level, share in spec.priorities:
+        _check_range("workload.priorities", level, _U32)
+        message.priorities.add(priority=level, share=share)
     if spec.listed is not None:
         message.listed.CopyFrom(requests_to_proto(spec.listed))
     else:
@@ -125,6 +143,10 @@ def workload_from_proto(message: pb.Workload) -> WorkloadSpec:
         rate=message.rate if arrivals == "rate" else None,
         concurrency=message.concurrency if arrivals == "concurrency" else None,
         speed=message.speed or 1.0,
+        cv=message.cv or None,
+        think_s=message.think_s,
+        priorities=tuple((one.priority, one.share) for one in message.priorities),
+        max_output=message.max_output_tokens or None,
     )
 
 
@@ -134,23 +156,24 @@ def requests_to_proto(requests: Requests) -> pb.ListedRequests:
     Raises:
         InvalidInput: a number is negative, naming its line.
     """
-    for field, values in (
-        ("prompt_tokens", requests.prompt),
-        ("output_tokens", requests.output),
-        ("arrival_ps", requests.arrival_ps),
-        ("line", requests.line),
-    ):
+    columns = {
+        "prompt_tokens": requests.prompt,
+        "output_tokens": requests.output,
+        "arrival_ps": requests.arrival_ps,
+        "line": requests.line,
+        "priority": requests.priority,
+        "max_output_tokens": requests.limit,
+    }
+    if requests.prefixes is not None:
+        columns |= {"prefix": requests.prefixes.number, "prefix_tokens": requests.prefixes.tokens}
+    given = {field: values for field, values in columns.items() if values is not None}
+    for field, values in given.items():
         below = np.flatnonzero(values < 0)
         if len(below):
             where = f"workload.listed.{field}[{below[0]}]"
             text = f"line {requests.line[below[0]]}: must be at least 0, got {values[below[0]]}"
             raise InvalidInput((where, text))
-    return pb.ListedRequests(
-        prompt_tokens=requests.prompt.tolist(),
-        output_tokens=requests.output.tolist(),
-        arrival_ps=requests.arrival_ps.tolist(),
-        line=requests.line.tolist(),
-    )
+    return pb.ListedRequests(**{field: values.tolist() for field, values in given.items()})
 
 
 def requests_from_proto(message: pb.ListedRequests) -> Requests:
@@ -168,7 +191,18 @@ def requests_from_proto(message: pb.ListedRequests) -> Requests:
     line = np.arange(1, count + 1, dtype=np.int64)
     if message.line:
         line = _list(message.line, "line", count)
-    return Requests(prompt, output, arrival, line)
+    prefixes = None
+    if message.prefix or message.prefix_tokens:
+        number = _list(message.prefix, "prefix", count)
+        prefixes = Prefixes(number, _list(message.prefix_tokens, "prefix_tokens", count))
+    priority, limit = (
+        _list(values, name, count) if values else None
+        for name, values in (
+            ("priority", message.priority),
+            ("max_output_tokens", message.max_output_tokens),
+        )
+    )
+    return Requests(prompt, output, arrival, line, prefixes, priority, limit)
 
 
 def _list(values: Sequence[int], name: str, count: int) -> Int64s:

@@ -40,7 +40,13 @@ def window_to_proto(window: Window) -> pb.Window:
             for batch in window.sub_batches
         ],
         places=[
-            pb.Placement(request=placed.request, offset=placed.offset, rank=placed.rank)
+            pb.Placement(
+                request=placed.request,
+                offset=placed.offset,
+                rank=placed.rank,
+                prefix=placed.prefix,
+                prefix_blocks=placed.prefix_blocks,
+            )
             for placed in window.places
         ],
         releases=window.releases,
@@ -61,7 +67,10 @@ def window_from_proto(message: pb.Window) -> Window:
         replica=message.replica,
         rounds=message.rounds,
         sub_batches=tuple(map(_sub_batch_from_proto, message.sub_batches)),
-        places=tuple(Placed(placed.request, placed.offset, placed.rank) for placed in message.places),
+        places=tuple(
+            Placed(placed.request, placed.offset, placed.rank, placed.prefix, placed.prefix_blocks)
+            for placed in message.places
+        ),
         releases=tuple(message.releases),
         commits=commits_from_proto(message.commits),
     )
@@ -87,6 +96,7 @@ def costs_to_proto(costs: Costs) -> pb.Costs:
         window_id=costs.window_id,
         valid_rounds=costs.valid_rounds,
         costs=[_op_cost_to_proto(cost, costs.valid_rounds) for cost in costs.costs],
+        held_bytes=costs.held_bytes,
     )
 
 
@@ -99,7 +109,8 @@ def costs_from_proto(message: pb.Costs) -> Costs:
     valid = message.valid_rounds
     if valid < 1:
         raise InvalidInput(("costs.valid_rounds", "must be at least 1, got 0"))
-    return Costs(message.window_id, valid, tuple(_op_cost_from_proto(cost, valid) for cost in message.costs))
+    costs = tuple(_op_cost_from_proto(cost, valid) for cost in message.costs)
+    return Costs(message.window_id, valid, costs, tuple(message.held_bytes))
 
 
 def _sub_batch_from_proto(message: pb.SubBatch) -> SubBatch:

@@ -157,7 +157,7 @@ class ModelShape(_message.Message):
     def __init__(self, name: _Optional[str] = ..., layers: _Optional[int] = ..., heads: _Optional[int] = ..., kv_heads: _Optional[int] = ..., head_size: _Optional[int] = ..., hidden: _Optional[int] = ..., ffn: _Optional[int] = ..., gated: _Optional[bool] = ..., vocabulary: _Optional[int] = ..., tied_embeddings: _Optional[bool] = ..., learned_positions: _Optional[int] = ..., biases: _Optional[bool] = ..., default_tp: _Optional[int] = ..., source: _Optional[str] = ..., experts: _Optional[int] = ..., experts_per_token: _Optional[int] = ..., qkv_biases: _Optional[bool] = ..., norm_biases: _Optional[bool] = ..., parallel_attention: _Optional[bool] = ..., shared_norm: _Optional[bool] = ..., post_norms: _Optional[bool] = ..., qk_norm: _Optional[bool] = ..., sliding_window: _Optional[int] = ..., max_positions: _Optional[int] = ...) -> None: ...
 
 class Layout(_message.Message):
-    __slots__ = ("tp", "dp", "ranksets", "ranks", "heads_per_group", "groups", "chips_per_head", "queries_per_read")
+    __slots__ = ("tp", "dp", "ranksets", "ranks", "heads_per_group", "groups", "chips_per_head", "queries_per_read", "kv_block_tokens", "kv_row_bytes")
     TP_FIELD_NUMBER: _ClassVar[int]
     DP_FIELD_NUMBER: _ClassVar[int]
     RANKSETS_FIELD_NUMBER: _ClassVar[int]
@@ -166,6 +166,8 @@ class Layout(_message.Message):
     GROUPS_FIELD_NUMBER: _ClassVar[int]
     CHIPS_PER_HEAD_FIELD_NUMBER: _ClassVar[int]
     QUERIES_PER_READ_FIELD_NUMBER: _ClassVar[int]
+    KV_BLOCK_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    KV_ROW_BYTES_FIELD_NUMBER: _ClassVar[int]
     tp: int
     dp: int
     ranksets: int
@@ -174,7 +176,9 @@ class Layout(_message.Message):
     groups: int
     chips_per_head: int
     queries_per_read: int
-    def __init__(self, tp: _Optional[int] = ..., dp: _Optional[int] = ..., ranksets: _Optional[int] = ..., ranks: _Optional[int] = ..., heads_per_group: _Optional[int] = ..., groups: _Optional[int] = ..., chips_per_head: _Optional[int] = ..., queries_per_read: _Optional[int] = ...) -> None: ...
+    kv_block_tokens: int
+    kv_row_bytes: int
+    def __init__(self, tp: _Optional[int] = ..., dp: _Optional[int] = ..., ranksets: _Optional[int] = ..., ranks: _Optional[int] = ..., heads_per_group: _Optional[int] = ..., groups: _Optional[int] = ..., chips_per_head: _Optional[int] = ..., queries_per_read: _Optional[int] = ..., kv_block_tokens: _Optional[int] = ..., kv_row_bytes: _Optional[int] = ...) -> None: ...
 
 class SlotAssignment(_message.Message):
     __slots__ = ("device_id", "slot", "config_json", "seats")
@@ -267,14 +271,18 @@ class Chunk(_message.Message):
     def __init__(self, request: _Optional[int] = ..., tokens: _Optional[int] = ..., finished_tokens: _Optional[int] = ..., last: _Optional[bool] = ...) -> None: ...
 
 class Placement(_message.Message):
-    __slots__ = ("request", "offset", "rank")
+    __slots__ = ("request", "offset", "rank", "prefix", "prefix_blocks")
     REQUEST_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     RANK_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_BLOCKS_FIELD_NUMBER: _ClassVar[int]
     request: int
     offset: int
     rank: int
-    def __init__(self, request: _Optional[int] = ..., offset: _Optional[int] = ..., rank: _Optional[int] = ...) -> None: ...
+    prefix: int
+    prefix_blocks: int
+    def __init__(self, request: _Optional[int] = ..., offset: _Optional[int] = ..., rank: _Optional[int] = ..., prefix: _Optional[int] = ..., prefix_blocks: _Optional[int] = ...) -> None: ...
 
 class Commit(_message.Message):
     __slots__ = ("window_id", "rounds")
@@ -285,14 +293,16 @@ class Commit(_message.Message):
     def __init__(self, window_id: _Optional[int] = ..., rounds: _Optional[int] = ...) -> None: ...
 
 class Costs(_message.Message):
-    __slots__ = ("window_id", "valid_rounds", "costs")
+    __slots__ = ("window_id", "valid_rounds", "costs", "held_bytes")
     WINDOW_ID_FIELD_NUMBER: _ClassVar[int]
     VALID_ROUNDS_FIELD_NUMBER: _ClassVar[int]
     COSTS_FIELD_NUMBER: _ClassVar[int]
+    HELD_BYTES_FIELD_NUMBER: _ClassVar[int]
     window_id: int
     valid_rounds: int
     costs: _containers.RepeatedCompositeFieldContainer[OpCost]
-    def __init__(self, window_id: _Optional[int] = ..., valid_rounds: _Optional[int] = ..., costs: _Optional[_Iterable[_Union[OpCost, _Mapping]]] = ...) -> None: ...
+    held_bytes: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, window_id: _Optional[int] = ..., valid_rounds: _Optional[int] = ..., costs: _Optional[_Iterable[_Union[OpCost, _Mapping]]] = ..., held_bytes: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class OpCost(_message.Message):
     __slots__ = ("op", "sub_batch", "device", "domain", "layer_classes", "rounds", "duration_ps", "energy_nj")

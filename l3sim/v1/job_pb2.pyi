@@ -24,7 +24,7 @@ JOB_STATE_FAILED: JobState
 JOB_STATE_CANCELLED: JobState
 
 class JobSpec(_message.Message):
-    __slots__ = ("machine", "model_name", "model_shape", "policy", "workload", "seed", "tp", "dp", "max_window", "settings", "spans_rounds")
+    __slots__ = ("machine", "model_name", "model_shape", "policy", "workload", "seed", "tp", "dp", "max_window", "settings", "spans_rounds", "slo", "oracle_lengths", "regret_plans")
     MACHINE_FIELD_NUMBER: _ClassVar[int]
     MODEL_NAME_FIELD_NUMBER: _ClassVar[int]
     MODEL_SHAPE_FIELD_NUMBER: _ClassVar[int]
@@ -36,6 +36,9 @@ class JobSpec(_message.Message):
     MAX_WINDOW_FIELD_NUMBER: _ClassVar[int]
     SETTINGS_FIELD_NUMBER: _ClassVar[int]
     SPANS_ROUNDS_FIELD_NUMBER: _ClassVar[int]
+    SLO_FIELD_NUMBER: _ClassVar[int]
+    ORACLE_LENGTHS_FIELD_NUMBER: _ClassVar[int]
+    REGRET_PLANS_FIELD_NUMBER: _ClassVar[int]
     machine: str
     model_name: str
     model_shape: _device_pb2.ModelShape
@@ -47,7 +50,18 @@ class JobSpec(_message.Message):
     max_window: int
     settings: _containers.RepeatedCompositeFieldContainer[Setting]
     spans_rounds: int
-    def __init__(self, machine: _Optional[str] = ..., model_name: _Optional[str] = ..., model_shape: _Optional[_Union[_device_pb2.ModelShape, _Mapping]] = ..., policy: _Optional[str] = ..., workload: _Optional[_Union[Workload, _Mapping]] = ..., seed: _Optional[int] = ..., tp: _Optional[int] = ..., dp: _Optional[int] = ..., max_window: _Optional[int] = ..., settings: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., spans_rounds: _Optional[int] = ...) -> None: ...
+    slo: _containers.RepeatedCompositeFieldContainer[Slo]
+    oracle_lengths: bool
+    regret_plans: int
+    def __init__(self, machine: _Optional[str] = ..., model_name: _Optional[str] = ..., model_shape: _Optional[_Union[_device_pb2.ModelShape, _Mapping]] = ..., policy: _Optional[str] = ..., workload: _Optional[_Union[Workload, _Mapping]] = ..., seed: _Optional[int] = ..., tp: _Optional[int] = ..., dp: _Optional[int] = ..., max_window: _Optional[int] = ..., settings: _Optional[_Iterable[_Union[Setting, _Mapping]]] = ..., spans_rounds: _Optional[int] = ..., slo: _Optional[_Iterable[_Union[Slo, _Mapping]]] = ..., oracle_lengths: _Optional[bool] = ..., regret_plans: _Optional[int] = ...) -> None: ...
+
+class Slo(_message.Message):
+    __slots__ = ("metric", "at_most_s")
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    AT_MOST_S_FIELD_NUMBER: _ClassVar[int]
+    metric: str
+    at_most_s: float
+    def __init__(self, metric: _Optional[str] = ..., at_most_s: _Optional[float] = ...) -> None: ...
 
 class Setting(_message.Message):
     __slots__ = ("key", "value")
@@ -58,20 +72,36 @@ class Setting(_message.Message):
     def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
 
 class Workload(_message.Message):
-    __slots__ = ("name", "generated", "listed", "rate", "concurrency", "speed")
+    __slots__ = ("name", "generated", "listed", "rate", "concurrency", "speed", "cv", "think_s", "priorities", "max_output_tokens")
     NAME_FIELD_NUMBER: _ClassVar[int]
     GENERATED_FIELD_NUMBER: _ClassVar[int]
     LISTED_FIELD_NUMBER: _ClassVar[int]
     RATE_FIELD_NUMBER: _ClassVar[int]
     CONCURRENCY_FIELD_NUMBER: _ClassVar[int]
     SPEED_FIELD_NUMBER: _ClassVar[int]
+    CV_FIELD_NUMBER: _ClassVar[int]
+    THINK_S_FIELD_NUMBER: _ClassVar[int]
+    PRIORITIES_FIELD_NUMBER: _ClassVar[int]
+    MAX_OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     name: str
     generated: GeneratedRequests
     listed: ListedRequests
     rate: float
     concurrency: int
     speed: float
-    def __init__(self, name: _Optional[str] = ..., generated: _Optional[_Union[GeneratedRequests, _Mapping]] = ..., listed: _Optional[_Union[ListedRequests, _Mapping]] = ..., rate: _Optional[float] = ..., concurrency: _Optional[int] = ..., speed: _Optional[float] = ...) -> None: ...
+    cv: float
+    think_s: float
+    priorities: _containers.RepeatedCompositeFieldContainer[PriorityShare]
+    max_output_tokens: int
+    def __init__(self, name: _Optional[str] = ..., generated: _Optional[_Union[GeneratedRequests, _Mapping]] = ..., listed: _Optional[_Union[ListedRequests, _Mapping]] = ..., rate: _Optional[float] = ..., concurrency: _Optional[int] = ..., speed: _Optional[float] = ..., cv: _Optional[float] = ..., think_s: _Optional[float] = ..., priorities: _Optional[_Iterable[_Union[PriorityShare, _Mapping]]] = ..., max_output_tokens: _Optional[int] = ...) -> None: ...
+
+class PriorityShare(_message.Message):
+    __slots__ = ("priority", "share")
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
+    priority: int
+    share: float
+    def __init__(self, priority: _Optional[int] = ..., share: _Optional[float] = ...) -> None: ...
 
 class GeneratedRequests(_message.Message):
     __slots__ = ("requests",)
@@ -80,16 +110,24 @@ class GeneratedRequests(_message.Message):
     def __init__(self, requests: _Optional[int] = ...) -> None: ...
 
 class ListedRequests(_message.Message):
-    __slots__ = ("prompt_tokens", "output_tokens", "arrival_ps", "line")
+    __slots__ = ("prompt_tokens", "output_tokens", "arrival_ps", "line", "priority", "max_output_tokens", "prefix", "prefix_tokens")
     PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     ARRIVAL_PS_FIELD_NUMBER: _ClassVar[int]
     LINE_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    MAX_OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_TOKENS_FIELD_NUMBER: _ClassVar[int]
     prompt_tokens: _containers.RepeatedScalarFieldContainer[int]
     output_tokens: _containers.RepeatedScalarFieldContainer[int]
     arrival_ps: _containers.RepeatedScalarFieldContainer[int]
     line: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, prompt_tokens: _Optional[_Iterable[int]] = ..., output_tokens: _Optional[_Iterable[int]] = ..., arrival_ps: _Optional[_Iterable[int]] = ..., line: _Optional[_Iterable[int]] = ...) -> None: ...
+    priority: _containers.RepeatedScalarFieldContainer[int]
+    max_output_tokens: _containers.RepeatedScalarFieldContainer[int]
+    prefix: _containers.RepeatedScalarFieldContainer[int]
+    prefix_tokens: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, prompt_tokens: _Optional[_Iterable[int]] = ..., output_tokens: _Optional[_Iterable[int]] = ..., arrival_ps: _Optional[_Iterable[int]] = ..., line: _Optional[_Iterable[int]] = ..., priority: _Optional[_Iterable[int]] = ..., max_output_tokens: _Optional[_Iterable[int]] = ..., prefix: _Optional[_Iterable[int]] = ..., prefix_tokens: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Job(_message.Message):
     __slots__ = ("job_id", "state", "digest", "model", "policy", "workload", "submitted_at", "ended_at", "attempts", "progress", "error")

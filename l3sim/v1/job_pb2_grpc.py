@@ -125,7 +125,8 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetArtifact(self, request, context):
-        """A file that the job left, in pieces: "requests.jsonl", "config.yaml", "spans.jsonl".
+        """A file that the job left, in pieces: "requests.jsonl", "decisions.jsonl", "config.yaml",
+        "spans.jsonl", "regret.jsonl".
         NOT_FOUND  the job left no such file
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -50,7 +50,8 @@ def places_of(
         room_bytes: of each rank.
     """
     size = layout.ranksets * layout.ranks
-    added = layout.token_bytes(model).reshape(size, size) * tokens
+    blocks = int(layout.blocks(np.array(tokens)))
+    added = layout.pieces(model.layers).reshape(size, size) * (layout.block_bytes(model) * blocks)
     counts = layout.group_counts
     bins = np.zeros((layout.ranksets, layout.ranks), dtype=np.int64)
     held = np.zeros(size, dtype=np.int64)

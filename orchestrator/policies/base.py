@@ -6,7 +6,7 @@ as it is. A policy is one small file, registered by name.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -18,7 +18,7 @@ from l3sim.specs.config import SchedulerConfig
 from l3sim.units import Int64s
 from l3sim.work import NOBODY, Chunk, Placed
 from orchestrator.gpu_memory import GpuMemory
-from orchestrator.kv import KvView
+from orchestrator.kv_view import KvView
 from orchestrator.predictor import Predictor
 from orchestrator.queueing import Queue
 from orchestrator.state import RequestTable
@@ -73,9 +73,11 @@ class Plan:
         admitted: who enters, and where its KV goes, in order.
         horizon: rounds until the next plan at the latest.
         unchunked: number of the pass with an unchunked prompt, or -1.
-        blocked: why the head of the queue was not admitted: "", "barred", "kv", "gpu_memory", "chunk" or
-            "aligned".
-        predicted_ps: (T_GPU_0, T_PIM_0, T_GPU_1, T_PIM_1) a layer, empty where nothing was predicted.
+        blocked: why the head of the queue was not admitted: "", "barred", "kv", "gpu_memory", "chunk",
+            "aligned" or "batch" (the policy lets nobody else in now).
+        predicted_ps: (T_GPU_0, T_PIM_0, T_GPU_1, T_PIM_1) a layer; the first two where there is one
+            sub-batch, none where nothing was predicted.
+        considered: what the policy weighed, in numbers of its own, for people.
     """
 
     passes: tuple[PassPlan, PassPlan]
@@ -84,11 +86,17 @@ class Plan:
     unchunked: int = -1
     blocked: str = ""
     predicted_ps: tuple[float, ...] = ()
+    considered: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def empty(self) -> bool:
         """Nothing to run."""
         return self.passes[0].empty and self.passes[1].empty
+
+    @property
+    def bounded_horizon(self) -> int | None:
+        """Rounds until the next plan at the latest; None: nothing bounds it."""
+        return None if self.horizon == NO_HORIZON else self.horizon
 
     @property
     def decode(self) -> Int64s:
@@ -102,10 +110,14 @@ class Policy(ABC):
     Attributes:
         reads: keys of `scheduler` that it reads; a job that sets another one is refused.
         passes: sub-batches that it fills, 1 or 2.
+        excludes: keys that a job must not set beside a value of another: ((key, value), keys).
+        predicts: whether it asks the predictor, which then learns from the rounds.
     """
 
     reads: ClassVar[frozenset[str]]
+    excludes: ClassVar[tuple[tuple[tuple[str, str], tuple[str, ...]], ...]] = ()
     passes: ClassVar[int] = 2
+    predicts: ClassVar[bool] = False
 
     @abstractmethod
     def plan(self, view: PlanView, predictor: Predictor) -> Plan:

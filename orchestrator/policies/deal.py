@@ -1,15 +1,37 @@
-"""The loops of the policies, compiled: dealing requests to two sub-batches, one after the other.
+"""The loops of the policies, compiled: dealing requests to sub-batches, one after the other.
 
 All of it is + - * / and comparisons in a fixed order, so that a plan is the same on any computer.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
 from l3sim.units import Floats, Int64s
 from orchestrator.compiling import compiled
-from orchestrator.predictor import table_at
 
 OUT = -1
+
+
+class Beside(NamedTuple):
+    """What stands beside the decode attention of each sub-batch, ps a layer.
+
+    Attributes:
+        passes: sub-batches, 1 or 2. While i attends the other one's fully connected layers run; of one
+            alone, its own.
+        target: T_PIM / T_GPU at which a sub-batch is full.
+        prefill_ps: t_p of each one's chunks, shape (2,).
+        batch_ps: t_batch of each one's chunks and 0, 1, ..., n decoding requests, shape (2, n + 1).
+        moved_ps: transfer of each one's prefill KV, shape (2,).
+        comm: transfers of decoding requests: (fixed, per request), shape (2,).
+    """
+
+    passes: int
+    target: float
+    prefill_ps: Floats
+    batch_ps: Floats
+    moved_ps: Floats
+    comm: Floats
 
 
 @compiled
@@ -36,49 +58,25 @@ def _add(bins: Floats, groups: Int64s, pace: Floats, offset: int, rank: int, cos
 
 
 @compiled
-def predicted(
-    side: int,
-    fullest: Floats,
-    counts: Int64s,
-    chunk_tokens: Int64s,
-    prefill_ps: Floats,
-    fc_grid: Floats,
-    fc_ps: Floats,
-    comm: Floats,
-) -> tuple[float, float]:
+def predicted(i: int, fullest: Floats, counts: Int64s, beside: Beside) -> tuple[float, float]:
     """(T_GPU_i, T_PIM_i) a layer while sub-batch i attends.
 
     T_GPU_i = t_p(i) + t_batch(other); T_PIM_i = t_d(slowest rank of i) + t_comm(n_di, c_po).
-    `comm` is (fixed, per request, fixed with chunks, per chunk token).
     """
-    other = 1 - side
-    tokens = counts[other] + chunk_tokens[other]
-    gpu = prefill_ps[side]
-    if tokens > 0:
-        gpu += table_at(fc_grid, fc_ps, float(tokens))
-    pim = fullest[side]
-    if counts[side] > 0:
-        pim += comm[0] + comm[1] * counts[side]
-    if chunk_tokens[other] > 0:
-        pim += comm[2] + comm[3] * chunk_tokens[other]
+    other = beside.passes - 1 - i
+    gpu = beside.prefill_ps[i] + beside.batch_ps[other, counts[other]]
+    pim = fullest[i] + beside.moved_ps[other]
+    if counts[i] > 0:
+        pim += beside.comm[0] + beside.comm[1] * counts[i]
     return gpu, pim
 
 
 @compiled
-def both(
-    fullest: Floats,
-    counts: Int64s,
-    chunk_tokens: Int64s,
-    prefill_ps: Floats,
-    fc_grid: Floats,
-    fc_ps: Floats,
-    comm: Floats,
-) -> Floats:
-    """(T_GPU_0, T_PIM_0, T_GPU_1, T_PIM_1) a layer."""
+def both(fullest: Floats, counts: Int64s, beside: Beside) -> Floats:
+    """(T_GPU_0, T_PIM_0, T_GPU_1, T_PIM_1) a layer; zeros for a sub-batch that is not used."""
     result = np.zeros(4)
-    for i in range(2):
-        gpu, pim = predicted(i, fullest, counts, chunk_tokens, prefill_ps, fc_grid, fc_ps, comm)
-        result[2 * i], result[2 * i + 1] = gpu, pim
+    for i in range(beside.passes):
+        result[2 * i], result[2 * i + 1] = predicted(i, fullest, counts, beside)
     return result
 
 
@@ -160,22 +158,13 @@ def _take(
 
 @compiled
 def deal_aligned(
-    place: Int64s,
-    cost: Floats,
-    groups: Int64s,
-    pace: Floats,
-    chunk_tokens: Int64s,
-    prefill_ps: Floats,
-    fc_grid: Floats,
-    fc_ps: Floats,
-    comm: Floats,
-    step: int,
-) -> tuple[Int64s, Floats]:
-    """Deal decoding requests to two sub-batches until T_PIM > T_GPU for both; the rest stay OUT.
+    place: Int64s, cost: Floats, groups: Int64s, pace: Floats, beside: Beside, step: int
+) -> tuple[Int64s, Floats, int]:
+    """Deal decoding requests until T_PIM > target * T_GPU for every sub-batch; the rest stay OUT.
 
-    `step` at a time go to each sub-batch that has T_PIM <= T_GPU. Each time the placement whose ranks the
-    sub-batch loads least gives its first request, in the order given; so ranks stay balanced and whoever
-    is first on its ranks cannot be passed over for ever, however long it is. Then the other ranks are
+    `step` at a time go to each sub-batch that has T_PIM <= target * T_GPU. Each time the placement whose
+    ranks the sub-batch loads least gives its first request, in the order given; so ranks stay balanced and
+    whoever is first on its ranks cannot be passed over for ever, however long it is. Then the other ranks are
     filled up to the slowest, which costs no time: else one long request would leave them idle.
 
     Args:
@@ -184,7 +173,7 @@ def deal_aligned(
         groups: head groups on rank r of first rank b, shape (ranks, ranks).
         pace: slowness of the rank that serves (offset, rank), 1 for the usual one, shape (R, ranks).
 
-    Returns: (side of each request or OUT, (T_GPU_0, T_PIM_0, T_GPU_1, T_PIM_1)).
+    Returns: (side of each request or OUT, (T_GPU_0, T_PIM_0, T_GPU_1, T_PIM_1), predictions made).
     """
     side = np.full(len(cost), OUT, dtype=np.int64)
     bins = np.zeros((2, pace.shape[0], pace.shape[1]))
@@ -192,37 +181,31 @@ def deal_aligned(
     counts = np.zeros(2, dtype=np.int64)
     first, after = _chains(place, pace.size)
     left = len(cost)
+    asked = 0
     opened = True
     while opened and left > 0:
         opened = False
-        for i in range(2):
-            gpu, pim = predicted(i, fullest, counts, chunk_tokens, prefill_ps, fc_grid, fc_ps, comm)
-            if pim > gpu:
+        for i in range(beside.passes):
+            gpu, pim = predicted(i, fullest, counts, beside)
+            asked += 1
+            if pim > beside.target * gpu:
                 continue
             opened = True
             for _ in range(min(step, left)):
                 place_now = _next_balanced(bins[i], groups, pace, first, cost, np.inf)
                 left -= _take(i, place_now, bins, groups, pace, first, after, cost, side, fullest, counts)
-    for i in range(2):
+    for i in range(beside.passes):
         place_now = _next_balanced(bins[i], groups, pace, first, cost, fullest[i])
         while place_now != OUT:
             _take(i, place_now, bins, groups, pace, first, after, cost, side, fullest, counts)
             place_now = _next_balanced(bins[i], groups, pace, first, cost, fullest[i])
-    return side, both(fullest, counts, chunk_tokens, prefill_ps, fc_grid, fc_ps, comm)
+    return side, both(fullest, counts, beside), asked
 
 
 @compiled
 def deal_all(
-    place: Int64s,
-    cost: Floats,
-    groups: Int64s,
-    pace: Floats,
-    chunk_tokens: Int64s,
-    prefill_ps: Floats,
-    fc_grid: Floats,
-    fc_ps: Floats,
-    comm: Floats,
-) -> tuple[Int64s, Floats]:
+    place: Int64s, cost: Floats, groups: Int64s, pace: Floats, beside: Beside
+) -> tuple[Int64s, Floats, int]:
     """Deal every decoding request, in the order given, to the sub-batch with the smaller T_PIM (ties: 0).
 
     Arguments and result as for `deal_aligned`.
@@ -233,13 +216,13 @@ def deal_all(
     counts = np.zeros(2, dtype=np.int64)
     ranks = groups.shape[0]
     for index in range(len(cost)):
-        times = both(fullest, counts, chunk_tokens, prefill_ps, fc_grid, fc_ps, comm)
-        i = 1 if times[3] < times[1] else 0
+        times = both(fullest, counts, beside)
+        i = 1 if beside.passes == 2 and times[3] < times[1] else 0
         offset, rank = place[index] // ranks, place[index] % ranks
         fullest[i] = max(fullest[i], _add(bins[i], groups, pace, offset, rank, cost[index]))
         counts[i] += 1
         side[index] = i
-    return side, both(fullest, counts, chunk_tokens, prefill_ps, fc_grid, fc_ps, comm)
+    return side, both(fullest, counts, beside), len(cost)
 
 
 @compiled
@@ -256,40 +239,42 @@ def fullest_ranks(place: Int64s, cost: Floats, side: Int64s, groups: Int64s, pac
     return fullest
 
 
+class LastChunk(NamedTuple):
+    """What the last chunk of a sub-batch may be cut to, and what that makes of its pass; shapes (n,).
+
+    Attributes:
+        tokens: of the last chunk.
+        prefill_ps, batch_ps, moved_ps: t_p, t_batch and KV transfer of the whole pass.
+    """
+
+    tokens: Int64s
+    prefill_ps: Floats
+    batch_ps: Floats
+    moved_ps: Floats
+
+
 @compiled
 def align_chunks(
-    fullest: Floats,
-    counts: Int64s,
-    before: Int64s,
-    before_ps: Floats,
-    sizes0: Int64s,
-    sizes0_ps: Floats,
-    sizes1: Int64s,
-    sizes1_ps: Floats,
-    fc_grid: Floats,
-    fc_ps: Floats,
-    comm: Floats,
+    attend_ps: Floats, passes: int, target: float, zero: LastChunk, one: LastChunk
 ) -> tuple[int, int]:
-    """Sizes (c_0, c_1) of the last chunks with the least |T_GPU_0 - T_PIM_0| + |T_GPU_1 - T_PIM_1|.
+    """Sizes (c_0, c_1) of the last chunks with the least sum over i of |target * T_GPU_i - T_PIM_i|.
 
     Ties: the larger sum, then the larger c_0.
 
     Args:
-        fullest, counts: t_d and decoding requests of each sub-batch, shape (2,).
-        before, before_ps: chunk tokens and prefill time without the last chunk, shape (2,).
-        sizes0, sizes0_ps: sizes that the last chunk of sub-batch 0 may take, and their prefill times.
+        attend_ps: T_PIM_i but for the KV of chunks, shape (2,).
+        zero, one: of sub-batches 0 and 1; of one that has no chunk or is not used, a single entry.
     """
-    best = (sizes0[0], sizes1[0])
+    best = (zero.tokens[0], one.tokens[0])
     least = np.inf
-    tokens = np.zeros(2, dtype=np.int64)
-    prefill = np.zeros(2)
-    for i in range(len(sizes0)):
-        for j in range(len(sizes1)):
-            tokens[0], tokens[1] = before[0] + sizes0[i], before[1] + sizes1[j]
-            prefill[0], prefill[1] = before_ps[0] + sizes0_ps[i], before_ps[1] + sizes1_ps[j]
-            times = both(fullest, counts, tokens, prefill, fc_grid, fc_ps, comm)
-            gap = abs(times[0] - times[1]) + abs(times[2] - times[3])
-            pair = (sizes0[i], sizes1[j])
+    for i in range(len(zero.tokens)):
+        for j in range(len(one.tokens)):
+            if passes == 2:
+                gap = abs(target * (zero.prefill_ps[i] + one.batch_ps[j]) - attend_ps[0] - one.moved_ps[j])
+                gap += abs(target * (one.prefill_ps[j] + zero.batch_ps[i]) - attend_ps[1] - zero.moved_ps[i])
+            else:
+                gap = abs(target * (zero.prefill_ps[i] + zero.batch_ps[i]) - attend_ps[0] - zero.moved_ps[i])
+            pair = (zero.tokens[i], one.tokens[j])
             larger = pair[0] + pair[1] > best[0] + best[1]
             same = pair[0] + pair[1] == best[0] + best[1]
             if gap < least or (gap == least and (larger or (same and pair[0] > best[0]))):

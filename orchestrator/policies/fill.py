@@ -4,7 +4,7 @@ import numpy as np
 
 from orchestrator.policies.base import POLICIES, PassPlan, Plan, PlanView, Policy
 from orchestrator.policies.deal import deal_lighter
-from orchestrator.policies.prefill import deal_prefills
+from orchestrator.policies.prefill import PREFILL_KEYS, deal_prefills
 from orchestrator.predictor import Predictor
 
 
@@ -15,7 +15,7 @@ class Fill(Policy):
     Longest first, each goes to the sub-batch with fewer tokens (ties: 0).
     """
 
-    reads = frozenset({"max_chunk_tokens", "min_chunk_tokens", "admit_watermark"})
+    reads = PREFILL_KEYS
 
     def plan(self, view: PlanView, predictor: Predictor) -> Plan:  # noqa: ARG002 - needs no prediction
         """See Policy.plan."""

@@ -11,8 +11,16 @@ import numpy as np
 from l3sim.units import Floats, Int64s
 from l3sim.work import Chunk, Placed
 from orchestrator.policies.base import NO_HORIZON, POLICIES, PassPlan, Plan, PlanView, Policy
-from orchestrator.policies.deal import OUT, align_chunks, deal_aligned, deal_all, fullest_ranks
-from orchestrator.policies.prefill import GRAIN, Dealt, deal_prefills
+from orchestrator.policies.deal import (
+    OUT,
+    Beside,
+    LastChunk,
+    align_chunks,
+    deal_aligned,
+    deal_all,
+    fullest_ranks,
+)
+from orchestrator.policies.prefill import GRAIN, PREFILL_KEYS, Dealt, deal_prefills
 from orchestrator.predictor import Predictor
 
 #: Decoding requests added at a time: 1 for MHA, 16 for GQA (arXiv 2504.17584).
@@ -28,31 +36,35 @@ class L3(Policy):
     When memory is full and the bubble is on the PIM side, the last prefill of each sub-batch is chunked.
     """
 
-    reads = frozenset(
-        {"max_chunk_tokens", "min_chunk_tokens", "admit_watermark", "horizon", "selection", "admission"}
-    )
+    reads = PREFILL_KEYS | {
+        *("horizon", "selection", "admission", "chunking", "sub_batches", "step", "alignment", "predictor")
+    }
+    # Nobody is left out, and requests are dealt one by one.
+    excludes = ((("selection", "all"), ("step", "horizon")),)
+    predicts = True
 
     def plan(self, view: PlanView, predictor: Predictor) -> Plan:
         """See Policy.plan."""
         sides = _Sides(view, predictor)
-        may_admit = sides.may_admit if view.options.admission == "aligned" else None
-        dealt = deal_prefills(view, self.passes, may_admit)
+        options = view.options
+        may_admit = sides.may_admit if options.admission == "aligned" else None
+        dealt = deal_prefills(view, options.sub_batches, may_admit)
         side, times = sides.deal(dealt)
         # Nobody waited before this plan: cutting the prompt that empties the queue would only delay it.
         memory_full = not len(view.queue) or dealt.blocked not in ("", "chunk")
-        if memory_full and dealt.unchunked < 0 and any(dealt.chunks) and sides.align(dealt, side, times):
+        may_cut = options.chunking == "aligned" and memory_full and dealt.unchunked < 0
+        if may_cut and any(dealt.chunks) and sides.align(dealt, side, times):
             side, times = sides.deal(dealt)
-        left_out = bool((side == OUT).any())
+        left_out = int((side == OUT).sum())
+        chunks = [tuple(some) for some in dealt.chunks] + [()]
         return Plan(
-            (
-                PassPlan(sides.order[side == 0], tuple(dealt.chunks[0])),
-                PassPlan(sides.order[side == 1], tuple(dealt.chunks[1])),
-            ),
+            (PassPlan(sides.order[side == 0], chunks[0]), PassPlan(sides.order[side == 1], chunks[1])),
             tuple(dealt.admitted),
-            horizon=view.options.horizon if left_out else NO_HORIZON,
+            horizon=options.horizon if left_out else NO_HORIZON,
             unchunked=dealt.unchunked,
             blocked=dealt.blocked,
-            predicted_ps=tuple(times.tolist()),
+            predicted_ps=tuple(times[: 2 * options.sub_batches].tolist()),
+            considered=sides.considered,
         )
 
 
@@ -61,8 +73,9 @@ class _Sides:
 
     def __init__(self, view: PlanView, predictor: Predictor) -> None:
         self._view, self._predictor = view, predictor
-        table, who = view.table, view.decoding
-        self._everybody = view.options.selection == "all"
+        table, who, options = view.table, view.decoding, view.options
+        self._passes, self._target = options.sub_batches, options.alignment
+        self._everybody = options.selection == "all"
         longest_first, longest_idle_first = (
             (who, -table.held[who]),
             (table.admission[who], table.planned[who]),
@@ -71,78 +84,105 @@ class _Sides:
         self._place = table.offset[self.order] * view.layout.ranks + table.rank[self.order]
         self._cost = predictor.attend_group_ps(table.held[self.order] + 1)
         self._groups = view.layout.group_counts
-        self._tables = (predictor.fc_grid, predictor.fc_ps, predictor.comm)
+        self._step = options.step or (STEP_MHA if view.layout.queries_per_read == 1 else STEP_GQA)
         self._entered: list[Placed] = []
+        #: What was weighed, for the decision record.
+        self.considered: dict[str, float] = {"decode_predictions": 0}
 
     def deal(self, dealt: Dealt) -> tuple[Int64s, Floats]:
         """Sides of the requests in `order`, and the predicted times, beside these chunks."""
-        tokens = np.array([dealt.tokens(i) for i in range(2)], dtype=np.int64)
-        prefill = np.array([self._predictor.prefill_ps(dealt.chunks[i]) for i in range(2)])
-        args = (self._place, self._cost, self._groups, self._predictor.pace, tokens, prefill, *self._tables)
-        if self._everybody:
-            return deal_all(*args)
-        step = STEP_MHA if self._view.layout.queries_per_read == 1 else STEP_GQA
-        return deal_aligned(*args, step)
+        args = (self._place, self._cost, self._groups, self._predictor.pace, self._beside(dealt))
+        side, times, asked = deal_all(*args) if self._everybody else deal_aligned(*args, self._step)
+        self.considered["decode_predictions"] += asked
+        return side, times
+
+    def _beside(self, dealt: Dealt) -> Beside:
+        """Chunks, fully connected layers and transfers of a plan with these chunks."""
+        predictor, most = self._predictor, len(self.order)
+        if not any(dealt.chunks):
+            return self._without_chunks(most)
+        chunks = [*dealt.chunks, []][:2]
+        tokens = [sum(chunk.tokens for chunk in some) for some in chunks]
+        return Beside(
+            self._passes,
+            self._target,
+            np.array([predictor.pass_prefill_ps(some) for some in chunks]),
+            np.stack([predictor.batch_line_ps(count, most) for count in tokens]),
+            self._moved_ps(np.array(tokens, dtype=np.int64)),
+            predictor.comm[:2],
+        )
+
+    def _without_chunks(self, most: int) -> Beside:
+        """As most plans are: both sub-batches have the same line."""
+        line = self._predictor.batch_line_ps(0, most)
+        lines = np.empty((2, most + 1))
+        lines[:] = line
+        return Beside(self._passes, self._target, np.zeros(2), lines, np.zeros(2), self._predictor.comm[:2])
+
+    def _moved_ps(self, chunk_tokens: Int64s) -> Floats:
+        """Transfer of the KV of so many chunk tokens: the second half of t_comm."""
+        comm = self._predictor.comm
+        return np.where(chunk_tokens > 0, comm[2] + comm[3] * chunk_tokens, 0.0)
 
     def align(self, dealt: Dealt, side: Int64s, times: Floats) -> bool:
         """Chunk the last prefill of each sub-batch so that T_GPU comes as close as possible to T_PIM.
 
-        Only when a bubble is on the PIM side (T_PIM_i < T_GPU_i); True when a chunk changed.
+        Only when a bubble is on the PIM side (T_PIM_i < target * T_GPU_i); True when a chunk changed.
         """
-        if times[1] >= times[0] and times[3] >= times[2]:
+        bubbles = times[1::2] < self._target * times[0::2]
+        if not bubbles[: self._passes].any():
             return False
         counts = np.array([(side == i).sum() for i in range(2)], dtype=np.int64)
-        sizes = [self._sizes(chunks) for chunks in dealt.chunks]
-        before = np.array([sum(one.tokens for one in chunks[:-1]) for chunks in dealt.chunks], dtype=np.int64)
-        before_ps = np.array([self._predictor.prefill_ps(chunks[:-1]) for chunks in dealt.chunks])
-        chosen = align_chunks(
-            fullest_ranks(self._place, self._cost, side, self._groups, self._predictor.pace),
-            counts,
-            before,
-            before_ps,
-            *sizes[0],
-            *sizes[1],
-            *self._tables,
-        )
+        comm = self._predictor.comm
+        attend = fullest_ranks(self._place, self._cost, side, self._groups, self._predictor.pace)
+        attend += np.where(counts > 0, comm[0] + comm[1] * counts, 0.0)
+        sizes = [
+            self._sizes(some, int(counts[i])) for i, some in enumerate([*dealt.chunks, list[Chunk]()][:2])
+        ]
+        chosen = align_chunks(attend, self._passes, self._target, *sizes)
+        self.considered["chunk_pairs"] = len(sizes[0].tokens) * len(sizes[1].tokens)
         changed = False
-        for chunks, size in zip(dealt.chunks, chosen, strict=True):
+        for chunks, size in zip(dealt.chunks, chosen, strict=False):
             if chunks and size != chunks[-1].tokens:
                 last = chunks[-1]
+                self.considered["cut_tokens"] = self.considered.get("cut_tokens", 0) + last.tokens - int(size)
                 chunks[-1] = Chunk(last.request, int(size), last.finished_tokens, last=False)
                 changed = True
         return changed
 
-    def _sizes(self, chunks: list[Chunk]) -> tuple[Int64s, Floats]:
-        """Sizes that the last chunk may take, and what its prefill attention takes: shapes (n,)."""
+    def _sizes(self, chunks: list[Chunk], decoding: int) -> LastChunk:
+        """Sizes that the last chunk may take, and what its pass takes then."""
         if not chunks:
-            return np.zeros(1, dtype=np.int64), np.zeros(1)
+            nothing = np.zeros(1, dtype=np.int64)
+            batch = self._predictor.batch_ps(nothing, np.array([decoding], dtype=np.int64))
+            return LastChunk(nothing, np.zeros(1), batch, np.zeros(1))
         last = chunks[-1]
         least = min(self._view.options.min_chunk_tokens, last.tokens)
         sizes = sorted({*range(-(-least // GRAIN) * GRAIN, last.tokens, GRAIN), last.tokens})
         tokens = np.array(sizes, dtype=np.int64)
-        return tokens, self._predictor.chunks_ps(tokens, np.full_like(tokens, last.finished_tokens))
+        whole = tokens + sum(chunk.tokens for chunk in chunks[:-1])
+        return LastChunk(
+            tokens,
+            self._predictor.prefill_ps(chunks, tokens),
+            self._predictor.batch_ps(whole, np.full_like(whole, decoding)),
+            self._moved_ps(whole),
+        )
 
-    def may_admit(self, placed: Placed) -> bool:
-        """`admission: aligned`: whether T_PIM_i <= T_GPU_i for both i with the head decoding too.
+    def may_admit(self, placed: Placed) -> str:
+        """`admission: aligned`: "" where T_PIM_i <= target * T_GPU_i for all i with the head decoding too.
 
         It counts as already decoding its whole prompt, as does who entered before it at this point, with no
         chunk in either sub-batch; the test is skipped while a sub-batch would have no decoding request.
         """
-        table, view = self._view.table, self._view
+        table, view, predictor = self._view.table, self._view, self._predictor
         entering = [*self._entered, placed]
-        if len(self.order) >= 2:
+        if len(self.order) >= self._passes:
             place = np.array([one.offset * view.layout.ranks + one.rank for one in entering])
-            cost = self._predictor.attend_group_ps(table.target[[one.request for one in entering]] + 1)
-            _, times = deal_all(
-                np.concatenate([self._place, place]),
-                np.concatenate([self._cost, cost]),
-                self._groups,
-                self._predictor.pace,
-                np.zeros(2, dtype=np.int64),
-                np.zeros(2),
-                *self._tables,
-            )
-            if times[1] > times[0] or times[3] > times[2]:
-                return False
+            cost = predictor.attend_group_ps(table.target[[one.request for one in entering]] + 1)
+            beside = self._without_chunks(len(self.order) + len(entering))
+            whole = np.concatenate([self._place, place]), np.concatenate([self._cost, cost])
+            _, times, _ = deal_all(*whole, self._groups, predictor.pace, beside)
+            if (times[1::2] > self._target * times[0::2]).any():
+                return "aligned"
         self._entered = entering
-        return True
+        return ""

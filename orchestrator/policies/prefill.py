@@ -13,14 +13,38 @@ from l3sim.work import Chunk, Placed
 from orchestrator.policies.base import PlanView
 
 GRAIN = 64
+#: Keys of `scheduler` that whoever calls `deal_prefills` reads.
+PREFILL_KEYS = frozenset({"max_chunk_tokens", "min_chunk_tokens", "admit_watermark"})
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkBounds:
+    """What a chunk may be: the rest of a prompt, or a multiple of `grain`, at least `least` tokens.
+
+    Attributes:
+        most: tokens of a sub-batch in a round.
+    """
+
+    most: int
+    least: int
+    grain: int = GRAIN
+
+    def size(self, rest: int, room: int) -> int:
+        """Tokens of the next chunk; 0 where none goes."""
+        if rest <= room:
+            return rest
+        size = room // self.grain * self.grain
+        return size if size >= self.least else 0
 
 
 @dataclass(slots=True)
 class Dealt:
-    """Chunks by pass, who was admitted, and why the head was not."""
+    """Chunks by pass, who was admitted, the GPU memory that they book, and why the head was not."""
 
     chunks: list[list[Chunk]]
+    bounds: ChunkBounds
     admitted: list[Placed] = field(default_factory=list)
+    gpu_bytes: int = 0
     unchunked: int = -1
     blocked: str = ""
 
@@ -29,21 +53,36 @@ class Dealt:
         return sum(chunk.tokens for chunk in self.chunks[index])
 
 
-def chunk_size(rest: int, room: int, least: int) -> int:
-    """Tokens of the next chunk: the rest, or a multiple of 64 of at least `least`; 0 where neither goes."""
-    if rest <= room:
-        return rest
-    size = room // GRAIN * GRAIN
-    return size if size >= least else 0
+#: Asked, last of all, whether the head may enter at a place: "", or why not, for `Plan.blocked`.
+MayAdmit = Callable[[Placed], str]
 
 
-def deal_prefills(view: PlanView, passes: int, may_admit: Callable[[Placed], bool] | None = None) -> Dealt:
+def at_most(view: PlanView, residents: int | None) -> MayAdmit:
+    """Admit while there are fewer residents than that; None: always. Why not: "batch"."""
+    entered = len(view.decoding) + len(view.prefilling)
+
+    def may_admit(placed: Placed) -> str:  # noqa: ARG001 - wherever it goes
+        nonlocal entered
+        if residents is not None and entered >= residents:
+            return "batch"
+        entered += 1
+        return ""
+
+    return may_admit
+
+
+def deal_prefills(
+    view: PlanView, passes: int, may_admit: MayAdmit | None = None, bounds: ChunkBounds | None = None
+) -> Dealt:
     """Give chunks to who is in prefill, then admit from the queue while memory lasts.
 
     Args:
-        may_admit: asked, last of all, whether the head may enter there (`admission: aligned`); None: always.
+        may_admit: None: always.
+        bounds: None: those of `scheduler.max_chunk_tokens` and `min_chunk_tokens`.
     """
-    dealt = Dealt([[] for _ in range(passes)])
+    options = view.options
+    bounds = bounds or ChunkBounds(options.max_chunk_tokens, options.min_chunk_tokens)
+    dealt = Dealt([[] for _ in range(passes)], bounds)
     for request in view.prefilling:
         if not _give(view, dealt, request, int(view.table.held[request])):
             dealt.blocked = "chunk"
@@ -55,27 +94,29 @@ def deal_prefills(view: PlanView, passes: int, may_admit: Callable[[Placed], boo
     return dealt
 
 
-def _admit(view: PlanView, dealt: Dealt, request: int, may_admit: Callable[[Placed], bool] | None) -> str:
+def _admit(view: PlanView, dealt: Dealt, request: int, may_admit: MayAdmit | None) -> str:
     """Admit the head and give its first chunk; or say why not."""
     if request in view.barred:
         return "barred"
     target = int(view.table.target[request])
     needed, unchunked = view.gpu.booking(target)
-    planned = sum(view.gpu.booking(int(view.table.target[placed.request]))[0] for placed in dealt.admitted)
     if unchunked and any(dealt.chunks):
         return "gpu_memory"
-    if needed > view.gpu.free_bytes - planned:
+    if needed > view.gpu.free_bytes - dealt.gpu_bytes:
         return "gpu_memory"
-    if not unchunked and _room(view, dealt, target) == 0:
+    if not unchunked and _room(dealt, target) == 0:
         return "chunk"
-    place = view.kv.fits(target + 1)
+    booking = view.table.booking(request)
+    place = view.kv.fits(booking, request)
     if place is None:
         return "kv"
     placed = Placed(request, *place)
-    if may_admit is not None and not may_admit(placed):
-        return "aligned"
-    view.kv.admit(target + 1, *place)
+    refused = "" if may_admit is None else may_admit(placed)
+    if refused:
+        return refused
+    view.kv.admit(booking, *place, request)
     dealt.admitted.append(placed)
+    dealt.gpu_bytes += needed
     if unchunked:
         dealt.chunks[0].append(Chunk(request, target, 0, last=True))
         dealt.unchunked = 0
@@ -88,14 +129,13 @@ def _lightest(dealt: Dealt) -> int:
     return min(range(len(dealt.chunks)), key=dealt.tokens)
 
 
-def _room(view: PlanView, dealt: Dealt, rest: int) -> int:
-    room = view.options.max_chunk_tokens - dealt.tokens(_lightest(dealt))
-    return chunk_size(rest, room, view.options.min_chunk_tokens)
+def _room(dealt: Dealt, rest: int) -> int:
+    return dealt.bounds.size(rest, dealt.bounds.most - dealt.tokens(_lightest(dealt)))
 
 
 def _give(view: PlanView, dealt: Dealt, request: int, finished: int) -> bool:
     rest = int(view.table.target[request]) - finished
-    size = _room(view, dealt, rest)
+    size = _room(dealt, rest)
     if size:
         dealt.chunks[_lightest(dealt)].append(Chunk(request, size, finished, last=size == rest))
     return size > 0

@@ -4,7 +4,7 @@ import numpy as np
 
 from l3sim.work import NOBODY
 from orchestrator.policies.base import POLICIES, PassPlan, Plan, PlanView, Policy
-from orchestrator.policies.prefill import deal_prefills
+from orchestrator.policies.prefill import PREFILL_KEYS, deal_prefills
 from orchestrator.predictor import Predictor
 
 
@@ -12,7 +12,7 @@ from orchestrator.predictor import Predictor
 class Serial(Policy):
     """Admits while memory lasts; every resident decodes, all in pass 0."""
 
-    reads = frozenset({"max_chunk_tokens", "min_chunk_tokens", "admit_watermark"})
+    reads = PREFILL_KEYS
     passes = 1
 
     def plan(self, view: PlanView, predictor: Predictor) -> Plan:  # noqa: ARG002 - needs no prediction

@@ -77,6 +77,12 @@ class AttentionTimeline(Timeline):
         self._walk(self._costs[:0], until_ps, until_ps, np.empty((0, 4), dtype=np.int64))
         return int(self._memory.m[at.KV_END]), self._written()
 
+    def copy(self) -> "AttentionTimeline":
+        """See `Timeline.copy`."""
+        twin = AttentionTimeline(self._rules, self._skip)
+        twin._memory = self._memory.copy()
+        return twin
+
     def batch_end_ps(self, batch: int) -> int:
         """See `Timeline.batch_end_ps`.
 

@@ -144,6 +144,10 @@ class Timeline(ABC):
         """
 
     @abstractmethod
+    def copy(self) -> "Timeline":
+        """Another one in the same state, which records no spans; neither knows of the other."""
+
+    @abstractmethod
     def batch_end_ps(self, batch: int) -> int:
         """End of the last K task of a batch, or -1 while one waits or runs."""
 

@@ -78,6 +78,13 @@ class Memory:
         self.m = m
         self.queues, self.batches, self.waits, _, self.spans = views
 
+    def copy(self) -> "Memory":
+        """Another one with the same content."""
+        twin = Memory(self._rules)
+        twin._lay_out(int(self.m[at.ROOM]), len(self.batches), len(self.waits), len(self.spans))
+        twin.m[:] = self.m
+        return twin
+
     def reserve(self, waits: int, spans: int) -> None:
         """Have room for one more round's K tasks and batches, and for so many waits and spans.
 

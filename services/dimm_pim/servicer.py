@@ -41,6 +41,7 @@ class DimmPimDevice(ConfiguredDevice[DimmPimConfig]):
             "chips_per_rank",
             "capacity_bytes",
             "ranksets",
+            "kv_block_tokens",
             "n_hc",
             "n_cmr",
         }
@@ -106,8 +107,7 @@ class DimmPimSession(BookkeepingSession):
 
     def ready(self) -> Sequence[DeviceReady]:
         """See DeviceSession.ready."""
-        layout, model = self.hello.layout, self.hello.model
-        granule = layout.heads_per_group * model.head_kv_bytes
+        granule = self.hello.layout.block_bytes(self.hello.model)
         answers = []
         for slot, config, room in zip(self.hello.slots, self._configs, self._rooms, strict=True):
             names = tuple(f"rank-{i}" for i in range(len(slot.seats)))

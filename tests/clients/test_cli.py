@@ -31,7 +31,11 @@ def environment(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 @pytest.fixture
 def finished(machine: FakeMachine) -> FakeMachine:
     machine.report_json = json.dumps(SOUND)
-    machine.artifacts = {"requests.jsonl": [b"{}\n"], "config.yaml": [b"a: 1\n"]}
+    machine.artifacts = {
+        "requests.jsonl": [b"{}\n"],
+        "decisions.jsonl": [b"{}\n"],
+        "config.yaml": [b"a: 1\n"],
+    }
     machine.streams.append([make_job(RUNNING, 1), make_job(SUCCEEDED, 10)])
     return machine
 
@@ -74,9 +78,10 @@ def test_submit_wait_prints_the_view_and_saves_and_warns_of_a_broken_invariant(
     shown = capsys.readouterr()
     assert stripped(shown.out) == VIEW
     assert "l3: error: an invariant broke: gpu of replica 0 is busy twice at 17 ps" in shown.err
-    assert "l3: wrote results/report.json, results/requests.jsonl, results/config.yaml" in shown.err
+    assert "l3: wrote results/report.json, results/requests.jsonl, results/decisions.jsonl" in shown.err
     assert sorted(path.name for path in (tmp_path / "results").iterdir()) == [
         "config.yaml",
+        "decisions.jsonl",
         "report.json",
         "requests.jsonl",
     ]
@@ -176,7 +181,7 @@ BAD_OPTIONS = [
     ("--set x", "--set: must be slot.key=value, got 'x'"),
     ("--out d", "--out: needs --wait; or use `report JOB --out DIR` later"),
     ("--address nowhere", "--address: must be HOST:PORT, got 'nowhere'"),
-    ("--oracle-lengths", "No such option: --oracle-lengths"),
+    ("--zzz", "No such option: --zzz"),
 ]
 BAD_INPUT = [
     *((f"submit openr1 {options}", message) for options, message in BAD_OPTIONS),

@@ -50,7 +50,10 @@ async def test_submissions_have_ids_of_their_own_unless_given(machine: FakeMachi
 
 
 async def test_what_is_submitted_is_the_specification(machine: FakeMachine, address: str) -> None:
-    listed = Requests(*(np.array(column, dtype=np.int64) for column in ([5, 6], [7, 8], [0, 9], [2, 3])))
+    prompt, output, arrival, line = (
+        np.array(one, dtype=np.int64) for one in ([5, 6], [7, 8], [0, 9], [2, 3])
+    )
+    listed = Requests(prompt, output, arrival, line)
     async with connect(address) as client:
         await client.submit(JobSpec(WorkloadSpec("t.csv", listed=listed, speed=2.0), seed=4, spans_rounds=3))
     spec = machine.submissions[0].spec

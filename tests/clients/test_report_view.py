@@ -81,3 +81,23 @@ def test_how_requests_arrive(report: dict[str, Any], changes: dict[str, Any], te
 def test_memory_in_a_unit_that_reads_well(report: dict[str, Any], peak: int, text: str) -> None:
     report["kv"]["peak_bytes"] = peak
     assert text in printed(report)
+
+
+def test_what_nobody_shares_and_nobody_carries_is_not_spoken_of(report: dict[str, Any]) -> None:
+    report["kv"]["prefix"] = {"asked_tokens": 0, "hit_tokens": 0, "hit_rate": None, "saved_peak_bytes": 0}
+    report["balance"]["attention_s"]["max_to_mean"] = None
+    text = printed(report)
+    assert not any(word in text for word in ("shared", "balance"))
+
+
+def test_objectives_and_foresight_are_told_where_there_are_any(report: dict[str, Any]) -> None:
+    assert not any(word in printed(report) for word in ("objectives", "foresight"))
+    report["slo"] = {
+        "at_most_s": {"ttft_s": 2.0, "tbt_s": None},
+        "attained": 0.925,
+        "goodput_requests_per_s": 1.5,
+    }
+    report["prediction"] = {"plans": {"gpu": {"median": 0.001}, "attention": {"median": 0.02}}}
+    lines = printed(report).splitlines()
+    assert "objectives  ttft_s 2: 92.5% met, goodput 1.500 requests/s" in lines
+    assert "foresight   plans were wrong by GPU 0.10%, attention 2.00% at the median" in lines

@@ -26,7 +26,38 @@ def test_csv_times_are_exact_and_lines_are_those_of_the_file(tmp_path: Path) -> 
     assert requests.prompt.tolist() == [4808, 3180, 110]
     assert requests.output.tolist() == [10, 8, 27]
     assert requests.line.tolist() == [2, 3, 4]
-    assert {column.dtype for column in vars(requests).values()} == {np.dtype(np.int64)}
+    columns = (requests.prompt, requests.output, requests.arrival_ps, requests.line)
+    assert {column.dtype for column in columns} == {np.dtype(np.int64)}
+    assert (requests.priority, requests.limit) == (None, None)
+
+
+def test_json_lines_have_priorities_and_limits(tmp_path: Path) -> None:
+    lines = (
+        '{"prompt_tokens": 5, "output_tokens": 9, "priority": 3}\n'
+        '{"prompt_tokens": 6, "output_tokens": 8, "max_output_tokens": 4}\n'
+    )
+    requests = read_trace(write(tmp_path, "t.jsonl", lines))
+    assert requests.priority is not None
+    assert requests.limit is not None
+    assert requests.priority.tolist() == [3, 0]
+    assert requests.limit.tolist() == [100_000_000, 4]
+    assert requests.output.tolist() == [9, 8]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        ("priority", 10, "priority must be a whole number from 0 to 9, got 10"),
+        ("priority", -1, "priority must be a whole number from 0 to 9, got -1"),
+        ("priority", "true", "priority must be a whole number from 0 to 9, got True"),
+        ("max_output_tokens", 0, "max_output_tokens must be a whole number from 1 to 100000000, got 0"),
+    ],
+)
+def test_priorities_and_limits_out_of_range(tmp_path: Path, key: str, value: object, text: str) -> None:
+    path = write(tmp_path, "t.jsonl", f'{{"prompt_tokens": 5, "output_tokens": 9, "{key}": {value}}}\n')
+    with pytest.raises(InvalidInput) as refused:
+        read_trace(path)
+    assert str(refused.value) == f"{path}:1: {text}"
 
 
 @pytest.mark.parametrize(
@@ -73,6 +104,28 @@ def test_json_lines(tmp_path: Path, lines: list[str], arrivals: list[int]) -> No
         assert requests.prompt.tolist() == [12, 12]
         assert requests.output.tolist() == [34, 34]
         assert requests.line.tolist() == [1, 2]
+
+
+def test_prefixes_are_numbered_as_they_appear(tmp_path: Path) -> None:
+    sizes = '"prompt_tokens": 12, "output_tokens": 34'
+    names = ['"prefix_id": "system", "prefix_tokens": 12', '"prefix_id": 7, "prefix_tokens": 1', ""]
+    lines = [f"{{{sizes}{', ' if name else ''}{name}}}" for name in [*names, names[0].replace("12", "3")]]
+    prefixes = read_trace(write(tmp_path, "t.jsonl", "\n".join(lines))).prefixes
+    assert prefixes is not None
+    assert (prefixes.number.tolist(), prefixes.tokens.tolist()) == ([1, 2, 0, 1], [12, 1, 0, 3])
+    assert read_trace(write(tmp_path, "t.jsonl", lines[2])).prefixes is None
+    assert read_trace(write(tmp_path, "t.csv", f"{HEADER}\n{ROW}")).prefixes is None
+
+
+def test_a_line_may_have_everything(tmp_path: Path) -> None:
+    extras = '"priority": 3, "max_output_tokens": 4, "prefix_id": "system", "prefix_tokens": 2'
+    line = f'{{"arrival_s": 0.5, "prompt_tokens": 5, "output_tokens": 9, {extras}}}'
+    requests = read_trace(write(tmp_path, "t.jsonl", line))
+    assert requests.priority is not None
+    assert requests.limit is not None
+    assert requests.prefixes is not None
+    assert (requests.priority.tolist(), requests.limit.tolist()) == ([3], [4])
+    assert (requests.prefixes.number.tolist(), requests.prefixes.tokens.tolist()) == ([1], [2])
 
 
 WHOLE = "must be a whole number from 1 to 100000000, got"
@@ -152,6 +205,19 @@ MALFORMED_JSON: list[tuple[str, int, str]] = [
     (GOOD.replace("1", '"1"'), 1, "arrival_s must be a number of seconds, got '1'"),
     (GOOD.replace("1", "null"), 1, "arrival_s must be a number of seconds, got None"),
     (GOOD.replace("1", "-1"), 1, "arrival_s must be 0 to 1000000000000 seconds, got -1"),
+    (GOOD.replace("}", ', "prefix_id": 1}'), 1, "has no prefix_tokens"),
+    (GOOD.replace("}", ', "prefix_tokens": 1}'), 1, "has no prefix_id"),
+    (
+        GOOD.replace("}", ', "prefix_id": true, "prefix_tokens": 1}'),
+        1,
+        "prefix_id must be text or a whole number, got True",
+    ),
+    (GOOD.replace("}", ', "prefix_id": 1, "prefix_tokens": 0}'), 1, f"prefix_tokens {WHOLE} 0"),
+    (
+        GOOD.replace("}", ', "prefix_id": 1, "prefix_tokens": 3}'),
+        1,
+        "prefix_tokens must be at most prompt_tokens (2), got 3",
+    ),
     (GOOD + GOOD.replace("1", "0.5"), 2, "arrival_s is before the one above it; sort the trace by time"),
 ]
 

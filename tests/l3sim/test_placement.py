@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -34,7 +35,6 @@ LAYOUTS = st.builds(
 @settings(max_examples=80, derandomize=True)
 @given(LAYOUTS, st.integers(1, 7))
 def test_counts_are_those_of_a_walk(layout: Any, layers: int) -> None:
-    model = small_model(layers=layers)
     for o in range(layout.ranksets):
         for b in range(layout.ranks):
             size: Counter[tuple[int, int]] = Counter()
@@ -44,13 +44,75 @@ def test_counts_are_those_of_a_walk(layout: Any, layers: int) -> None:
                 on_rankset[(o + layer) % layout.ranksets] += 1
                 for group in range(layout.groups):
                     at = (o + layer) % layout.ranksets, (b + group) % layout.ranks
-                    size[at] += layout.heads_per_group * model.head_kv_bytes
+                    size[at] += 1
             for group in range(layout.groups):
                 on_rank[(b + group) % layout.ranks] += 1
             assert layout.group_counts[b].tolist() == [on_rank[r] for r in range(layout.ranks)]
             assert layout.layer_counts(layers)[o].tolist() == [on_rankset[j] for j in range(layout.ranksets)]
-            expected = [[size[j, r] for r in range(layout.ranks)] for j in range(layout.ranksets)]
-            assert layout.token_bytes(model)[o, b].tolist() == expected
+            expected = [size[j, r] for j in range(layout.ranksets) for r in range(layout.ranks)]
+            assert layout.pieces(layers)[o * layout.ranks + b].tolist() == expected
+
+
+@settings(max_examples=80, derandomize=True)
+@given(LAYOUTS, st.integers(1, 9))
+def test_interleaving_makes_ranksets_equal_within_one_layer_and_ranks_within_one_group(
+    layout: Any, layers: int
+) -> None:
+    """So a block more or less of a layer's head groups is all that a request's ranks differ by."""
+    for placed in layout.pieces(layers).reshape(-1, layout.ranksets, layout.ranks):
+        by_rankset = placed.sum(axis=1)
+        assert by_rankset.max() - by_rankset.min() == (layout.groups if layers % layout.ranksets else 0)
+        for rankset in placed:
+            on_it = by_rankset.max() // layout.groups
+            assert rankset.max() - rankset.min() <= (on_it if layout.groups % layout.ranks else 0)
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "tokens", "block_bytes"),
+    [
+        # 1,024 B x 16 banks x 8 chips = 128 KiB for K and as much for V: 512 tokens of one head, 64 of eight.
+        ("gpt-175b", {}, 512, 2**18),
+        ("qwen-72b", {}, 64, 2**18),
+        ("gpt-175b", {"n_hc": 1}, 64, 2**18),
+        ("gpt-175b", {"row_bytes": 2048}, 1024, 2**19),
+        ("gpt-175b", {"kv_block_tokens": 2048}, 2048, 2**20),
+        ("gpt-175b", {"kv_block_tokens": 16}, 16, 2**13),
+        ("gpt-175b", {"kv_block_tokens": 1}, 1, 512),
+    ],
+)
+def test_a_block_is_whole_rows_or_a_whole_share_of_one(
+    model: str, settings: dict[str, Any], tokens: int, block_bytes: int
+) -> None:
+    shape = load_model(model)
+    layout = layout_of(pim(**settings), shape, 8, 1)
+    assert (layout.kv_block_tokens, layout.block_bytes(shape)) == (tokens, block_bytes)
+
+
+def test_what_a_row_cannot_hold_of_an_odd_head_is_lost() -> None:
+    # A row holds 819 tokens of 160 B and 32 B more.
+    shape = small_model(heads=8, kv_heads=8, head_size=80)
+    layout = layout_of(pim(n_hc=8), shape, 1, 1)
+    assert (layout.kv_block_tokens, layout.block_bytes(shape)) == (819, 2**18)
+    twice = layout_of(pim(n_hc=8, kv_block_tokens=1638), shape, 1, 1)
+    assert twice.block_bytes(shape) == 2**19
+
+
+@pytest.mark.parametrize("tokens", [3, 511, 513, 768])
+def test_blocks_that_do_not_go_with_rows_are_refused(tokens: int) -> None:
+    text = (
+        "attention.kv_block_tokens: a row of all banks holds 512 tokens of a head group; "
+        f"use a divisor or a multiple of that, not {tokens}"
+    )
+    with pytest.raises(InvalidInput) as caught:
+        layout_of(pim(kv_block_tokens=tokens), load_model("gpt-175b"), 8, 1)
+    assert str(caught.value) == text
+
+
+@given(st.integers(1, 20), st.integers(1, 2000))
+def test_blocks_are_the_fewest_that_hold_the_tokens(size: int, tokens: int) -> None:
+    layout = small_layout(kv_block_tokens=size)
+    (blocks,) = layout.blocks(np.array([tokens])).tolist()
+    assert (blocks - 1) * size < tokens <= blocks * size
 
 
 @settings(max_examples=50, derandomize=True)

@@ -6,6 +6,7 @@ and domain names.
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import numpy as np
 
@@ -81,7 +82,13 @@ class Meter:
     def __init__(self, machine: Machine, model: ModelShape, layout: Layout, replica: int) -> None:
         self.model, self.replica = model, replica
         self.ranksets, self.ranks, self.groups = layout.ranksets, layout.ranks, layout.groups
-        self.group_bytes = layout.heads_per_group * 2 * model.head_size * 2
+        pim = machine.attention
+        row = pim.row_bytes * pim.banks_per_chip * pim.chips_per_rank
+        token = layout.heads_per_group * model.head_size * 2  # K, or V, of a head group
+        self.block_tokens = pim.kv_block_tokens or row // token
+        in_a_row = row // (self.block_tokens * token)
+        rows = Fraction(1, in_a_row) if in_a_row else -(-self.block_tokens * token // row)
+        self.block_bytes = 2 * row * rows
         modules = range(machine.attention.modules)
         dimms = DimmPimDevice([Identity(f"d{module}") for module in modules])
         devices: dict[str, Device] = {
@@ -137,6 +144,10 @@ class Meter:
                     into.gpu[cost.op] = took
                     continue
                 rankset = self._rankset(role, cost, lane)
+                if role == "attention":
+                    seat = self._hellos[role].slots[cost.device[lane]].seats[cost.domain[lane]]
+                    name = f"rank {seat.rankset} {seat.rank}"
+                    busy[name] = busy.get(name, 0) + took
                 table = into.tables[TABLES.get(Op(cost.op), "attend")]
                 # Layer classes go by R, also where there are fewer layers.
                 for c in range(self.ranksets):

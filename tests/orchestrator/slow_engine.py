@@ -7,9 +7,9 @@ Imports nothing of the orchestrator. Time is walked by the brute-force timeline;
 """
 
 from collections.abc import Sequence
-from fractions import Fraction
 
 from tests.orchestrator.meter import Meter, PassWork, WorkChunk
+from tests.orchestrator.slow_memory import SlowMemory
 from tests.orchestrator.slow_state import Counts, Life, SlowRules
 from tests.orchestrator.timeline.brute_force import Machine as TimeRules
 from tests.orchestrator.timeline.brute_force import Request as TimedRequest
@@ -18,17 +18,17 @@ from tests.orchestrator.timeline.brute_force import Simulation
 FAR = 2**62
 
 
-class SlowReplica:
+class SlowReplica(SlowMemory):
     """Run with `run`; then `lives` and `counts` tell what happened."""
 
     def __init__(self, rules: SlowRules, meter: Meter, lives: Sequence[Life], clients: int | None) -> None:
-        self.rules, self.meter, self.lives, self.counts = rules, meter, lives, Counts()
+        super().__init__(rules, meter)
+        self.lives, self.counts = lives, Counts()
         self.now = 0
         self.idle = True
         cut = len(lives) if clients is None else clients
         self.coming, self.later = list(lives[:cut]), list(lives[cut:])
         self.waiting: list[Life] = []
-        self.residents: list[Life] = []
         self.gpu_booked: dict[Life, int] = {}
         self.leaving: list[tuple[set[str], int]] = []
         time = TimeRules(meter.model.layers, meter.ranksets, rules.overlap, rules.half_duplex)
@@ -36,59 +36,6 @@ class SlowReplica:
         self.rounds = 0
         #: What this run came to, for the statistics of the cases.
         self.reached: set[str] = set()
-
-    # -- where KV lies -------------------------------------------------------------------------------
-
-    def bytes_on(self, place: tuple[int, int], tokens: int) -> dict[tuple[int, int], int]:
-        """Bytes on each (rankset, rank) of so many tokens."""
-        result: dict[tuple[int, int], int] = {}
-        for layer in range(self.meter.model.layers):
-            for group in range(self.meter.groups):
-                at = (place[0] + layer) % self.meter.ranksets, (place[1] + group) % self.meter.ranks
-                result[at] = result.get(at, 0) + tokens * self.meter.group_bytes
-        return result
-
-    def holds(self, place: tuple[int, int]) -> int:
-        """The longest request that an empty replica holds at a place."""
-        return min(self.rules.room_bytes // size for size in self.bytes_on(place, 1).values())
-
-    def booking(self, life: Life, place: tuple[int, int]) -> int:
-        """Tokens that a resident books; never more than an empty replica holds."""
-        tokens = life.held if life.decoding else life.target
-        return min(tokens + 1, self.holds(place))
-
-    def booked(self) -> dict[tuple[int, int], int]:
-        total: dict[tuple[int, int], int] = {}
-        for life in self.residents:
-            for at, size in self.bytes_on(life.at, self.booking(life, life.at)).items():
-                total[at] = total.get(at, 0) + size
-        return total
-
-    def where_fits(self, life: Life) -> tuple[int, int] | None:
-        """Of the pairs where it fits, the one that makes the fullest of its bins least full."""
-        booked, meter = self.booked(), self.meter
-        room = Fraction(self.rules.room_bytes)
-        limit = room * (1 - self.rules.watermark) if self.residents else room
-        bins: dict[tuple[int, int], int] = {}
-        for other in self.residents:
-            for group in range(meter.groups):
-                at = other.at[0], (other.at[1] + group) % meter.ranks
-                bins[at] = bins.get(at, 0) + self.booking(other, other.at)
-        best = None
-        for o in range(meter.ranksets):
-            for b in range(meter.ranks):
-                tokens = min(life.target + 1, self.holds((o, b)))
-                own = self.bytes_on((o, b), tokens)
-                fits = all(booked.get(at, 0) + size <= limit for at, size in own.items())
-                if not fits or life.target > self.holds((o, b)):
-                    continue
-                after: dict[int, int] = {}
-                for group in range(meter.groups):
-                    r = (b + group) % meter.ranks
-                    after[r] = after.get(r, bins.get((o, r), 0)) + tokens
-                if best is None or max(after.values()) < best[0]:
-                    best = (max(after.values()), (o, b))
-        return best[1] if best else None
 
     # -- the loop ------------------------------------------------------------------------------------
 
@@ -129,7 +76,15 @@ class SlowReplica:
         for life in come:
             life.target = life.prompt
         self.waiting += come
+        self.sort_waiting()
         return bool(come)
+
+    def sort_waiting(self) -> None:
+        """The preempted first; each kind as if the urgent had come earlier."""
+        aging = self.rules.aging_ps
+        self.waiting.sort(
+            key=lambda life: (not life.preemptions, life.arrival_ps - aging * life.priority, life.number)
+        )
 
     def preempt(self) -> list[Life]:
         dropped = []
@@ -143,11 +98,8 @@ class SlowReplica:
             life.preemptions += 1
             life.held, life.target = 0, life.prompt + life.emitted
             self.close_gpu(life)
-        again = sorted(
-            (life for life in [*self.waiting, *dropped] if life.preemptions),
-            key=lambda life: (life.arrival_ps, life.number),
-        )
-        self.waiting = again + [life for life in self.waiting if not life.preemptions]
+        self.waiting += dropped
+        self.sort_waiting()
         return dropped
 
     def jump(self) -> bool:
@@ -201,6 +153,7 @@ class SlowReplica:
             if place is None:
                 return "kv"
             self.waiting.remove(life)
+            self.reached |= {"shares a prefix"} if self.count_hits(self.counts, life, place) else set()
             self.residents.append(life)
             life.place, life.batches = place, set()
             self.gpu_booked[life] = needed
@@ -245,7 +198,7 @@ class SlowReplica:
             ended += self.tokens(one, stamp, times.start_ps, f"{self.rounds}/{s}")
         for _, life in sorted((life.stamps[-1], life.number) for life in ended):
             if self.later:
-                self.later[0].arrival_ps = self.lives_by_number(life).stamps[-1]
+                self.later[0].arrival_ps = self.lives_by_number(life).stamps[-1] + self.rules.think_ps
                 self.coming.append(self.later.pop(0))
         self.count(times.start_ps, times.join_ps, sum(len(one.decode) for one in passes))
         self.now = times.join_ps
@@ -281,8 +234,7 @@ class SlowReplica:
         counts.active_ps += join - start
         counts.batch_time += decoding * (join - self.now)
         counts.max_batch = max(counts.max_batch, decoding)
-        held = sum(sum(self.bytes_on(life.at, life.held).values()) for life in self.residents)
-        counts.peak_bytes = max(counts.peak_bytes, held)
+        self.count_memory(counts, join - self.now)
 
     def close_gpu(self, life: Life) -> None:
         if life in self.gpu_booked:

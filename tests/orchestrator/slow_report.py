@@ -46,7 +46,6 @@ def slow_report(job: SmallJob, replicas: Sequence[SlowReplica]) -> dict[str, Any
     iterations = [time for one in counts for time in one.iterations]
     iteration = slow_distribution(iterations)
     output = sum(len(life.stamps) for life in lives)
-    rooms = [replica.rules.room_bytes * replica.meter.ranksets * replica.meter.ranks for replica in replicas]
     return {
         "requests": {
             "submitted": len(lives),
@@ -76,7 +75,8 @@ def slow_report(job: SmallJob, replicas: Sequence[SlowReplica]) -> dict[str, Any
             for stage in ("sample", "schedule", "launch", "output")
         },
         "energy_j": _energy(job, replicas, makespan),
-        "kv": {"capacity_bytes": sum(rooms), "peak_bytes": sum(one.peak_bytes for one in counts)},
+        "kv": _kv(replicas),
+        "balance": _balance(replicas),
     }
 
 
@@ -98,6 +98,57 @@ def _latencies(lives: Sequence[Life]) -> dict[str, Any]:
         "e2e_s": slow_distribution([life.stamps[-1] - life.arrival_ps for life in lives]),
         "queue_s": slow_distribution([life.first_round_ps - life.arrival_ps for life in lives]),
     }
+
+
+def _kv(replicas: Sequence[SlowReplica]) -> dict[str, Any]:
+    counts, meter = [replica.counts for replica in replicas], replicas[0].meter
+    rooms = [replica.rules.room_bytes * replica.meter.ranksets * replica.meter.ranks for replica in replicas]
+    tokens = sum(sum(one.token_time.values()) for one in counts)
+    room = sum(one.block_time for one in counts) * meter.block_tokens
+    asked, hits = sum(one.asked_blocks for one in counts), sum(one.hit_blocks for one in counts)
+    return {
+        "capacity_bytes": sum(rooms),
+        "peak_bytes": sum(one.peak_bytes for one in counts),
+        "block_tokens": meter.block_tokens,
+        "block_bytes": int(meter.block_bytes),
+        "fragmentation": pytest.approx(float(1 - Fraction(tokens, room)), abs=1e-12),
+        "prefix": {
+            "asked_tokens": asked * meter.block_tokens,
+            "hit_tokens": hits * meter.block_tokens,
+            "hit_rate": close(Fraction(hits, asked)) if asked else None,
+            "saved_peak_bytes": sum(one.saved_bytes for one in counts),
+        },
+    }
+
+
+def _balance(replicas: Sequence[SlowReplica]) -> dict[str, Any]:
+    ranks = []
+    for index, replica in enumerate(replicas):
+        meter, time = replica.meter, max(sum(replica.counts.iterations), 1)
+        tokens: dict[tuple[int, int], int] = {}
+        for (o, b), held in replica.counts.token_time.items():
+            for layer in range(meter.model.layers):
+                for group in range(meter.groups):
+                    at = (o + layer) % meter.ranksets, (b + group) % meter.ranks
+                    tokens[at] = tokens.get(at, 0) + held
+        for j in range(meter.ranksets):
+            for r in range(meter.ranks):
+                busy = replica.counts.busy.get(f"rank {j} {r}", 0)
+                ranks.append((index, j, r, Fraction(tokens.get((j, r), 0), time), Fraction(busy, PS)))
+    return {
+        "tokens": _spread([one[3] for one in ranks]),
+        "attention_s": _spread([one[4] for one in ranks]),
+        "ranks": [
+            {"replica": d, "rankset": j, "rank": r, "tokens": close(held), "attention_s": close(busy)}
+            for d, j, r, held, busy in ranks
+        ],
+    }
+
+
+def _spread(values: Sequence[Fraction]) -> dict[str, Any]:
+    mean = sum(values) / Fraction(len(values))
+    most = close(max(values) / mean) if mean else None
+    return {"mean": close(mean), "max": close(max(values)), "max_to_mean": most}
 
 
 def _shares(replicas: Sequence[SlowReplica], span_ps: int) -> dict[str, Any]:

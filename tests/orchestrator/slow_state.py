@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,11 @@ class SlowRules:
     output_request_ps: int
     overlap: bool
     half_duplex: bool
+    reserve: int
+    sharing: str
+    aging_ps: int
+    think_ps: int
+    foresee: bool
 
     def before(self, requests: int, passes: int, idle: bool) -> dict[str, int]:
         """Host stages before a round."""
@@ -44,6 +50,7 @@ class Life:
     prompt: int
     output: int
     arrival_ps: int
+    priority: int = 0
     target: int = 0
     held: int = 0
     emitted: int = 0
@@ -53,12 +60,19 @@ class Life:
     first_round_ps: int = -1
     preemptions: int = 0
     recomputed: int = 0
+    prefix: int = 0
+    prefix_tokens: int = 0
 
     @property
     def at(self) -> tuple[int, int]:
         """Its place, while it has one."""
         assert self.place is not None
         return self.place
+
+    @property
+    def longest_gap_ps(self) -> int:
+        """Between two of its tokens."""
+        return max((after - before for before, after in pairwise(self.stamps)), default=0)
 
     @property
     def decoding(self) -> bool:
@@ -79,6 +93,13 @@ class Counts:
     host: dict[str, int] = field(default_factory=dict)
     peak_bytes: int = 0
     end_ps: int = 0
+    #: Over the joins: blocks x time, and tokens x time by placement.
+    block_time: int = 0
+    token_time: dict[tuple[int, int], int] = field(default_factory=dict)
+    #: Prefix blocks of the admitted; those that were there; the most bytes that sharing spared.
+    asked_blocks: int = 0
+    hit_blocks: int = 0
+    saved_bytes: int = 0
 
     def add_host(self, spent: dict[str, int]) -> None:
         for stage, time in spent.items():

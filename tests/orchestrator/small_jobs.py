@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 import numpy as np
@@ -17,9 +18,10 @@ from l3sim.specs.catalog import load_machine
 from l3sim.specs.job import JobSpec
 from l3sim.specs.machine import Machine, machine_from
 from l3sim.specs.model import ModelShape
-from l3sim.specs.workload import Requests, WorkloadSpec
+from l3sim.specs.workload import Prefixes, Requests, WorkloadSpec
 from l3sim.testing.builders import small_model
 from l3sim.transport.in_process import InProcessSource
+from orchestrator import run
 from orchestrator.observer import Progress, Span
 from orchestrator.resolve import ResolvedJob, resolve
 from orchestrator.run import JobResult, run_job
@@ -61,14 +63,18 @@ class SmallJob:
         """The same with other output lengths."""
         listed = self.spec.workload.listed
         assert listed is not None
-        table = Requests(listed.prompt, numbers(output), listed.arrival_ps, listed.line)
+        table = replace(listed, output=numbers(output))
         return self.but(workload=replace(self.spec.workload, listed=table))
 
     def run(self, packed: int = 64) -> JobResult:
-        """Run it in this process, with so many modules in what would be one device process."""
-        return asyncio.run(
-            run_job(self.resolved, source_of(self.machine, packed), Watcher(), asyncio.Event())
-        )
+        """Run it in this process, with so many modules in what would be one device process.
+
+        All books are audited at every window.
+        """
+        with patch.object(run, "AUDIT_WINDOWS", 1):
+            return asyncio.run(
+                run_job(self.resolved, source_of(self.machine, packed), Watcher(), asyncio.Event())
+            )
 
 
 def source_of(machine: Machine, packed: int = 64) -> DeviceSource:
@@ -90,12 +96,19 @@ def numbers(values: Sequence[int]) -> np.ndarray:
 
 
 def listed(
-    prompt: Sequence[int], output: Sequence[int], arrival_ps: Sequence[int] | None = None
+    prompt: Sequence[int],
+    output: Sequence[int],
+    arrival_ps: Sequence[int] | None = None,
+    prefixes: Sequence[tuple[int, int]] | None = None,
 ) -> WorkloadSpec:
-    """Requests of these lengths."""
+    """Requests of these lengths, with (number, tokens) of their prefixes."""
     arrival = numbers(arrival_ps if arrival_ps is not None else [0] * len(prompt))
     lines = numbers(range(1, len(prompt) + 1))
-    return WorkloadSpec("listed", listed=Requests(numbers(prompt), numbers(output), arrival, lines))
+    common = None
+    if prefixes is not None:
+        common = Prefixes(*(numbers([one[column] for one in prefixes]) for column in range(2)))
+    requests = Requests(numbers(prompt), numbers(output), arrival, lines, common)
+    return WorkloadSpec("listed", listed=requests)
 
 
 def small_machine(modules: int = 4, gpus: int = 1, modules_per_channel: int = 2, **settings: Any) -> Machine:
@@ -107,6 +120,7 @@ def small_machine(modules: int = 4, gpus: int = 1, modules_per_channel: int = 2,
     raw["gpu"]["gpus"] = gpus
     raw["gpu"]["memory_reserve_share"] = 0.0
     raw["attention"]["level"] = "roofline"  # these tests are of the engine, and heads here fill no chip
+    raw["attention"]["kv_block_tokens"] = 1
     for key, value in settings.items():
         section, _, name = key.partition("__")
         raw[section][name] = value
@@ -115,7 +129,8 @@ def small_machine(modules: int = 4, gpus: int = 1, modules_per_channel: int = 2,
 
 def sized(machine: Machine, layout: Layout, model: ModelShape, rank_tokens: float, gpu_bytes: int) -> Machine:
     """The machine with so much room: a rank's, in tokens of a request that lies on it; a replica's GPUs'."""
-    room = int(rank_tokens * int(layout.token_bytes(model).max()))
+    blocks = -int(-rank_tokens // layout.kv_block_tokens)
+    room = blocks * int(layout.pieces(model.layers).max()) * layout.block_bytes(model)
     capacity = room * layout.dp * layout.ranksets * layout.ranks
     memory = -(-(model.weight_bytes + gpu_bytes) // layout.tp)
     sizes = [("attention.capacity_bytes", capacity), ("gpu.memory_bytes", memory)]
@@ -138,6 +153,10 @@ SETTINGS = {
     "attention__ranks_per_module": st.sampled_from([1, 2]),
     "attention__n_hc": st.sampled_from([None, 1, 4, 8]),
     "attention__ccd_l_tck": st.sampled_from([8, 6400]),
+    # None: a row of all banks, 512 tokens and more of these small heads.
+    "attention__kv_block_tokens": st.sampled_from([1, 1, 4, 4, 16, None]),
+    # With one rankset there are few places, so that prefixes meet.
+    "attention__ranksets": st.sampled_from([None, None, 1]),
     # Slow channels leave prefill KV on its way for many rounds.
     "link__channel_bytes_per_s": st.sampled_from([25.6e9, 3e8, 3e7]),
     "link__setup_us": st.sampled_from([0.0, 1.0]),
@@ -151,6 +170,9 @@ SETTINGS = {
     "host__output_request_us": st.sampled_from([0.0, 0.0, 3.0]),
     "host__output_us": st.sampled_from([0.0, 20.0, 500.0]),
     "scheduler__admit_watermark": st.sampled_from([0.0, 0.05, 0.3]),
+    "scheduler__kv_reserve_tokens": st.sampled_from([0, 0, 10]),
+    "scheduler__prefix_sharing": st.sampled_from(["off", "balanced", "longest", "longest"]),
+    "scheduler__aging_s": st.sampled_from([1e-5, 1e-3, 10.0]),
     "scheduler__max_chunk_tokens": st.sampled_from([64, 100, 192]),
     "scheduler__min_chunk_tokens": st.just(64),
 }
@@ -158,11 +180,20 @@ L3_SETTINGS = {
     "scheduler__horizon": st.sampled_from([1, 3, 64]),
     "scheduler__selection": st.sampled_from(["aligned", "all"]),
     "scheduler__admission": st.sampled_from(["memory", "aligned"]),
+    "scheduler__chunking": st.sampled_from(["aligned", "whole"]),
+    "scheduler__sub_batches": st.sampled_from([1, 2, 2]),
+    "scheduler__step": st.sampled_from([None, None, 3]),
+    "scheduler__alignment": st.sampled_from([0.5, 1.0, 1.0, 2.0]),
+    "scheduler__predictor": st.sampled_from(["learned", "tables", "oracle"]),
+    "scheduler__token_budget": st.sampled_from([1, 5, 70, 2048]),
+    "scheduler__max_requests": st.sampled_from([None, None, 1, 3]),
 }
+THINK_S = st.sampled_from([0.0, 1e-4, 0.02])
+EVERY_POLICY = ("serial", "fill", "l3", "chunked", "static")
 
 
 @st.composite
-def small_jobs(draw: st.DrawFn, policies: Sequence[str] = ("serial", "fill", "l3")) -> SmallJob:
+def small_jobs(draw: st.DrawFn, policies: Sequence[str] = EVERY_POLICY) -> SmallJob:
     """Jobs of up to 7 requests in which memory is short on either side, windows still to be set."""
     policy = draw(st.sampled_from(policies))
     chosen: dict[str, Any] = {key: draw(values) for key, values in (SETTINGS | L3_SETTINGS).items()}
@@ -194,10 +225,22 @@ def small_jobs(draw: st.DrawFn, policies: Sequence[str] = ("serial", "fill", "l3
     arrival = draw(st.sampled_from(["offline", "closed", "open"]))
     most_ps = draw(st.sampled_from([10**8, 10**9, 10**10])) if arrival == "open" else 0
     gaps = [draw(st.integers(0, most_ps)) for _ in range(count)]
-    workload = listed(prompt, output, np.cumsum(gaps).tolist())
+    prefixes = None
+    if draw(st.booleans()):
+        shares = [(draw(st.sampled_from([0, 1, 1, 2])), draw(st.integers(1, 8))) for _ in range(count)]
+        prefixes = [
+            (number, -(-tokens * eighths // 8) if number else 0)
+            for (number, eighths), tokens in zip(shares, prompt, strict=True)
+        ]
+    workload = listed(prompt, output, np.cumsum(gaps).tolist(), prefixes)
     if arrival == "closed":
-        workload = replace(workload, concurrency=draw(st.integers(dp, 4)))
-    return SmallJob(JobSpec(workload, model=model, policy=policy, tp=tp, dp=dp), machine)
+        workload = replace(workload, concurrency=draw(st.integers(dp, 4)), think_s=draw(THINK_S))
+    if draw(st.booleans()):
+        workload = replace(workload, priorities=((0, 1.0), (1, 1.0), (9, 1.0)))
+    # Who knows all lengths reserves nothing.
+    oracle = not chosen["scheduler__kv_reserve_tokens"] and draw(st.sampled_from([False, False, True]))
+    spec = JobSpec(workload, model=model, policy=policy, tp=tp, dp=dp, oracle_lengths=oracle)
+    return SmallJob(spec, machine)
 
 
 def model_of(job: SmallJob) -> ModelShape:

@@ -11,7 +11,7 @@ from l3sim.placement import Layout
 from l3sim.ports import DeviceSession
 from l3sim.work import Chunk, Op, Placed, Role, SubBatch, Window
 from orchestrator.estimate import CONTEXTS, FINISHED, TOKENS, TableMaker, grid_of
-from orchestrator.predictor import Predictor
+from orchestrator.predictor import Tables
 from orchestrator.sessions import flat_ranks
 from services.dimm_pim.servicer import DimmPimDevice
 from services.gpu.servicer import GpuDevice
@@ -38,7 +38,7 @@ class Bench:
         ranks = flat_ranks(asked["attention"], 0, self.layout.ranks)
         maker.add_attention(self.sessions["attention"].estimate(grid.of(Role.ATTENTION)), ranks)
         maker.add_link(self.sessions["link"].estimate(grid.of(Role.LINK)))
-        self.predictor: Predictor = maker.predictor()
+        self.predictor: Tables = maker.tables()
 
     def ask(self, role: str, batch: SubBatch, places: list[Placed]) -> Any:
         return self.sessions[role].estimate([Window(0, 0, 1, (batch,), tuple(places))])[0]

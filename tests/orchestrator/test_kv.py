@@ -1,6 +1,5 @@
 """The KV ledger against a slow one: where requests go, who must go, and how long there is room."""
 
-from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
@@ -8,100 +7,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from l3sim.placement import Layout
-from l3sim.specs.model import ModelShape
-from l3sim.specs.workload import Requests
 from l3sim.testing.builders import small_layout, small_model
 from l3sim.work import Placed
-from orchestrator.kv import KvLedger, KvShape
+from orchestrator.kv import KvLedger
+from orchestrator.kv_shape import KvShape
 from orchestrator.state import Phase, RequestTable
-from tests.orchestrator.small_jobs import numbers
-
-Place = tuple[int, int]
-
-
-def table_of(prompt: list[int], output: list[int]) -> RequestTable:
-    count = len(prompt)
-    return RequestTable(
-        Requests(numbers(prompt), numbers(output), numbers([0] * count), numbers(range(1, count + 1)))
-    )
+from tests.orchestrator.slow_books import SlowBooks
+from tests.orchestrator.small_jobs import listed, numbers
 
 
-class SlowBooks:
-    """Who lies where, walked layer by layer and group by group."""
-
-    def __init__(self, layout: Layout, model: ModelShape, room: np.ndarray, table: RequestTable) -> None:
-        self.layout, self.model, self.room, self.table = layout, model, room, table
-
-    def bytes_of(self, place: Place, tokens: int) -> Counter[Place]:
-        """Bytes on each (rankset, rank)."""
-        result: Counter[Place] = Counter()
-        layout = self.layout
-        for layer in range(self.model.layers):
-            for group in range(layout.groups):
-                at = (place[0] + layer) % layout.ranksets, (place[1] + group) % layout.ranks
-                result[at] += tokens * layout.heads_per_group * 2 * self.model.head_size * 2
-        return result
-
-    def room_at(self, at: Place) -> int:
-        return int(self.room[at[0] * self.layout.ranks + at[1]])
-
-    def most(self, place: Place) -> int:
-        """The longest request that an empty replica holds there."""
-        return min(self.room_at(at) // size for at, size in self.bytes_of(place, 1).items())
-
-    def place_of(self, request: int) -> Place:
-        return int(self.table.offset[request]), int(self.table.rank[request])
-
-    def tokens_of(self, request: int) -> int:
-        table = self.table
-        decoding = table.phase[request] == Phase.DECODE
-        tokens = int(table.held[request] if decoding else table.target[request]) + 1
-        return min(tokens, self.most(self.place_of(request)))
-
-    def booked(self, residents: list[int]) -> Counter[Place]:
-        total: Counter[Place] = Counter()
-        for request in residents:
-            total += self.bytes_of(self.place_of(request), self.tokens_of(request))
-        return total
-
-    def fits(self, residents: list[int], tokens: int, watermark: float) -> Place | None:
-        """The pair where the fullest (offset, rank) bin stays least full; ties: lowest o, then b."""
-        layout, booked = self.layout, self.booked(residents)
-        bins: Counter[Place] = Counter()
-        for request in residents:
-            for group in range(layout.groups):
-                o, b = self.place_of(request)
-                bins[o, (b + group) % layout.ranks] += self.tokens_of(request)
-        choices = []
-        for o in range(layout.ranksets):
-            for b in range(layout.ranks):
-                booking = min(tokens, self.most((o, b)))
-                own = self.bytes_of((o, b), booking)
-                kept = {at: watermark * self.room_at(at) if residents else 0 for at in own}
-                if tokens - 1 > self.most((o, b)) or any(
-                    booked[at] + size > self.room_at(at) - kept[at] for at, size in own.items()
-                ):
-                    continue
-                after: Counter[int] = Counter()
-                for group in range(layout.groups):
-                    r = (b + group) % layout.ranks
-                    after[r] = (after[r] or bins[o, r]) + booking
-                choices.append((max(after.values()), o, b))
-        return min(choices)[1:] if choices else None
-
-    def preempt(self, residents: list[int]) -> list[int]:
-        """Who must go, in order."""
-        left = list(residents)
-        dropped: list[int] = []
-        while True:
-            booked = self.booked(left)
-            over = sorted(at for at, size in booked.items() if size > self.room_at(at))
-            if not over:
-                return dropped
-            users = [one for one in left if self.bytes_of(self.place_of(one), 1)[over[0]]]
-            left.remove(users[-1])
-            dropped.append(users[-1])
+def table_of(
+    prompt: list[int],
+    output: list[int],
+    prefixes: list[tuple[int, int]] | None = None,
+    foresee: bool = False,
+) -> RequestTable:
+    requests = listed(prompt, output, prefixes=prefixes).listed
+    assert requests is not None
+    return RequestTable(requests, foresee)
 
 
 class Life:
@@ -114,17 +37,25 @@ class Life:
             ranks=draw(st.integers(1, 3)),
             groups=draw(st.integers(1, 5)),
             heads_per_group=draw(st.integers(1, 2)),
+            kv_block_tokens=(1, 3, 8)[draw(st.integers(0, 2))],
         )
-        self.model = small_model(layers=draw(st.integers(1, 6)))
+        model = small_model(layers=draw(st.integers(1, 6)))
         places = self.layout.ranksets * self.layout.ranks
-        unit = int(self.layout.token_bytes(self.model).max())
+        unit = int(self.layout.pieces(model.layers).max()) * 64 * self.layout.heads_per_group
         self.room = numbers(
-            [draw(st.integers(60, 200)) * unit + draw(st.integers(0, 99)) for _ in range(places)]
+            [draw(st.integers(64, 90)) * unit + draw(st.integers(0, 99)) for _ in range(places)]
         )
-        self.watermark = (0.0, 0.05, 0.3)[draw(st.integers(0, 2))]
-        self.table = table_of([draw(st.integers(1, 40)) for _ in range(8)], [20] * 8)
-        self.ledger = KvLedger(KvShape.of(self.layout, self.model, self.room), self.table, self.watermark)
-        self.slow = SlowBooks(self.layout, self.model, self.room, self.table)
+        watermark = (0.0, 0.05, 0.3)[draw(st.integers(0, 2))]
+        reserve = (0, 0, 7)[draw(st.integers(0, 2))]
+        sharing = ("off", "balanced", "longest")[draw(st.integers(0, 2))]
+        prompt = [draw(st.integers(10, 40)) for _ in range(8)]
+        prefixes = [(draw(st.integers(0, 2)), draw(st.integers(8, most))) for most in prompt]
+        named = [(one, some if one else 0) for one, some in prefixes]
+        foresee = reserve == 0 and draw(st.integers(0, 1)) == 1
+        self.table = table_of(prompt, [20] * 8, named, foresee)
+        shape = KvShape.of(self.layout, model, self.room)
+        self.ledger = KvLedger(shape, self.table, watermark, reserve, sharing)
+        self.slow = SlowBooks(self.layout, model, self.room, self.table, watermark, reserve, sharing)
         self.outside = list(range(8))
 
     def pick(self, requests: list[int]) -> int:
@@ -133,18 +64,25 @@ class Life:
     def admit(self) -> None:
         """The next one who waits enters, where both say."""
         request = self.pick(self.outside)
-        tokens = int(self.table.target[request]) + 1
-        view = self.ledger.view()
-        place = view.fits(tokens)
-        assert place == self.slow.fits(self.ledger.residents, tokens, self.watermark)
+        tokens = self.table.booking(request)
+        view, before = self.ledger.view(), self.slow.booked_blocks(self.ledger.residents)
+        place = view.fits(tokens, request)
+        assert place == self.slow.fits(self.ledger.residents, request, tokens)
         if place is not None:
-            view.admit(tokens, *place)
-            self.ledger.admit(Placed(request, *place))
+            view.admit(tokens, *place, request)
+            asked, hits = self.ledger.sharing.asked_blocks, self.ledger.sharing.hit_blocks
+            told = self.ledger.admit(Placed(request, *place))
             self.outside.remove(request)
             # Scratch books after an admission are those of the ledger after it.
             assert (view.booked == self.ledger.booked_bytes()).all()
-            other = self.draw(st.integers(1, 60))
-            assert view.fits(other) == self.slow.fits(self.ledger.residents, other, self.watermark)
+            shared = {one for one in self.slow.blocks(request, place, tokens) if one[1] == "prefix"}
+            assert (told.prefix_blocks, told.prefix > 0) == (len(shared), len(shared) > 0)
+            assert self.ledger.sharing.asked_blocks == asked + len(shared)
+            assert self.ledger.sharing.hit_blocks == hits + len(shared & before)
+            other = self.draw(st.integers(0, 7))
+            tokens = self.table.booking(other)
+            if other in self.outside:
+                assert view.fits(tokens, other) == self.slow.fits(self.ledger.residents, other, tokens)
 
     def prefill(self, request: int) -> None:
         table = self.table
@@ -157,34 +95,17 @@ class Life:
 
     def decode(self, who: list[int]) -> None:
         """Rounds under one plan, as many as there is room for and some; then who has no room goes."""
-        table, rows = self.table, numbers(who)
-        growth = self.ledger.growth_bytes(rows)
-        assert self.ledger.rounds_of_room(growth) == self.rounds_of_room(who)
-        rounds = min(
-            int((table.output[rows] - table.emitted[rows]).min()), self.ledger.rounds_of_room(growth)
-        )
+        table, rows, residents = self.table, numbers(who), self.ledger.residents
+        to_finish = int((table.output[rows] - table.emitted[rows]).min())
+        rounds = self.ledger.rounds_of_room(rows, to_finish)
+        assert rounds == self.slow.rounds_of_room(residents, who, to_finish)
         table.held[rows] += rounds
         table.emitted[rows] += rounds
-        self.ledger.grown(growth, rounds)
+        self.ledger.changed()
         ended = [request for request in who if table.emitted[request] == table.output[request]]
         table.phase[ended] = Phase.DONE
         self.ledger.release(ended)
         self.preempt()
-
-    def rounds_of_room(self, who: list[int]) -> int:
-        """Step by step: the first round after which one more does not fit."""
-        booked, growth = self.slow.booked(self.ledger.residents), self.slow_growth(who)
-        rounds = 0
-        while all(booked[at] <= self.slow.room_at(at) for at in growth):
-            booked += growth
-            rounds += 1
-        return max(rounds, 1)
-
-    def slow_growth(self, who: list[int]) -> Counter[Place]:
-        total: Counter[Place] = Counter()
-        for request in who:
-            total += self.slow.bytes_of(self.slow.place_of(request), 1)
-        return total
 
     def preempt(self) -> None:
         before = list(self.ledger.residents)
@@ -199,12 +120,15 @@ class Life:
             self.outside.append(request)
 
     def check(self) -> None:
-        """Both sides agree on every rank, and nothing is wrong."""
-        booked = self.slow.booked(self.ledger.residents)
-        ranks = self.layout.ranks
-        assert self.ledger.booked_bytes().tolist() == [
-            booked[divmod(i, ranks)] for i in range(len(self.room))
-        ]
+        """Both sides agree on every rank, nothing is wrong, and no rank is over its room."""
+        ranks, residents = (
+            [divmod(i, self.layout.ranks) for i in range(len(self.room))],
+            self.ledger.residents,
+        )
+        booked, held = self.slow.booked(residents), self.slow.bytes(self.slow.held_blocks(residents))
+        assert self.ledger.booked_bytes().tolist() == [booked[rank] for rank in ranks]
+        assert self.ledger.held_bytes().tolist() == [held[rank] for rank in ranks]
+        assert (self.ledger.booked_bytes() <= self.room).all()
         assert self.ledger.check_integrity() == []
         self.ledger.note_peak()
         assert self.ledger.peak_bytes >= self.ledger.held_bytes().sum()
@@ -228,12 +152,15 @@ def test_a_random_life(data: st.DataObject) -> None:
         life.check()
 
 
-def ledger(tokens: int, watermark: float = 0.0, count: int = 3) -> tuple[KvLedger, RequestTable]:
-    """A rank each of two ranksets, with room for so many tokens of a request."""
-    layout, model = small_layout(ranks=1), small_model()
-    table = table_of([10] * count, [10] * count)
-    room = np.full(2, tokens * int(layout.token_bytes(model).max()), dtype=np.int64)
-    return KvLedger(KvShape.of(layout, model, room), table, watermark), table
+def ledger(
+    tokens: int, watermark: float = 0.0, block_tokens: int = 1, sharing: str = "balanced"
+) -> tuple[KvLedger, RequestTable]:
+    """A rank each of two ranksets, with room for so many tokens of a request; 0 and 1 share a prefix."""
+    layout, model = small_layout(ranks=1, kv_block_tokens=block_tokens), small_model()
+    table = table_of([10] * 3, [10] * 3, [(1, 8), (1, 8), (2, 8)])
+    block = int(layout.pieces(model.layers).max()) * layout.block_bytes(model)
+    room = np.full(2, tokens // block_tokens * block, dtype=np.int64)
+    return KvLedger(KvShape.of(layout, model, room), table, watermark, 0, sharing), table
 
 
 def test_the_watermark_is_not_asked_of_an_empty_replica() -> None:
@@ -242,7 +169,7 @@ def test_the_watermark_is_not_asked_of_an_empty_replica() -> None:
     assert books.view().fits(13) is None
     books, table = ledger(22, watermark=0.5)
     books.admit(Placed(0, 0, 0))
-    table.phase[0], table.held[0] = Phase.DECODE, 4
+    table.phase[0], table.held[0], table.target[0] = Phase.DECODE, 4, 4
     books.changed()
     assert books.view().fits(6) is not None
     assert books.view().fits(7) is None
@@ -256,9 +183,47 @@ def test_the_largest_request_is_admitted_though_its_next_token_has_no_room() -> 
     assert (view.booked == books.shape.room_bytes).all()
 
 
+@pytest.mark.parametrize(("sharing", "place"), [("off", (1, 0)), ("balanced", (1, 0)), ("longest", (0, 0))])
+def test_hits_come_before_balance_only_where_the_job_says_so(sharing: str, place: tuple[int, int]) -> None:
+    """Request 0 makes offset 0 the fuller one; request 1 has its prefix."""
+    books, _ = ledger(60, sharing=sharing)
+    books.admit(Placed(0, 0, 0))
+    assert books.view().fits(11, 1) == place
+    # Who is unknown shares nothing.
+    assert books.view().fits(11) == (1, 0)
+
+
+def test_among_equally_full_bins_hits_decide() -> None:
+    """Request 2 is alone at offset 1, so that both are equally full; it has another prefix."""
+    books, _ = ledger(60)
+    books.admit(Placed(2, 0, 0))
+    books.admit(Placed(0, 1, 0))
+    assert books.view().fits(11, 1) == (1, 0)
+
+
+def test_room_lasts_until_a_block_opens() -> None:
+    """Blocks of 4 tokens; 10 are held and 11 booked, so that the 13th, booked after 2 rounds, opens one."""
+    books, table = ledger(12, block_tokens=4)
+    books.admit(Placed(0, 0, 0))
+    table.phase[0], table.held[0] = Phase.DECODE, 10
+    books.changed()
+    assert (books.booked_bytes() == books.shape.room_bytes).all()
+    who = numbers([0])
+    # Alone, its booking is bounded by the room.
+    assert books.rounds_of_room(who, 9) == 9
+    books, table = ledger(24, block_tokens=4, sharing="off")
+    for request in range(2):
+        books.admit(Placed(request, 0, 0))
+        table.phase[request], table.held[request] = Phase.DECODE, 10 + request
+    books.changed()
+    assert books.rounds_of_room(numbers([0, 1]), 9) == 1
+    assert books.rounds_of_room(numbers([0]), 9) == 2
+    assert books.rounds_of_room(numbers([0]), 1) == 1
+
+
 def test_the_lowest_rank_drops_first_and_its_last_admitted() -> None:
     layout, model = small_layout(ranksets=1, ranks=2, groups=1), small_model()
-    room = np.full(2, 30 * int(layout.token_bytes(model).max()), dtype=np.int64)
+    room = np.full(2, 30 * int(layout.pieces(model.layers).max()) * layout.block_bytes(model), dtype=np.int64)
     table = table_of([10] * 5, [20] * 5)
     books = KvLedger(KvShape.of(layout, model, room), table, 0.0)
     for request, rank in enumerate([1, 0, 0, 1, 1]):

@@ -43,7 +43,8 @@ def costs(rounds: int) -> WindowCosts:
     durations = RoundCosts(one, one, one, one, square, square, square, square, np.zeros(2, dtype=np.bool_))
     ten = np.arange(1, rounds + 1) * 10
     busy: dict[str, PerRound] = {"gpu": ten, "attention": ten * 3, "link_down": 7, "link_up": 3}
-    return WindowCosts(rounds, durations, busy, {"gpu": ten * 5, "attention": 2, "link": 1})
+    ranks = np.stack([ten, ten * 2])
+    return WindowCosts(rounds, durations, ranks, busy, {"gpu": ten * 5, "attention": 2, "link": 1})
 
 
 def outcome(start: list[int], join: list[int]) -> Outcome:
@@ -56,6 +57,8 @@ def test_only_rounds_that_were_taken_count() -> None:
     assert metrics.busy_ps == {"gpu": 30, "attention": 90, "link_down": 14, "link_up": 6}
     assert metrics.energy_nj == {"gpu": 150, "attention": 4, "link": 2}
     assert (metrics.rounds, metrics.windows) == (2, 1)
+    assert metrics.rank_ps is not None
+    assert metrics.rank_ps.tolist() == [30, 60]
     # Join to join; active from a round's start to its join.
     assert [part.tolist() for part in metrics.iterations.pairs()] == [[20, 30], [1, 1]]
     assert metrics.iteration_ps == 50

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from l3sim.work import Chunk
-from orchestrator.predictor import Predictor, line_at, plane_at, table_at
+from orchestrator.predictor import Tables, line_at, plane_at, table_at
 from tests.orchestrator.small_jobs import numbers
 
 GRID = [1.0, 8.0, 32.0]
@@ -50,9 +50,9 @@ def test_a_plane(values: list[list[float]], row: int, column: int) -> None:
 def test_prefill_of_a_pass_is_the_sum_of_its_chunks() -> None:
     one = np.ones(1)
     tokens, finished = np.array([1.0, 101.0]), np.array([0.0, 100.0])
-    predictor = Predictor(
+    predictor = Tables(
         one, one, tokens, finished, np.array([[0.0, 10.0], [100.0, 310.0]]), one, one, np.ones((1, 1)), one
     )
-    assert predictor.prefill_ps([]) == 0.0
-    assert predictor.prefill_ps([Chunk(0, 51, 0, False)]) == 50.0
-    assert predictor.prefill_ps([Chunk(0, 51, 0, False), Chunk(1, 101, 50, True)]) == 50.0 + 205.0
+    assert predictor.pass_prefill_ps([]) == 0.0
+    assert predictor.pass_prefill_ps([Chunk(0, 51, 0, False)]) == 50.0
+    assert predictor.pass_prefill_ps([Chunk(0, 51, 0, False), Chunk(1, 101, 50, True)]) == 50.0 + 205.0

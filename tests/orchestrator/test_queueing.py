@@ -55,7 +55,7 @@ def test_a_replica_has_its_own_requests_only() -> None:
 def test_preempted_first_each_kind_by_arrival_and_number(arrival: list[int], data: st.DataObject) -> None:
     arrival.sort()
     table = table_at(*arrival)
-    queue, out = Queue(table), list(range(len(arrival)))
+    queue, out = Queue(table, 1), list(range(len(arrival)))
     preempted: list[int] = []
     new: list[int] = []
     for _ in range(20):
@@ -78,8 +78,50 @@ def test_preempted_first_each_kind_by_arrival_and_number(arrival: list[int], dat
         assert (table.phase[numbers(order)] == Phase.WAITING).all()
 
 
+@settings(max_examples=60, derandomize=True)
+@given(
+    st.lists(st.tuples(st.integers(0, 30), st.integers(0, 9)), min_size=1, max_size=10),
+    st.sampled_from([1, 3, 100]),
+    st.data(),
+)
+def test_the_urgent_rank_as_if_they_had_come_earlier(
+    requests: list[tuple[int, int]], aging_ps: int, data: st.DataObject
+) -> None:
+    requests.sort(key=lambda one: one[0])
+    arrival, priority = [one[0] for one in requests], [one[1] for one in requests]
+    table = table_at(*arrival)
+    table.priority = numbers(priority)
+    queue = Queue(table, aging_ps)
+    queue.arrive(list(range(len(requests))))
+    split = data.draw(st.integers(0, len(requests)))
+    ran = list(queue)[:split]
+    for request in ran:
+        queue.admitted(request)
+    for request in data.draw(st.permutations(ran)):
+        queue.come_back(request)
+    found = list(queue)
+
+    def rank(one: int) -> tuple[int, int]:
+        return arrival[one] - aging_ps * priority[one], one
+
+    assert found[:split] == sorted(found[:split], key=rank)
+    assert found[split:] == sorted(found[split:], key=rank)
+    for place, one in enumerate(found[split:]):
+        later = found[split + place + 1 :]
+        # Nobody is passed by who came more than nine steps of aging after it.
+        assert all(arrival[one] <= arrival[other] + 9 * aging_ps for other in later)
+
+
+def test_thinking_delays_the_next_request_of_a_client() -> None:
+    table = table_at(0, 0)
+    arrivals = Arrivals(table, [0, 1], clients=1, think_ps=30)
+    assert arrivals.until(0) == [0]
+    arrivals.finished(70)
+    assert (arrivals.next_ps, table.arrival_ps[1]) == (100, 100)
+
+
 def test_nobody_overtakes() -> None:
-    queue = Queue(table_at(0, 0))
+    queue = Queue(table_at(0, 0), 1)
     queue.arrive([0, 1])
     with pytest.raises(ValueError, match="request 1 overtakes 0"):
         queue.admitted(1)

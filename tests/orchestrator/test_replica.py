@@ -7,6 +7,7 @@ from fractions import Fraction
 from itertools import takewhile
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
@@ -46,14 +47,30 @@ def slow_run(job: SmallJob) -> list[SlowReplica]:
         },
         overlap=machine.link.overlap == "rankset",
         half_duplex=machine.link.channel_bus == "half",
+        reserve=machine.scheduler.kv_reserve_tokens,
+        sharing=machine.scheduler.prefix_sharing,
+        aging_ps=round(machine.scheduler.aging_s * PS),
+        think_ps=round(workload.think_s * PS),
+        foresee=job.spec.oracle_lengths,
     )
     replicas = []
     for index in range(layout.dp):
         table = resolved.table
+        priority = np.zeros(len(table)) if table.priority is None else table.priority
         lives = [
-            Life(number, int(table.prompt[number]), int(table.output[number]), int(table.arrival_ps[number]))
+            Life(
+                number,
+                prompt=int(table.prompt[number]),
+                output=int(table.output[number]),
+                arrival_ps=int(table.arrival_ps[number]),
+                priority=int(priority[number]),
+            )
             for number in range(index, len(table), layout.dp)
         ]
+        if table.prefixes is not None:
+            for life in lives:
+                life.prefix = int(table.prefixes.number[life.number])
+                life.prefix_tokens = int(table.prefixes.tokens[life.number])
         clients = None
         if workload.concurrency is not None:
             clients = sum(client % layout.dp == index for client in range(workload.concurrency))
@@ -73,14 +90,18 @@ def expected_lines(replicas: list[SlowReplica]) -> list[dict[str, Any]]:
             "line": life.number + 1,
             "prompt_tokens": life.prompt,
             "output_tokens": life.output,
+            "max_output_tokens": None,
+            "priority": life.priority,
             "arrival_s": life.arrival_ps / PS,
             "queue_s": (life.first_round_ps - life.arrival_ps) / PS,
             "ttft_s": (life.stamps[0] - life.arrival_ps) / PS,
+            "tbt_s": life.longest_gap_ps / PS if life.output > 1 else None,
             "tpot_s": (life.stamps[-1] - life.stamps[0]) / PS / (life.output - 1)
             if life.output > 1
             else None,
             "e2e_s": (life.stamps[-1] - life.arrival_ps) / PS,
             "preemptions": life.preemptions,
+            "slo_met": None,
         }
         for life in lives
     ]
@@ -90,7 +111,7 @@ def tpot_s(life: Life) -> float | None:
     return (life.stamps[-1] - life.stamps[0]) / PS / (life.output - 1) if life.output > 1 else None
 
 
-@settings(max_examples=25, derandomize=True)
+@settings(max_examples=40, derandomize=True)
 @given(small_jobs(("serial", "fill")), st.sampled_from([1, 2, 7, 4096]))
 def test_engine_does_what_the_slow_engine_does(job: SmallJob, max_window: int) -> None:
     result = job.but(max_window=max_window).run()
@@ -150,9 +171,9 @@ def test_by_hand() -> None:
     assert line["queue_s"] == schedule / PS
     assert line["ttft_s"] == (ends[0] + output) / PS
     assert line["e2e_s"] == (ends[3] + output) / PS
-    assert (
-        result.report["kv"]["peak_bytes"] == 13 * job.resolved.layout.token_bytes(small_model())[0, 0].sum()
-    )
+    layout = job.resolved.layout
+    # A group books all its chips, also where two heads do not fill them.
+    assert result.report["kv"]["peak_bytes"] == 13 * 4 * layout.groups * layout.block_bytes(small_model())
 
 
 def test_a_head_enters_as_soon_as_gpu_memory_comes_free() -> None:

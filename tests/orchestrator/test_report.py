@@ -10,13 +10,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from l3sim.specs.job import JobSpec
-from l3sim.testing.builders import small_model
+from l3sim.testing.builders import small_layout, small_model
 from l3sim.work import DeviceDescription, DeviceReady
+from orchestrator.decisions import DecisionLog
+from orchestrator.forecast import Fixed
+from orchestrator.kv_shape import KvShape
 from orchestrator.metrics import ReplicaMetrics
+from orchestrator.occupancy import Occupancy
+from orchestrator.planner import Planner
+from orchestrator.policies import POLICIES
+from orchestrator.regret import Study
 from orchestrator.replica import Replica
 from orchestrator.report import build_report, distribution
 from orchestrator.resolve import ResolvedJob
+from orchestrator.sharing import Sharing
 from orchestrator.state import Phase, RequestTable
+from tests.orchestrator.policies.views import predictor_of
 from tests.orchestrator.slow_report import slow_distribution
 from tests.orchestrator.small_jobs import SmallJob, listed, numbers, small_machine
 
@@ -74,8 +83,16 @@ def replica_of(ranks: int = 8, **changes: Any) -> Replica:
     for name, value in changes.items():
         setattr(metrics, name, value)
     metrics.iterations.add(numbers([80]), numbers([10]))
-    kv = SimpleNamespace(shape=SimpleNamespace(room_bytes=np.full(ranks, 7)), peak_bytes=11)
-    return cast(Replica, SimpleNamespace(metrics=metrics, kv=kv))
+    layout = small_layout(ranksets=4, ranks=ranks // 4)
+    shape = KvShape.of(layout, small_model(), np.full(ranks, 7, dtype=np.int64))
+    occupancy = Occupancy(1, ranks)
+    occupancy.add(numbers([800]), ranks, numbers([1] * ranks))
+    nobody = Sharing(numbers([]), numbers([]), longest=False)
+    kv = SimpleNamespace(shape=shape, peak_bytes=11, sharing=nobody)
+    planner = Planner(POLICIES.get("fill")(), Fixed(predictor_of()), DecisionLog(0), Study(0, 0))
+    return cast(
+        Replica, SimpleNamespace(index=0, metrics=metrics, kv=kv, occupancy=occupancy, planner=planner)
+    )
 
 
 def devices() -> list[tuple[str, DeviceDescription, DeviceReady]]:
@@ -209,4 +226,4 @@ def test_invariants_and_schema() -> None:
     assert broken["invariants"] == ["time ran backwards"]
     report = report_of(job, table, replica_of(active_ps=1))
     assert (report["schema"], report["invariants"]) == ("l3.report/1", "ok")
-    assert report["kv"] == {"capacity_bytes": 56, "peak_bytes": 11}
+    assert (report["kv"]["capacity_bytes"], report["kv"]["peak_bytes"]) == (56, 11)

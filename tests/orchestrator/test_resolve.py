@@ -61,19 +61,70 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     (
         "l3-mini",
         {"policy": "fil"},
-        "policy: unknown policy 'fil'; did you mean 'fill'? (there are: fill, l3, serial)",
+        "policy: unknown policy 'fil'; did you mean 'fill'? (there are: chunked, fill, l3, serial, static)",
     ),
     (
         "l3-mini",
         {"policy": "fill", "settings": (("scheduler.horizon", "8"),)},
         "scheduler.horizon: policy 'fill' does not read it "
-        "(it reads: admit_watermark, max_chunk_tokens, min_chunk_tokens)",
+        "(it reads: admit_watermark, aging_s, kv_reserve_tokens, max_chunk_tokens, min_chunk_tokens, "
+        "prefix_sharing)",
     ),
     (
         "l3-mini",
         {"settings": (("scheduler.horizons", "8"),)},
         "scheduler.horizons: unknown key 'horizons'; did you mean 'horizon'? (there are: "
-        "admission, admit_watermark, horizon, max_chunk_tokens, min_chunk_tokens, selection)",
+        "admission, admit_watermark, aging_s, alignment, chunking, horizon, kv_reserve_tokens, "
+        "max_chunk_tokens, max_requests, min_chunk_tokens, predictor, prefix_sharing, selection, step, "
+        "sub_batches, token_budget)",
+    ),
+    (
+        "l3-mini",
+        {"settings": (("scheduler.selection", "all"), ("scheduler.step", "4"))},
+        "scheduler.step: contradicts scheduler.selection=all; set one of them",
+    ),
+    (
+        "l3-mini",
+        {"settings": (("scheduler.kv_reserve_tokens", "8"),), "oracle_lengths": True},
+        "scheduler.kv_reserve_tokens: 8 tokens contradict --oracle-lengths, which books what each request "
+        "will hold; use 0",
+    ),
+    (
+        "l3-mini",
+        {"settings": (("scheduler.alignment", "0"),)},
+        "scheduler.alignment: l3-mini: Expected `float` >= 0.01, got 0",
+    ),
+    ("l3-mini", {"regret_plans": 1001}, "regret_plans: must be 0 to 1000, got 1001"),
+    (
+        "l3-mini",
+        {"slo": (("ttfs_s", 1.0),)},
+        "slo: unknown objective 'ttfs_s'; did you mean 'ttft_s'? "
+        "(there are: e2e_s, queue_s, tbt_s, tpot_s, ttft_s)",
+    ),
+    ("l3-mini", {"slo": (("tbt_s", 0.0),)}, "slo.tbt_s: must be above 0 seconds, got 0.0"),
+    ("l3-mini", {"slo": (("tbt_s", 0.1), ("tbt_s", 0.2))}, "slo.tbt_s: is given twice"),
+    (
+        "l3-mini",
+        {"slo": (("ttft_s", 6e-5),)},
+        "slo.ttft_s: 6e-05 s is impossible: the host's stages alone take 7e-05 s",
+    ),
+    (
+        "l3-mini",
+        {
+            "slo": (("ttft_s", 9e-5),),
+            "settings": tuple((f"host.{stage}_us", "7") for stage in ("sample", "launch", "output_request")),
+        },
+        "slo.ttft_s: 9e-05 s is impossible: the host's stages alone take 9.1e-05 s",
+    ),
+    (
+        "l3-mini",
+        {"slo": (("tbt_s", 7e-5),), "settings": (("host.sample_us", "30"),)},
+        "slo.tbt_s: 7e-05 s is impossible: the host's stages alone take 8e-05 s",
+    ),
+    (
+        "l3-mini",
+        {"slo": (("e2e_s", 1.0), ("ttft_s", 2.0))},
+        "slo.ttft_s: 2.0 s contradicts e2e_s of 1.0 s, of which it is a part",
     ),
     (
         "l3-mini",
@@ -133,6 +184,14 @@ def test_refused(machine: str, changes: dict[str, Any], text: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         resolved(load_machine(machine), **changes)
     assert str(refused.value) == text
+
+
+def test_a_reservation_of_the_machine_contradicts_known_lengths_as_well() -> None:
+    machine = small_machine(scheduler__kv_reserve_tokens=8)
+    spec = JobSpec(WORKLOAD, model=small_model())
+    assert resolve(spec, machine).machine.scheduler.kv_reserve_tokens == 8
+    with pytest.raises(InvalidInput, match="8 tokens contradict --oracle-lengths"):
+        resolve(replace(spec, oracle_lengths=True), machine)
 
 
 def small_room(rank_tokens: float, gpu_bytes: int) -> Any:

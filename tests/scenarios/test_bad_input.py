@@ -32,6 +32,7 @@ FILES = {
     "day.csv": f"{HEADER}yesterday,12,8\n",
     "long.csv": f"{HEADER}{GOOD}2023-11-16 18:17:04,2000000,2000000\n",
     "broken.jsonl": '{"prompt_tokens": 12, "output_tokens": 8}\n{"prompt_tokens": 12,\n',
+    "high.jsonl": '{"prompt_tokens": 12, "output_tokens": 8, "priority": 12}\n',
     "keyless.jsonl": '{"prompt_tokens": 12}\n',
     "order.jsonl": '{"arrival_s": 2, "prompt_tokens": 1, "output_tokens": 1}\n'
     '{"arrival_s": 1, "prompt_tokens": 1, "output_tokens": 1}\n',
@@ -70,7 +71,10 @@ ROWS: list[tuple[str, str]] = [
     ("submit openr2", f"workload: unknown workload 'openr2'; did you mean 'openr1'? {NAMES}"),
     ("submit fixed:16:8 --model gpt", f"model: unknown model 'gpt' (there are: {MODELS})"),
     ("submit fixed:16:8 --model gpt.yaml", "model: no file 'gpt.yaml'"),
-    ("submit fixed:16:8 --policy best", "policy: unknown policy 'best' (there are: fill, l3, serial)"),
+    (
+        "submit fixed:16:8 --policy best",
+        "policy: unknown policy 'best' (there are: chunked, fill, l3, serial, static)",
+    ),
     ("run fixed:16:8 --machine l4", "machine: unknown machine 'l4' (there are: l3-dgx-a100, l3-mini)"),
     ("run fixed:16:8 --machine l4.yaml", "machine: no file 'l4.yaml'"),
     ("submit no.csv", "workload: no trace file 'no.csv'"),
@@ -103,6 +107,25 @@ ROWS: list[tuple[str, str]] = [
         "--modules-per-process: must be a whole number from 1 to 4096, got '0'",
     ),
     ("submit fixed:16:8 --tp 2", "tp: must be 1 to 1 (the machine's GPUs), got 2"),
+    # Objectives and priorities.
+    (
+        "submit fixed:16:8 --slo ttft_s:0.00001",
+        "slo.ttft_s: 1e-05 s is impossible: the host's stages alone take 7e-05 s",
+    ),
+    ("submit fixed:16:8 --slo tbt_s", "--slo: must be a list like name:number,name:number, got 'tbt_s'"),
+    (
+        "submit fixed:16:8 --priorities 10:1",
+        "workload.priorities: a priority must be 0 to 9, got 10",
+    ),
+    ("submit high.jsonl", "high.jsonl:1: priority must be a whole number from 0 to 9, got 12"),
+    (
+        "submit fixed:16:8 --cv 2",
+        "--cv: needs --rate: it says how bursty an open loop's arrivals are",
+    ),
+    (
+        "submit fixed:16:8 --set scheduler.selection=all --set scheduler.step=3",
+        "scheduler.step: contradicts scheduler.selection=all; set one of them",
+    ),
     # What no empty machine can hold.
     ("submit fixed:60000000:8", f"workload.requests[0]: line 1: needs 60000007 {ROOM}"),
     ("submit long.csv", f"workload.requests[1]: line 3: needs 3999999 {ROOM}"),
@@ -224,7 +247,18 @@ ROWS: list[tuple[str, str]] = [
     (
         "submit fixed:16:8 --policy serial --set scheduler.selection=all",
         "scheduler.selection: policy 'serial' does not read it "
-        "(it reads: admit_watermark, max_chunk_tokens, min_chunk_tokens)",
+        "(it reads: admit_watermark, aging_s, kv_reserve_tokens, max_chunk_tokens, min_chunk_tokens, "
+        "prefix_sharing)",
+    ),
+    (
+        "submit fixed:16:8 --oracle-lengths --set scheduler.kv_reserve_tokens=8",
+        "scheduler.kv_reserve_tokens: 8 tokens contradict --oracle-lengths, which books what each request "
+        "will hold; use 0",
+    ),
+    (
+        "submit fixed:16:8 --set attention.kv_block_tokens=100",
+        "attention.kv_block_tokens: a row of all banks holds 512 tokens of a head group; "
+        "use a divisor or a multiple of that, not 100",
     ),
     (
         "run fixed:16:8 --machine l3-mini --override dimm-04.n_hc=1",

@@ -5,6 +5,7 @@ in process, windowed  ==  in process, lockstep
 gRPC, a process a module  ==  gRPC, modules packed  ==  gRPC, lockstep
 """
 
+import json
 from typing import Any
 
 import pytest
@@ -40,6 +41,21 @@ def test_every_way_to_run_a_job_gives_the_same_report(l3: Commands, job: list[st
     assert report(l3, *job) == expected
     assert report(l3, *job, "--modules-per-process", "4") == expected
     assert report(l3, *job, "--modules-per-process", "2", "--max-window", "1") == expected
+
+
+def test_shared_prefixes_are_shared_alike_over_the_wire(l3: Commands) -> None:
+    """Two texts, of which blocks of 16 tokens are shared while requests come, go and are preempted."""
+    lines = [
+        json.dumps({"prompt_tokens": 300, "output_tokens": 90, "prefix_id": n % 2, "prefix_tokens": 200})
+        for n in range(12)
+    ]
+    (l3.folder / "chat.jsonl").write_text("\n".join(lines))
+    job = [str(l3.folder / "chat.jsonl"), "--machine", "l3-mini", "--set", "attention.kv_block_tokens=16"]
+    job += ["--set", "attention.capacity_bytes=1200000000", "--set", "scheduler.prefix_sharing=longest"]
+    expected = report(l3, *job, "--in-process")
+    assert expected["kv"]["prefix"]["hit_rate"] > 0.5
+    assert expected["preemptions"] > 0
+    assert report(l3, *job, "--modules-per-process", "2") == expected
 
 
 def test_the_hardest_job_does_preempt_and_leave_out(l3: Commands) -> None:

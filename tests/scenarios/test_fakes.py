@@ -117,6 +117,16 @@ def test_a_module_that_books_a_byte_too_much_is_caught_while_the_job_runs() -> N
         run("attention", Cheat(account=one_more), max_window=1)
 
 
+def test_a_module_that_tells_other_books_is_caught_at_that_window() -> None:
+    def one_more(costs: Costs) -> Costs:
+        wrong = costs.window_id == 7
+        return replace(costs, held_bytes=tuple(held + wrong for held in costs.held_bytes))
+
+    # In windows of one round no audit comes before the hundredth.
+    with pytest.raises(InvariantBroken, match=r"dimm-00 rank 0 holds \d+ bytes, the ledger says \d+"):
+        run("attention", Cheat(costs=one_more), max_window=1)
+
+
 @pytest.mark.parametrize("role", ["gpu", "attention", "link"])
 def test_a_device_that_miscounts_its_windows_breaks_an_invariant(role: str) -> None:
     cheat = Cheat(account=lambda account: replace(account, windows=account.windows - 1))

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from l3sim.device import BookkeepingSession, Ledger
 from l3sim.errors import OutOfRoom, OutOfStep
@@ -41,7 +39,7 @@ class Free(BookkeepingSession):
         return ()
 
 
-def session(room: int | None = None) -> Free:
+def session(room: int | None = None, layout: Layout = LAYOUT) -> Free:
     """One module a channel; the second rank of module 3 is unused."""
     slots = [
         SlotAssignment(
@@ -49,7 +47,7 @@ def session(room: int | None = None) -> Free:
         )
         for m in range(4)
     ]
-    hello = Hello(1, "job", 0, SHAPE, LAYOUT, tuple(slots))
+    hello = Hello(1, "job", 0, SHAPE, layout, tuple(slots))
     return Free(hello, None if room is None else np.full(8, room))
 
 
@@ -175,38 +173,3 @@ def test_two_windows_cannot_both_grow_the_same_kv() -> None:
     books.window(window(2, prefill(0, 4)))
     with pytest.raises(OutOfStep, match="cannot commit window 2; its KV has changed since"):
         books.close([Commit(1, 1), Commit(2, 1)])
-
-
-@given(
-    st.lists(
-        st.tuples(st.integers(0, 9), st.integers(0, 1), st.integers(0, 1), st.integers(1, 5)), max_size=40
-    )
-)
-def test_held_bytes_are_those_of_the_requests_held(steps: list[tuple[int, int, int, int]]) -> None:
-    books = session()
-    layout = LAYOUT.token_bytes(SHAPE)
-    held: dict[int, tuple[int, int, int]] = {}
-    commits: tuple[Commit, ...] = ()
-    for step, (request, offset, rank, rounds) in enumerate(steps):
-        taken = 1
-        if request in held and step % 3 == 0:
-            held.pop(request)
-            books.window(window(step, commits=commits, releases=(request,)))
-        elif request in held:
-            books.window(window(step, batch([request], [held[request][2]]), rounds=rounds, commits=commits))
-            held[request] = (*held[request][:2], held[request][2] + rounds)
-            taken = rounds
-        else:
-            books.window(
-                window(
-                    step, prefill(request, rounds), commits=commits, places=(Placed(request, offset, rank),)
-                )
-            )
-            held[request] = (offset, rank, rounds)
-        commits = (Commit(step, taken),)
-    accounts = books.close(commits)
-    expected = sum(
-        (layout[o, b] * tokens for o, b, tokens in held.values()), np.zeros((2, 2), dtype=np.int64)
-    )
-    assert [account.held_bytes for account in accounts[:2]] == [tuple(expected[:, r]) for r in range(2)]
-    assert accounts[0].requests == len(held)

@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 from fractions import Fraction
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,16 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from l3sim.errors import InvalidInput
+from l3sim.specs.arrivals import LAST_PS, arrivals_ps, scaled_ps
+from l3sim.specs.lengths import MAX_DRAWN_TOKENS, PUBLISHED
 from l3sim.specs.workload import (
-    LAST_PS,
-    MAX_DRAWN_TOKENS,
-    PUBLISHED,
+    Prefixes,
     Requests,
     WorkloadSpec,
     draw,
-    poisson_ps,
     requests_of,
-    scaled_ps,
     workload_names,
 )
 from l3sim.units import PS_PER_S
@@ -77,7 +76,7 @@ def test_draws_are_the_same_on_any_computer() -> None:
     assert drawn.prompt.tolist() == [82, 69, 118, 81, 52]
     assert drawn.output.tolist() == [13140, 23280, 18746, 6883, 4895]
     assert draw("dolphin-short", 5, seed=0).output.tolist() == [367, 838, 613, 144, 88]
-    assert poisson_ps(4, 2.0, seed=0).tolist() == [0, 191000856216, 373088858333, 637826042842]
+    assert arrivals_ps(4, 2.0, seed=0).tolist() == [0, 191000856216, 373088858333, 637826042842]
 
 
 @pytest.mark.parametrize("name", sorted(TABLE))
@@ -93,12 +92,12 @@ def test_arrivals_and_lengths_are_separate_streams() -> None:
     opened = requests_of(WorkloadSpec("openr1", count=20, rate=5.0), seed=3)
     assert (offline.prompt == opened.prompt).all()
     assert (offline.output == opened.output).all()
-    assert (poisson_ps(20, 5.0, 3) != poisson_ps(20, 5.0, 4)).any()
+    assert (arrivals_ps(20, 5.0, 3) != arrivals_ps(20, 5.0, 4)).any()
 
 
 @pytest.mark.parametrize("rate", [0.5, 3.0, 1000.0])
 def test_poisson_gaps(rate: float) -> None:
-    arrival = poisson_ps(40_000, rate, seed=2)
+    arrival = arrivals_ps(40_000, rate, seed=2)
     gaps = np.diff(arrival) / PS_PER_S
     assert arrival[0] == 0
     assert (gaps >= 0).all()
@@ -165,9 +164,8 @@ LISTED = listed([5, 5, 5], [2, 2, 2], [0, 4, 9])
 def with_list(**changes: list[int]) -> WorkloadSpec:
     """Three listed requests with some column changed."""
     assert LISTED.listed is not None
-    return replace(
-        LISTED, listed=replace(LISTED.listed, **{key: numbers(some) for key, some in changes.items()})
-    )
+    columns: dict[str, Any] = {key: numbers(some) for key, some in changes.items()}
+    return replace(LISTED, listed=replace(LISTED.listed, **columns))
 
 
 NAMES = "(there are: dolphin, dolphin-short, fixed:IN:OUT, openr1, openthoughts)"
@@ -235,6 +233,49 @@ def test_refused(spec: WorkloadSpec, text: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         requests_of(spec, seed=0)
     assert str(refused.value) == text
+
+
+def with_prefixes(number: list[int], tokens: list[int]) -> WorkloadSpec:
+    """Three listed requests of 5 tokens with these prefixes."""
+    assert LISTED.listed is not None
+    prefixes = Prefixes(numbers(number), numbers(tokens))
+    return replace(LISTED, listed=replace(LISTED.listed, prefixes=prefixes))
+
+
+def test_prefixes_go_with_their_requests() -> None:
+    spec = with_prefixes([1, 0, 1], [5, 0, 1])
+    for changes in (
+        {},
+        {"rate": 1.0},
+        {"concurrency": 2},
+        {"speed": 2.0},
+        {"max_output": 1},
+        {"priorities": ((1, 1.0),)},
+    ):
+        found = requests_of(replace(spec, **changes), seed=0).prefixes
+        assert found is not None
+        assert (found.number.tolist(), found.tokens.tolist()) == ([1, 0, 1], [5, 0, 1])
+    assert requests_of(LISTED, seed=0).prefixes is None
+
+
+@pytest.mark.parametrize(
+    ("number", "tokens", "text"),
+    [
+        ([1, 0, 2], [5, 0, 6], "prefix_tokens[2]: line 3: must be 1 to 5 with prefix 2, got 6"),
+        ([1, 0, 2], [0, 0, 5], "prefix_tokens[0]: line 1: must be 1 to 5 with prefix 1, got 0"),
+        ([1, 0, 2], [5, 3, 5], "prefix_tokens[1]: line 2: must be 0 to 0 with prefix 0, got 3"),
+        ([1, -1, 2], [5, 0, 5], "prefix_tokens[1]: line 2: must be 0 to 0 with prefix -1, got 0"),
+    ],
+)
+def test_prefixes_that_say_too_much_are_refused(number: list[int], tokens: list[int], text: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        requests_of(with_prefixes(number, tokens), seed=0)
+    assert str(refused.value) == f"workload.listed.{text}"
+
+
+def test_prefixes_of_other_lengths_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="prefix, prefix_tokens, prompt_tokens differ in length"):
+        requests_of(with_prefixes([1, 1], [1, 1]), seed=0)
 
 
 @pytest.mark.parametrize("seed", [-1, 2**64])

@@ -46,7 +46,7 @@ CHUNKS = tuples(st.builds(work.Chunk, U64, U64, U64, BOOLS))
 
 @st.composite
 def hellos(draw: st.DrawFn) -> work.Hello:
-    layout = draw(st.builds(Layout, SIZES, SIZES, SIZES, SIZES, SIZES, SIZES, SIZES, SIZES))
+    layout = draw(st.builds(Layout, *[SIZES] * 10))
     seats = tuples(
         st.builds(work.Seat, st.integers(0, layout.dp - 1), U32, st.integers(0, layout.ranks - 1), BOOLS)
     )
@@ -80,7 +80,7 @@ WINDOWS = st.builds(
     U32,
     SIZES,
     tuples(sub_batches()),
-    tuples(st.builds(work.Placed, U64, U32, U32)),
+    tuples(st.builds(work.Placed, U64, U32, U32, U64, U64)),
     tuples(U64),
     COMMITS,
 )
@@ -102,7 +102,8 @@ def costs(draw: st.DrawFn) -> work.Costs:
         duration = block(rounds, classes, len(lanes)).T  # not contiguous
         return work.OpCost(draw(TEXT), draw(U32), lanes, domain, duration, block(classes, rounds))
 
-    return work.Costs(draw(U64), valid, tuple(op_cost() for _ in range(draw(st.integers(0, 2)))))
+    op_costs = tuple(op_cost() for _ in range(draw(st.integers(0, 2))))
+    return work.Costs(draw(U64), valid, op_costs, tuple(draw(st.lists(U64, max_size=3))))
 
 
 def over_wire(message: Any) -> Any:

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from l3sim.errors import InvalidInput
 from l3sim.specs.job import JobSpec
-from l3sim.specs.workload import Requests, WorkloadSpec
+from l3sim.specs.workload import Prefixes, Requests, WorkloadSpec
 from l3sim.testing.builders import small_model
 from l3sim.transport.convert_job import spec_from_proto, spec_to_proto
+from l3sim.units import Int64s
 from l3sim.v1 import job_pb2 as pb
 from l3sim.v1.device_pb2 import ModelShape
 from tests.l3sim.transport.equal import same
@@ -21,24 +22,44 @@ from tests.l3sim.transport.equal import same
 TEXT = st.text(max_size=8)
 U32 = st.integers(0, 2**32 - 1)
 COUNTS = st.integers(1, 2**32 - 1)
+FACTORS = st.floats(1e-9, 1e9)
 U63 = st.integers(0, 2**63 - 1)
 
 
 @st.composite
 def workloads(draw: st.DrawFn) -> WorkloadSpec:
-    rows = draw(st.lists(st.tuples(U63, U63, U63, U32), max_size=4))
-    columns = np.array(rows, dtype=np.int64).reshape(len(rows), 4).T
+    rows = draw(st.lists(st.tuples(U63, U63, U63, U32, U63, U63), max_size=4))
+    *columns, number, tokens = np.array(rows, dtype=np.int64).reshape(len(rows), 6).T
+    # Empty lists are not told from absent ones, so times, lines and prefixes come with at least one request.
+    named = draw(st.booleans())
+    prefixes = Prefixes(number, tokens) if rows and named else None
+    prompt, output, arrival, line = columns
     listed = draw(st.booleans())
     arrivals = draw(st.sampled_from(["", "rate", "concurrency"]))
     return WorkloadSpec(
         name=draw(TEXT),
         count=None if listed else draw(U32),
-        # Empty lists are not told from absent ones, so times and lines come with at least one request.
-        listed=Requests(*columns) if listed else None,
+        listed=replace(Requests(prompt, output, arrival, line, prefixes), **extras(prompt, line, draw))
+        if listed
+        else None,
         rate=draw(st.floats()) if arrivals == "rate" else None,
         concurrency=draw(U32) if arrivals == "concurrency" else None,
         speed=draw(st.floats(0, allow_infinity=False, exclude_min=True)),
+        cv=draw(st.none() | FACTORS),
+        think_s=draw(FACTORS),
+        priorities=draw(st.lists(st.tuples(U32, FACTORS), max_size=3).map(tuple)),
+        max_output=draw(st.none() | st.integers(1, 2**64 - 1)),
     )
+
+
+def extras(limit: Int64s, priority: Int64s, draw: st.DrawFn) -> dict[str, Any]:
+    """Priorities and limits, each there or not."""
+    if not len(limit):
+        return {}
+    return {
+        name: values if draw(st.booleans()) else None
+        for name, values in (("priority", priority), ("limit", limit))
+    }
 
 
 SPECS = st.builds(
@@ -53,6 +74,9 @@ SPECS = st.builds(
     max_window=COUNTS,
     settings=st.lists(st.tuples(st.text(min_size=1, max_size=8), TEXT), max_size=3).map(tuple),
     spans_rounds=U32,
+    slo=st.lists(st.tuples(TEXT, FACTORS), max_size=3).map(tuple),
+    oracle_lengths=st.booleans(),
+    regret_plans=U32,
 )
 
 

@@ -11,6 +11,7 @@ import grpc.aio
 import numpy as np
 import pytest
 
+from l3sim import PROTOCOL_VERSION
 from l3sim.errors import DeviceLost, L3Error, OutOfRoom, ProtocolMismatch, Unreachable, Unsupported
 from l3sim.testing import FakeDevice
 from l3sim.testing.builders import small_hello, small_window
@@ -204,7 +205,9 @@ async def test_a_service_that_has_no_sessions_is_lost() -> None:
 
 async def test_another_version_fails_at_describe() -> None:
     async with answering() as port:
-        with pytest.raises(ProtocolMismatch, match="the peer speaks protocol version 99, this side 1"):
+        with pytest.raises(
+            ProtocolMismatch, match=f"the peer speaks protocol version 99, this side {PROTOCOL_VERSION}"
+        ):
             await describe(port.address)
 
 
@@ -230,9 +233,8 @@ async def test_a_message_that_the_device_does_not_know_is_unsupported() -> None:
 
 async def test_another_versions_hello_need_not_be_readable() -> None:
     async with DeviceServer(FakeDevice()) as server:
-        error = await raw_session(
-            server.address, pb.SessionRequest(hello=pb.Hello(protocol_version=2, model=pb.ModelShape()))
-        )
+        hello = pb.Hello(protocol_version=PROTOCOL_VERSION + 1, model=pb.ModelShape())
+        error = await raw_session(server.address, pb.SessionRequest(hello=hello))
         assert type(error) is ProtocolMismatch
 
 

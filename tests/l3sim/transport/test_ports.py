@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from l3sim import PROTOCOL_VERSION
 from l3sim.device import Identity
 from l3sim.errors import (
     DeviceLost,
@@ -83,7 +84,8 @@ async def test_estimates_leave_no_trace(port: DevicePort) -> None:
         (
             small_hello(("a",), ("dimm-00",), protocol_version=99),
             ProtocolMismatch,
-            "dimm-00: the peer speaks protocol version 99, this side 1; start both from the same release",
+            f"dimm-00: the peer speaks protocol version 99, this side {PROTOCOL_VERSION}; "
+            "start both from the same release",
         ),
         (small_hello(("z",)), NotFound, "dimm-00: unknown device 'z' (there are: a, b)"),
         (

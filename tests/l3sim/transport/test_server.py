@@ -16,6 +16,7 @@ from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from l3sim import PROTOCOL_VERSION
 from l3sim.ports import DeviceSession
 from l3sim.testing import FakeDevice
 from l3sim.testing.builders import small_hello
@@ -95,7 +96,7 @@ async def test_presence_while_it_lives_and_a_will_when_it_dies(broker: LocalBrok
                         kind="fake",
                         address=address,
                         version="1",
-                        protocol_version=1,
+                        protocol_version=PROTOCOL_VERSION,
                         state=expected,
                         capacity_bytes=2**31,
                         requested_slot="dimm-09",

@@ -11,7 +11,9 @@ from l3sim.specs.catalog import load_machine, load_model
 from l3sim.specs.machine import Machine
 from l3sim.specs.model import ModelShape
 from launch.probe.spread import places_of, spread
-from orchestrator.kv import KvShape, KvView
+from orchestrator.kv_shape import KvShape
+from orchestrator.kv_view import KvView
+from orchestrator.sharing import Sharing
 
 MODELS = ("gpt-175b", "opt-66b", "qwen-72b", "llama-2-70b", "llama-2-7b")
 
@@ -23,7 +25,9 @@ def engine(
     ranks = layout.ranksets * layout.ranks
     shape = KvShape.of(layout, model, np.full(ranks, room, dtype=np.int64))
     bins = np.zeros((layout.ranksets, layout.ranks), dtype=np.int64)
-    view = KvView(shape, np.zeros(ranks, dtype=np.int64), bins, 0, watermark)
+    nothing = np.zeros(ranks, dtype=np.int64)
+    nobody = Sharing(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), longest=False)
+    view = KvView(shape, nobody, nothing.copy(), bins, 0, lambda _: nothing, watermark, 0)
     places: list[tuple[int, int]] = []
     while len(places) < requests and (place := view.fits(tokens)) is not None:
         view.admit(tokens, *place)
@@ -93,7 +97,7 @@ def test_every_group_lies_somewhere_and_replicas_take_turns(name: str, requests:
 def test_what_does_not_fit_is_refused_with_what_would() -> None:
     machine, model = machine_with(), load_model("gpt-175b")
     layout = layout_of(machine.attention, model, 8, 1)
-    fit = 2**41 // (4_718_592 * 8192)
+    fit = 2**41 // (4_718_592 * 8192)  # 8,192 tokens are whole blocks
     assert spread(machine, model, layout, fit, 8192).sum() == fit * 96
     text = f"^--context: {fit + 1} requests of 8192 tokens do not fit the memory of l3-dgx-a100, which "
     with pytest.raises(InvalidInput, match=f"{text}holds {fit}; lower --batch or --context$"):

@@ -125,3 +125,45 @@ def test_aligned_admission_counts_who_entered_before_where_it_went() -> None:
     plan = plan_of(view, predictor_of(fc=(151.0, 0.0), layout=layout))
     assert [(placed.request, placed.rank) for placed in plan.admitted] == [(2, 0), (3, 1)]
     assert plan.blocked == "aligned"
+
+
+def test_step_is_as_asked() -> None:
+    plan = plan_of(view_of([Resident(5, 9)] * 9, layout=ONE_RANK, step=4), predictor_of(layout=ONE_RANK))
+    # Each side takes 4 at a time; both are over the GPU's time then.
+    assert [len(side) for side in decoding(plan)] == [4, 4]
+
+
+def test_the_alignment_target_moves_where_both_are_full() -> None:
+    """FC takes 25 + n; each attends 10. Aiming at twice the GPU's time, more decode; at half of it, fewer."""
+    taken = {}
+    for target in (0.5, 1.0, 2.0):
+        view = view_of([Resident(5, 9)] * 20, layout=ONE_RANK, alignment=target)
+        taken[target] = len(plan_of(view, predictor_of(fc=(25.0, 1.0), layout=ONE_RANK)).decode)
+    assert taken == {0.5: 4, 1.0: 6, 2.0: 14}
+
+
+def test_one_sub_batch_is_aligned_to_its_own_layers() -> None:
+    """FC takes 25 + n: with three of them 30 of PIM stand beside 28 of GPU."""
+    view = view_of([Resident(5, 9)] * 9, waiting=[5], layout=ONE_RANK, sub_batches=1)
+    plan = plan_of(view, predictor_of(fc=(20.0, 1.0), layout=ONE_RANK))
+    assert decoding(plan) == [[0, 1, 2], []]
+    assert plan.predicted_ps == (28.0, 30.0)
+    assert [len(part.chunks) for part in plan.passes] == [1, 0]
+
+
+def test_chunks_stay_whole_when_asked_to() -> None:
+    residents = [Resident(1, 99), Resident(1, 99), Resident(900, 0)]
+    view = view_of(residents, layout=ONE_RANK, max_chunk_tokens=512, chunking="whole")
+    plan = plan_of(view, predictor_of(fc=(0.0, 0.01), chunk_ps=1.0, layout=ONE_RANK))
+    assert shown([part.chunks for part in plan.passes]) == [[(2, 512, 0, False)], []]
+    assert "chunk_pairs" not in plan.considered
+
+
+def test_what_was_weighed_is_told() -> None:
+    residents = [Resident(1, 99), Resident(1, 99), Resident(900, 0)]
+    view = view_of(residents, layout=ONE_RANK, max_chunk_tokens=512, min_chunk_tokens=64)
+    plan = plan_of(view, predictor_of(fc=(0.0, 0.01), chunk_ps=1.0, layout=ONE_RANK))
+    # 64, 128, ..., 512 of the one chunk; the deal is made again beside the cut one.
+    assert plan.considered["chunk_pairs"] == 8
+    assert plan.considered["cut_tokens"] == 512 - 128
+    assert plan.considered["decode_predictions"] > 0

@@ -1,5 +1,6 @@
 """Prefill and admission, alike for every policy."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -7,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from l3sim.work import Placed
-from orchestrator.policies.prefill import chunk_size, deal_prefills
-from tests.orchestrator.policies.views import Resident, shown, view_of
+from orchestrator.policies import POLICIES
+from orchestrator.policies.prefill import ChunkBounds, deal_prefills
+from orchestrator.queueing import Queue
+from tests.orchestrator.policies.views import Resident, predictor_of, shown, view_of
 
 
 @settings(max_examples=200, derandomize=True)
@@ -17,7 +20,7 @@ def test_a_chunk_is_the_rest_or_the_largest_multiple_of_64(rest: int, room: int,
     sizes = [rest] if rest <= room else []
     sizes += [size for size in range(64, min(rest, room) + 1, 64) if size >= least]
     expected = rest if rest <= room else max(sizes, default=0)
-    assert chunk_size(rest, room, least) == expected
+    assert ChunkBounds(room, least).size(rest, room) == expected
 
 
 def test_running_prefills_first_then_the_queue_each_to_the_lighter_pass() -> None:
@@ -29,6 +32,24 @@ def test_running_prefills_first_then_the_queue_each_to_the_lighter_pass() -> Non
     ]
     assert [placed.request for placed in dealt.admitted] == [3, 4, 5]
     assert (dealt.blocked, dealt.unchunked) == ("", -1)
+
+
+def test_a_long_queue_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan over 10,000 who wait costs what it admits."""
+    looked: list[int] = []
+    walk = Queue.__iter__
+
+    def noted(queue: Queue) -> Iterator[int]:
+        for request in walk(queue):
+            looked.append(request)
+            yield request
+
+    monkeypatch.setattr(Queue, "__iter__", noted)
+    for policy in POLICIES:
+        looked.clear()
+        view = view_of([Resident(5, 5)], waiting=[50] * 10_000)
+        plan = POLICIES.get(policy)().plan(view, predictor_of())
+        assert len(looked) <= len(plan.admitted) + 1
 
 
 def test_one_pass_takes_all() -> None:
@@ -111,9 +132,9 @@ def test_it_decodes_beside_others_that_decode() -> None:
 def test_may_admit_is_asked_last_with_the_place_that_would_be_taken() -> None:
     asked: list[Placed] = []
 
-    def twice(placed: Placed) -> bool:
+    def twice(placed: Placed) -> str:
         asked.append(placed)
-        return len(asked) < 3
+        return "" if len(asked) < 3 else "aligned"
 
     dealt = deal_prefills(view_of(waiting=[20, 20, 20, 20]), 2, twice)
     assert dealt.blocked == "aligned"

@@ -11,9 +11,10 @@ from l3sim.specs.config import SchedulerConfig
 from l3sim.testing.builders import small_layout, small_model
 from l3sim.work import Chunk, Placed
 from orchestrator.gpu_memory import GpuMemory
-from orchestrator.kv import KvLedger, KvShape
+from orchestrator.kv import KvLedger
+from orchestrator.kv_shape import KvShape
 from orchestrator.policies.base import PlanView
-from orchestrator.predictor import Predictor
+from orchestrator.predictor import Tables
 from orchestrator.queueing import Queue
 from orchestrator.state import Phase
 from tests.orchestrator.test_kv import table_of
@@ -55,7 +56,7 @@ def view_of(
     prompts = [resident.prompt for resident in residents] + list(waiting)
     table = table_of(prompts, [1000] * len(prompts))
     config = SchedulerConfig(**(OPTIONS | options))
-    room = room_tokens * int(layout.token_bytes(model).max())
+    room = room_tokens * int(layout.pieces(model.layers).max()) * layout.block_bytes(model)
     shape = KvShape.of(layout, model, np.full(layout.ranksets * layout.ranks, room, dtype=np.int64))
     ledger = KvLedger(shape, table, config.admit_watermark)
     memory = GpuMemory(gpu_tokens * model.kv_bytes_per_token, model.kv_bytes_per_token, model.layer_kv_bytes)
@@ -66,7 +67,7 @@ def view_of(
             table.phase[request] = Phase.DECODE
         else:
             memory.book(request, resident.prompt)
-    queue = Queue(table)
+    queue = Queue(table, aging_ps=10**13)
     queue.arrive(list(range(len(residents), len(prompts))))
     for request in barred:
         queue.admitted(request)
@@ -92,11 +93,11 @@ def predictor_of(
     token_ps: float = 1.0,
     comm: Sequence[float] = (0.0, 0.0, 0.0, 0.0),
     layout: Layout | None = None,
-) -> Predictor:
+) -> Tables:
     """Lines: fc = a + b * tokens, prefill and attention so much a token."""
     layout = layout or small_layout()
     grid = np.array([0.0, 1.0])
-    return Predictor(
+    return Tables(
         fc_grid=grid,
         fc_ps=np.array([fc[0], fc[0] + fc[1]]),
         chunk_grid=grid,

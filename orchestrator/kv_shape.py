@@ -1,0 +1,44 @@
+"""What a layout makes of a replica's memory: bytes and blocks by placement and rank.
+
+Ranks count as rankset * ranks + rank, placements as offset * ranks + first rank; there are P of each.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from l3sim.placement import Layout
+from l3sim.specs.model import ModelShape
+from l3sim.units import Int64s
+
+
+@dataclass(frozen=True)
+class KvShape:
+    """Tables shared by the ledgers of a job.
+
+    Attributes:
+        pieces: (layer, head group) pairs of a request at placement p that lie on rank r, shape (P, P).
+        piece_bytes: of one block of one such pair, K and V.
+        block_bytes: bytes that a block of a request at placement p takes on rank r, shape (P, P).
+        groups: head groups on rank r of first rank b, shape (ranks, ranks).
+        room_bytes: of each rank, shape (P,).
+        fit_tokens: the longest request that an empty replica holds at placement p, whole blocks; shape (P,).
+    """
+
+    layout: Layout
+    pieces: Int64s
+    piece_bytes: int
+    block_bytes: Int64s
+    groups: Int64s
+    room_bytes: Int64s
+    fit_tokens: Int64s
+
+    @classmethod
+    def of(cls, layout: Layout, model: ModelShape, room_bytes: Int64s) -> "KvShape":
+        """Derive the tables from the layout and each rank's room."""
+        pieces, piece_bytes = layout.pieces(model.layers), layout.block_bytes(model)
+        block_bytes = pieces * piece_bytes
+        # Placements that leave a rank out are not bounded by it; no request is as long as 2^62 tokens.
+        blocks = np.where(pieces > 0, room_bytes[None, :] // np.maximum(block_bytes, 1), 2**62)
+        longest = blocks.min(axis=1) * layout.kv_block_tokens
+        return cls(layout, pieces, piece_bytes, block_bytes, layout.group_counts, room_bytes, longest)

@@ -1,0 +1,137 @@
+"""What the rounds of a run took, a bounded part of it.
+
+A *sample* is a round: for each of its passes, what the terms of the predictor depend on and what they were.
+Rounds with a prefill chunk are few among many without, so each kind has a reservoir of its own; each keeps a
+uniform part of the rounds of its kind (algorithm R: round number n, counted from 0, replaces a row drawn from
+0..n when that is one of the rows there are). A number is drawn for every round, in round order, so that
+windows of any length leave the same rows.
+"""
+
+import numpy as np
+
+from l3sim.placement import Layout
+from l3sim.units import Floats, Int64s
+from l3sim.work import SubBatch, Window
+from orchestrator.costs import WindowCosts
+from orchestrator.state import RequestTable
+from orchestrator.timeline.base import RoundCosts
+
+#: Rounds that a reservoir keeps: ours; enough for 1,000 samples with distinct features, quick to train on.
+RESERVOIR_ROUNDS = 2048
+
+#: Columns of a pass. Features: chunk and finished tokens of its chunks, decoding requests, and of its slowest
+#: rank the tokens attended and the head groups. Then what it took, ps a layer.
+FEATURES = ("chunk_tokens", "finished_tokens", "decoding", "rank_tokens", "rank_groups")
+TIMES = ("t_p", "t_batch", "t_d", "t_comm", "t_kv")
+COLUMN = {name: number for number, name in enumerate((*FEATURES, *TIMES))}
+WIDTH = len(COLUMN)
+_NOTHING: Int64s = np.zeros(0, dtype=np.int64)
+
+
+class Reservoir:
+    """A uniform part of the rounds offered.
+
+    Attributes:
+        rows: round number, then both passes: shape (size, 1 + 2 * WIDTH); zeros for an empty pass.
+        seen: rounds offered.
+    """
+
+    def __init__(self, size: int, stream: np.random.Generator) -> None:
+        self.rows: Floats = np.zeros((size, 1 + 2 * WIDTH))
+        self.seen = 0
+        self._stream = stream
+
+    @property
+    def kept(self) -> Floats:
+        """The rows in use."""
+        return self.rows[: min(self.seen, len(self.rows))]
+
+    def offer(self, rounds: int) -> tuple[Int64s, Int64s]:
+        """Take notice of so many rounds: (which of them to keep, rows for them), both of shape (hits,)."""
+        size = len(self.rows)
+        drawn = self._stream.random(rounds)
+        if self.seen >= size and drawn.min() * (self.seen + 1) >= size:
+            # Most windows of a long run keep nothing, and need not look further.
+            self.seen += rounds
+            return _NOTHING, _NOTHING
+        number = np.arange(self.seen, self.seen + rounds, dtype=np.int64)
+        row = np.where(number < size, number, (drawn * (number + 1)).astype(np.int64))
+        self.seen += rounds
+        which = np.flatnonzero(row < size)
+        return which, row[which]
+
+
+class Samples:
+    """The reservoirs of one replica.
+
+    Args:
+        pace: slowness of the rank that serves (offset, rank), shape (R, ranks).
+        seed: (the job's, the replica's number): the root of the draws.
+    """
+
+    def __init__(self, layout: Layout, pace: Floats, table: RequestTable, seed: tuple[int, int]) -> None:
+        self._layout, self._pace, self._table = layout, pace, table
+        streams = np.random.SeedSequence(seed[0], spawn_key=(2, seed[1])).spawn(2)
+        self.prefill, self.decode = (
+            Reservoir(RESERVOIR_ROUNDS, np.random.Generator(np.random.PCG64(stream))) for stream in streams
+        )
+        self.rounds = 0
+
+    def observe(self, window: Window, costs: WindowCosts, rounds: int) -> None:
+        """Offer the rounds that were taken of a window, before their tokens are booked."""
+        has_chunks = any(batch.chunks for batch in window.sub_batches)
+        reservoir = self.prefill if has_chunks else self.decode
+        which, rows = reservoir.offer(rounds)
+        if len(which):
+            values = np.zeros((len(which), 1 + 2 * WIDTH))
+            values[:, 0] = self.rounds + which
+            for batch in window.sub_batches:
+                first = 1 + batch.index * WIDTH
+                values[:, first : first + WIDTH] = self._pass(batch, costs.durations, which)
+            # One after the other: of two rounds in one row the later one stays.
+            for row, value in zip(rows.tolist(), values, strict=True):
+                reservoir.rows[row] = value
+        self.rounds += rounds
+
+    def passes(self) -> Floats:
+        """All passes kept, in order of row: (round number, then a pass's columns), shape (n, 1 + WIDTH)."""
+        rows = np.concatenate([self.prefill.kept, self.decode.kept])
+        halves = [rows[:, [0, *range(1 + s * WIDTH, 1 + (s + 1) * WIDTH)]] for s in range(2)]
+        every = np.concatenate(halves)
+        return every[every[:, 1 + COLUMN["t_batch"]] > 0]
+
+    def _pass(self, batch: SubBatch, costs: RoundCosts, which: Int64s) -> Floats:
+        """A pass's columns in these rounds of a window: shape (len(which), WIDTH)."""
+        s = batch.index
+        values = np.zeros((len(which), WIDTH))
+        values[:, COLUMN["chunk_tokens"]] = sum(chunk.tokens for chunk in batch.chunks)
+        values[:, COLUMN["finished_tokens"]] = sum(chunk.finished_tokens for chunk in batch.chunks)
+        values[:, COLUMN["decoding"]] = len(batch.decode)
+        values[:, COLUMN["t_p"]] = costs.p[which, s]
+        values[:, COLUMN["t_batch"]] = costs.b_mid[which, s]
+        # Layers of class 0: their ranksets are the offsets.
+        values[:, COLUMN["t_kv"]] = costs.kv[which, s, 0].sum(axis=1)
+        if len(batch.decode):
+            tokens, groups = self._slowest_rank(batch, which)
+            values[:, COLUMN["rank_tokens"]], values[:, COLUMN["rank_groups"]] = tokens, groups
+            values[:, COLUMN["t_d"]] = costs.a[which, s, 0].max(axis=1)
+            values[:, COLUMN["t_comm"]] = (costs.d[which, s, 0] + costs.u[which, s, 0]).sum(axis=1)
+        return values
+
+    def _slowest_rank(self, batch: SubBatch, which: Int64s) -> tuple[Floats, Floats]:
+        """Tokens attended, times head groups and pace, of the rank that has most; and its head groups."""
+        layout, table = self._layout, self._table
+        place = table.offset[batch.decode] * layout.ranks + table.rank[batch.decode]
+        # Weights of bincount are float64: exact, since token counts stay far below 2^53.
+        sums = [
+            np.bincount(place, weights=weights, minlength=layout.ranksets * layout.ranks)
+            .reshape(layout.ranksets, layout.ranks)
+            .astype(np.int64)
+            @ layout.group_counts
+            for weights in (batch.context + 1, None)
+        ]
+        tokens, groups = (each.ravel() for each in sums)
+        pace = self._pace.ravel()
+        loads = (tokens[None, :] + which[:, None] * groups[None, :]) * pace[None, :]
+        slowest = loads.argmax(axis=1)
+        return loads[np.arange(len(which)), slowest], (groups * pace)[slowest]

@@ -1,0 +1,40 @@
+"""What is kept of the rounds of a run."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrator.learning.samples import Reservoir
+
+
+def reservoir(size: int, seed: int = 0) -> Reservoir:
+    return Reservoir(size, np.random.Generator(np.random.PCG64(seed)))
+
+
+def kept(windows: list[int], size: int, seed: int = 0) -> list[int]:
+    """Round numbers kept when the rounds come in windows of so many."""
+    found, number = reservoir(size, seed), 0
+    for rounds in windows:
+        for which, row in zip(*found.offer(rounds), strict=True):
+            found.rows[row, 0] = number + which
+        number += rounds
+    return [int(row) for row in found.kept[:, 0]]
+
+
+@settings(max_examples=50, derandomize=True)
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=20), st.integers(1, 12))
+def test_windows_do_not_matter(windows: list[int], size: int) -> None:
+    assert kept(windows, size) == kept([1] * sum(windows), size)
+
+
+def test_everything_is_kept_while_there_is_room() -> None:
+    assert kept([3, 4], 10) == [0, 1, 2, 3, 4, 5, 6]
+
+
+def test_every_round_has_the_same_chance() -> None:
+    """Of 20 rounds 5 are kept: each in a quarter of 2,000 draws, give or take five deviations."""
+    counts = np.zeros(20)
+    for seed in range(2000):
+        counts[kept([20], 5, seed)] += 1
+    assert counts.sum() == 5 * 2000
+    assert np.abs(counts / 2000 - 0.25).max() < 5 * (0.25 * 0.75 / 2000) ** 0.5
