@@ -25,8 +25,7 @@ from l3sim.specs.job import DEFAULT_MAX_WINDOW, DEFAULT_POLICY, JobSpec
 from l3sim.specs.model import ModelShape
 from l3sim.specs.workload import DEFAULT_REQUESTS, MAX_CV, MAX_REQUESTS, MAX_THINK_S, MAX_TOKENS
 
-MAX_RATE = 1e9
-MAX_SPEED = 1e9
+MAX_RATE = MAX_SPEED = 1e9
 MAX_DEGREE = 1024
 MAX_UINT32 = 2**32 - 1
 MAX_SEED = 2**64 - 1
@@ -223,7 +222,6 @@ class JobOptions:
         )
 
     def _checks(self) -> list[str]:
-        """`--check-fidelity` is a key of the attention devices."""
         return [] if self.check_fidelity is None else [f"attention.check_fidelity={self.check_fidelity}"]
 
 

@@ -87,8 +87,7 @@ class _Run:
         self._table = RequestTable(job.table, job.spec.oracle_lengths)
         self._replicas: list[Replica] = []
         self._counters: Mapping[str, Mapping[str, int]] = {}
-        self._began = time.monotonic()
-        self._shown = self._began
+        self._began = self._shown = time.monotonic()
         self._fidelity: dict[str, Any] = {}
         self._training = asyncio.Lock()
         self._wall = dict.fromkeys(("scheduler", "timeline"), 0.0)
@@ -270,11 +269,9 @@ class _Run:
         )
 
     def _artifacts(self) -> dict[str, bytes]:
-        text = io.StringIO()
-        YAML(typ="safe", pure=True).dump(self.job.config(), text)
         files = {
             "requests.jsonl": requests_jsonl(self._table, self.job.spec.slo),
-            "config.yaml": text.getvalue().encode(),
+            "config.yaml": _yaml(self.job.config()).encode(),
         }
         files["decisions.jsonl"] = b"".join(replica.planner.log.jsonl() for replica in self._replicas)
         if self.job.spec.regret_plans:
@@ -297,6 +294,10 @@ def _us(microseconds: float) -> int:
 
 def describe_machine(machine: Machine) -> str:
     """The machine file, resolved, as YAML."""
+    return _yaml(machine.resolved())
+
+
+def _yaml(value: Any) -> str:
     text = io.StringIO()
-    YAML(typ="safe", pure=True).dump(machine.resolved(), text)
+    YAML(typ="safe", pure=True).dump(value, text)
     return text.getvalue()

@@ -294,20 +294,3 @@ def test_the_digest_tells_jobs_apart(changed: str) -> None:
     }
     assert resolved(MINI, **changes[changed]).digest != resolved(MINI).digest
     assert resolved(MINI).digest == resolved(MINI).digest
-
-
-@pytest.mark.parametrize(
-    ("level", "key", "told"),
-    [
-        ("fast", "pass_overhead_ns=50", True),
-        ("fast", "faw_tck=20", False),
-        ("command", "rank_active_w=3", True),
-        ("roofline", "faw_tck=20", True),
-        ("roofline", "pass_overhead_ns=50", False),
-        ("roofline", "ccd_l_tck=16", False),
-    ],
-)
-def test_a_setting_that_the_level_does_not_read_is_a_warning(level: str, key: str, told: bool) -> None:
-    name, _, value = f"attention.{key}".partition("=")
-    warnings = resolved(MINI, settings=(("attention.level", level), (name, value))).warnings
-    assert (f"{name} changes nothing: level {level} does not read it" in warnings) == told

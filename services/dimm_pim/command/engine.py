@@ -174,6 +174,35 @@ def note(
 
 
 @inlined
+def unit_goes_on(
+    at: Int64s, bounds: Int64s, ops: Int64s, order: Int64s, events: Int64s, soonest: Int64s, state: Int64s
+) -> bool:
+    """Let the rank's unit work while both queues wait; whether it did anything."""
+    served = at[UNIT]
+    at[UNIT] = serve_unit(ops, order, served, bounds[UNIT + 1], events, state)
+    soonest[:] = STALE
+    return bool(at[UNIT] > served)
+
+
+@inlined
+def hold_back(
+    queue: int, command: int, at: Int64s, bounds: Int64s, ops: Int64s, order: Int64s, bars: Any,
+    soonest: Int64s, step: Int64s,
+) -> None:  # fmt: skip
+    """Look anew at a queue's next command if one of the other queue may hold it back."""
+    if at[queue] < bounds[queue + 1] and bars[command, ops[order[at[queue]], COMMAND]]:
+        soonest[queue], step[queue] = STALE, 0
+
+
+@inlined
+def refreshed(refi: int, rfc: int, phase: int, spent: Int64s, state: Int64s) -> None:
+    """Stand still for a refresh, and note when the next one is due."""
+    state[DUE] += refi
+    state[FROZEN] += rfc
+    spent[phase, REFRESH_CAUSE] += rfc
+
+
+@inlined
 def walk(
     ops: Int64s, order: Int64s, bounds: Int64s, events: Int64s, groups: int, banks: int, rows: Int64s,
     first: Int64s, steps: Int64s, bars: Any, faw: int, refi: int, rfc: int, counts: Int64s, spent: Int64s,
@@ -201,11 +230,8 @@ def walk(
             faw, state,
         )  # fmt: skip
         if when == UNKNOWN:
-            served = at[UNIT]
-            at[UNIT] = serve_unit(ops, order, served, bounds[UNIT + 1], events, state)
-            if at[UNIT] == served:
+            if not unit_goes_on(at, bounds, ops, order, events, soonest, state):
                 return DONE if (at == bounds[1:]).all() else STUCK
-            soonest[:] = STALE
             continue
         run = order[at[queue]]
         command = ops[run, COMMAND]
@@ -213,9 +239,9 @@ def walk(
             at[queue] += 1
             soonest[queue] = STALE
             continue
-        if queue == INNER and when > state[CLOCK]:
-            spent[ops[run, PHASE], causes[INNER]] += when - state[CLOCK]
-            state[CLOCK] = when
+        if queue == INNER:
+            spent[ops[run, PHASE], causes[INNER]] += max(when - state[CLOCK], 0)
+            state[CLOCK] = max(when, state[CLOCK])
         if command == NOP:
             floor[queue] = when
         else:
@@ -225,13 +251,9 @@ def walk(
             if error != DONE:
                 return error
             note(command, when, run, done[queue], counts, state, trace)
-            other = OUTER - queue
-            if at[other] < bounds[other + 1] and bars[command, ops[order[at[other]], COMMAND]]:
-                soonest[other], step[other] = STALE, 0
+            hold_back(OUTER - queue, command, at, bounds, ops, order, bars, soonest, step)
             if command == REF:  # and the same run again: another may be due
-                state[DUE] += refi
-                state[FROZEN] += rfc
-                spent[ops[run, PHASE], REFRESH_CAUSE] += rfc
+                refreshed(refi, rfc, ops[run, PHASE], spent, state)
                 continue
             if done[queue] == 0 and ops[run, COUNT] > 2:
                 step[queue] = settled(command, span, when, groups, last, rows, first, steps)

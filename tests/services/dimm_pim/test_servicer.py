@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from l3sim.errors import InvalidInput, NotFound
@@ -15,11 +15,6 @@ from l3sim.specs.machine import Machine
 from l3sim.specs.model import ModelShape
 from l3sim.units import nj
 from l3sim.work import Chunk, Hello, Op, SubBatch
-from services.dimm_pim.command.columns import Took
-from services.dimm_pim.command.energy import weights
-from services.dimm_pim.command.kernel import kernel_of
-from services.dimm_pim.command.result import attend
-from services.dimm_pim.fast.build import build
 from services.dimm_pim.roofline import GroupCosts, head_group
 from services.dimm_pim.servicer import DimmPimDevice
 from tests.services.builders import (
@@ -63,7 +58,6 @@ def cases(draw: st.DrawFn) -> tuple[ModelShape, list[Resident], list[Resident], 
 
 
 group_costs = cache(GroupCosts)
-table = cache(lambda kernel: build(kernel))
 
 
 def attended(session: Hello, residents: list[Resident], seat: Any, layer: int, round_: int) -> list[int]:
@@ -112,40 +106,6 @@ def test_lanes_against_a_plain_loop(case: tuple[ModelShape, list[Resident], list
                     )
             energy += nj(6.0, cost.duration_ps[lane])
         assert cost.energy_nj.tolist() == energy.tolist()
-
-
-@pytest.mark.parametrize("level", ["fast", "command"])
-@settings(max_examples=10)
-@given(case=cases())
-def test_lanes_are_attend_calls(
-    level: str, case: tuple[ModelShape, list[Resident], list[Resident], int]
-) -> None:
-    """A lane is one call over a rank's head groups; energy is of all lanes."""
-    shape, first, second, rounds = case
-    on = small(level)
-    session = job(shape, on=on)
-    kernel = kernel_of(on.attention, shape, session.layout)
-    picojoules = sum(weights(kernel).values())
-    asked = window(*batches(first, second), residents=first + second, rounds=rounds)
-    (answer,) = DimmPimDevice(identities(ALL)).open(session).estimate([asked])
-    for index, half in enumerate((first, second)):
-        if not half:
-            continue
-        cost = op_cost(answer, Op.ATTEND_DECODE, index)
-        energy = np.zeros((4, rounds))
-        for lane, (device, domain) in enumerate(zip(cost.device, cost.domain, strict=True)):
-            seat = session.slots[device].seats[domain]
-            for layer, round_ in np.ndindex(4, rounds):
-                tokens = attended(session, half, seat, layer, round_)
-                if not tokens:
-                    assert cost.duration_ps[lane, layer, round_] == 0
-                    continue
-                took: Took = (
-                    table(kernel).call(np.array(tokens)) if level == "fast" else attend(kernel, tokens)
-                )
-                assert cost.duration_ps[lane, layer, round_] == took.cycles * 625
-                energy[layer, round_] += took.values @ picojoules / 1000
-        assert np.abs(cost.energy_nj - energy).max() <= 16  # lanes, each rounded
 
 
 @given(case=cases(), cut=st.integers(1, 7))

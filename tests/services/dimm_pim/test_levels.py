@@ -1,0 +1,58 @@
+"""What modules answer at levels `fast` and `command`: a lane is an attend call over its head groups."""
+
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from l3sim.specs.model import ModelShape
+from l3sim.work import Op
+from services.dimm_pim.command.columns import Took
+from services.dimm_pim.command.energy import weights
+from services.dimm_pim.command.kernel import Kernel, kernel_of
+from services.dimm_pim.command.result import attend
+from services.dimm_pim.fast.build import build
+from services.dimm_pim.fast.table import AttendTable
+from services.dimm_pim.servicer import DimmPimDevice
+from tests.services.builders import Resident, identities, op_cost, window
+from tests.services.dimm_pim.test_servicer import ALL, attended, batches, cases, job, small
+
+
+@cache
+def table(kernel: Kernel) -> AttendTable:
+    return build(kernel)
+
+
+@pytest.mark.parametrize("level", ["fast", "command"])
+@settings(max_examples=10)
+@given(case=cases())
+def test_lanes_are_attend_calls(
+    level: str, case: tuple[ModelShape, list[Resident], list[Resident], int]
+) -> None:
+    """A lane is one call over a rank's head groups; energy is of all lanes."""
+    shape, first, second, rounds = case
+    on = small(level)
+    session = job(shape, on=on)
+    kernel = kernel_of(on.attention, shape, session.layout)
+    picojoules = sum(weights(kernel).values())
+    asked = window(*batches(first, second), residents=first + second, rounds=rounds)
+    (answer,) = DimmPimDevice(identities(ALL)).open(session).estimate([asked])
+    for index, half in enumerate((first, second)):
+        if not half:
+            continue
+        cost = op_cost(answer, Op.ATTEND_DECODE, index)
+        energy = np.zeros((4, rounds))
+        for lane, (device, domain) in enumerate(zip(cost.device, cost.domain, strict=True)):
+            seat = session.slots[device].seats[domain]
+            for layer, round_ in np.ndindex(4, rounds):
+                tokens = attended(session, half, seat, layer, round_)
+                if not tokens:
+                    assert cost.duration_ps[lane, layer, round_] == 0
+                    continue
+                took: Took = (
+                    table(kernel).call(np.array(tokens)) if level == "fast" else attend(kernel, tokens)
+                )
+                assert cost.duration_ps[lane, layer, round_] == took.cycles * 625
+                energy[layer, round_] += took.values @ picojoules / 1000
+        assert np.abs(cost.energy_nj - energy).max() <= 16  # lanes, each rounded
