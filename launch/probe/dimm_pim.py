@@ -5,13 +5,14 @@
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import typer
 
 from clients.cli import print_json
 from clients.numbers import whole
-from clients.options import MAX_DEGREE, JsonOption
+from clients.options import MAX_DEGREE, JsonOption, grouped
 from l3sim.errors import InvalidInput
 from launch.options import DEFAULT_MACHINE
 
@@ -19,12 +20,15 @@ MAX_BATCH = 65_536
 MAX_CONTEXT = 100_000_000
 
 
-def dimm_pim(
-    model: Annotated[str, typer.Option(metavar="NAME|FILE", help="A name from models/ or a file.")],
+@dataclass(frozen=True)
+class Asked:
+    """Requests and modules; None leaves it to the machine."""
+
+    model: Annotated[str, typer.Option(metavar="NAME|FILE", help="A name from models/ or a file.")]
     batch: Annotated[
         int,
         typer.Option(parser=whole("--batch", 1, MAX_BATCH), metavar="B", help="Decoding requests."),
-    ],
+    ]
     context: Annotated[
         int,
         typer.Option(
@@ -32,33 +36,49 @@ def dimm_pim(
             metavar="T",
             help="Tokens that each attends, the new one included.",
         ),
-    ],
+    ]
     machine: Annotated[
         str, typer.Option(metavar="NAME|FILE", help="A name from machines/ or a YAML file.")
-    ] = DEFAULT_MACHINE,
+    ] = DEFAULT_MACHINE
     level: Annotated[
         Literal["command", "fast", "roofline"] | None, typer.Option(help="Default: the machine's.")
-    ] = None,
+    ] = None
     n_hc: Annotated[
         int | None, typer.Option(parser=whole("--n-hc", 1, 64), metavar="N", help="Chips that share a head.")
-    ] = None,
+    ] = None
     no_pipelining: Annotated[
         bool, typer.Option("--no-pipelining", help="Collect when all of a chunk is computed.")
-    ] = False,
+    ] = False
     relayout: Annotated[
         Literal["unit", "cpu"] | None, typer.Option(help="Who puts an element into one chip.")
-    ] = None,
-    pu: Annotated[Literal["bank", "rank"] | None, typer.Option(help="Where K and V are multiplied.")] = None,
+    ] = None
+    pu: Annotated[Literal["bank", "rank"] | None, typer.Option(help="Where K and V are multiplied.")] = None
     tp: Annotated[
         int | None, typer.Option(parser=whole("--tp", 1, MAX_DEGREE), metavar="N", help="GPUs of a replica.")
-    ] = None,
+    ] = None
     dp: Annotated[
         int | None, typer.Option(parser=whole("--dp", 1, MAX_DEGREE), metavar="N", help="Replicas.")
-    ] = None,
+    ] = None
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A key of the modules; repeatable."),
-    ] = None,
+    ] = None
+
+    def switches(self) -> dict[str, Any]:
+        """Keys of the modules that options name."""
+        options = {
+            "level": self.level,
+            "n_hc": self.n_hc,
+            "pipelining": False if self.no_pipelining else None,
+            "relayout": self.relayout,
+            "pu": self.pu,
+        }
+        return {key: value for key, value in options.items() if value is not None}
+
+
+@grouped
+def dimm_pim(
+    asked: Asked,
     trace: Annotated[
         bool, typer.Option("--trace", help="Also every command of the slowest rank, runs folded.")
     ] = False,
@@ -70,34 +90,29 @@ def dimm_pim(
     from launch.probe.attention import probe, with_attention
     from launch.probe.listing import listing, text_of, text_of_trace
 
+    switches = asked.switches()
     traced = trace or trace_all
-    if traced and level not in {None, "command"}:
-        raise InvalidInput(("--trace", f"shows commands, which level {level} has not; drop --level"))
-    options = {
-        "level": "command" if traced else level,
-        "n_hc": n_hc,
-        "pipelining": False if no_pipelining else None,
-        "relayout": relayout,
-        "pu": pu,
-    }
-    chosen = with_attention(load_machine(machine), _settings(options, settings or []))
-    shape = load_model(model)
-    values = probe(chosen, shape, batch, context, tp, dp)
-    lines = listing(chosen, shape, values) if traced else []
+    if traced and switches.setdefault("level", "command") != "command":
+        raise InvalidInput(("--trace", f"shows commands, which level {asked.level} has not; drop --level"))
+    machine = with_attention(load_machine(asked.machine), _settings(switches, asked.settings or []))
+    shape = load_model(asked.model)
+    values = probe(machine, shape, asked.batch, asked.context, asked.tp, asked.dp)
+    lines = listing(machine, shape, values) if traced else []
+    tck_ps = machine.attention.tck_ps
     if as_json:
-        all_lines = {"trace": [line.values(chosen.attention.tck_ps) for line in lines]} if traced else {}
+        all_lines = {"trace": [line.values(tck_ps) for line in lines]} if traced else {}
         print_json({**values, **all_lines})
         return
     print("\n".join(text_of(values)))
     if traced:
-        print("\n" + "\n".join(text_of_trace(lines, chosen.attention.tck_ps, fold=not trace_all)))
+        print("\n" + "\n".join(text_of_trace(lines, tck_ps, fold=not trace_all)))
 
 
 def _settings(options: Mapping[str, Any], texts: list[str]) -> dict[str, Any]:
     """Those of the options, and those of --set; none given twice."""
     from l3sim.specs.catalog import parse_value
 
-    found = {key: value for key, value in options.items() if value is not None}
+    found = dict(options)
     for text in texts:
         path, equals, value = (part.strip() for part in text.partition("="))
         section, dot, key = path.rpartition(".")
