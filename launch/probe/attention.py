@@ -42,8 +42,7 @@ def probe(
     calls = [caller.call(int(load), context) for load in loads]
     slowest = max(calls, key=lambda call: call.time_us)
     kv_bytes = batch * context * model.layer_kv_bytes
-    peak = peak_bytes_per_s(pim, groups.size)
-    bandwidth = kv_bytes / slowest.time_us * 1e6
+    bandwidth, peak = kv_bytes / slowest.time_us * 1e6, peak_bytes_per_s(pim, groups.size)
     return {
         "machine": machine.name,
         "model": model.name,
@@ -65,13 +64,18 @@ def probe(
         "effective_bandwidth_bytes_per_s": bandwidth,
         "peak_bandwidth_bytes_per_s": peak,
         "peak_share": bandwidth / peak,
-        "energy_j": sum(call.energy_j * int(n) for call, n in zip(calls, ranks, strict=True)),
-        "energy_parts_j": _summed([call.energy_parts_j for call in calls], ranks.tolist()),
-        "commands": _summed([call.commands for call in calls], ranks.tolist()),
-        **{
-            name: _times([getattr(call, name) for call in calls], ranks.tolist())
-            for name in ("row_activations", "row_hits")
-        },
+        **_whole_machine(calls, ranks.tolist()),
+    }
+
+
+def _whole_machine(calls: Sequence[Call], ranks: Sequence[int]) -> dict[str, Any]:
+    """What all ranks do, from the calls and how many ranks make each."""
+    return {
+        "energy_j": sum(call.energy_j * count for call, count in zip(calls, ranks, strict=True)),
+        "energy_parts_j": _summed([call.energy_parts_j for call in calls], ranks),
+        "commands": _summed([call.commands for call in calls], ranks),
+        "row_activations": _times([call.row_activations for call in calls], ranks),
+        "row_hits": _times([call.row_hits for call in calls], ranks),
     }
 
 

@@ -20,9 +20,9 @@ MAX_BATCH = 65_536
 MAX_CONTEXT = 100_000_000
 
 
-@dataclass(frozen=True, kw_only=True)
-class DimmPimOptions:
-    """What to attend, and with which switches; None is the machine's own."""
+@dataclass(frozen=True)
+class Asked:
+    """Requests and modules; None leaves it to the machine."""
 
     model: Annotated[str, typer.Option(metavar="NAME|FILE", help="A name from models/ or a file.")]
     batch: Annotated[
@@ -63,47 +63,56 @@ class DimmPimOptions:
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A key of the modules; repeatable."),
     ] = None
-    trace: Annotated[
-        bool, typer.Option("--trace", help="Also every command of the slowest rank, runs folded.")
-    ] = False
-    trace_all: Annotated[bool, typer.Option("--trace-all", help="The same, nothing folded.")] = False
+
+    def switches(self) -> dict[str, Any]:
+        """Keys of the modules that options name."""
+        options = {
+            "level": self.level,
+            "n_hc": self.n_hc,
+            "pipelining": False if self.no_pipelining else None,
+            "relayout": self.relayout,
+            "pu": self.pu,
+        }
+        return {key: value for key, value in options.items() if value is not None}
 
 
 @grouped
-def dimm_pim(options: DimmPimOptions, as_json: JsonOption = False) -> None:
+def dimm_pim(
+    asked: Asked,
+    trace: Annotated[
+        bool, typer.Option("--trace", help="Also every command of the slowest rank, runs folded.")
+    ] = False,
+    trace_all: Annotated[bool, typer.Option("--trace-all", help="The same, nothing folded.")] = False,
+    as_json: JsonOption = False,
+) -> None:
     """Print what one layer of decode attention costs in the memory modules."""
     from l3sim.specs.catalog import load_machine, load_model
     from launch.probe.attention import probe, with_attention
     from launch.probe.listing import listing, text_of, text_of_trace
 
-    traced = options.trace or options.trace_all
-    if traced and options.level not in {None, "command"}:
-        raise InvalidInput(("--trace", f"shows commands, which level {options.level} has not; drop --level"))
-    switches = {
-        "level": "command" if traced else options.level,
-        "n_hc": options.n_hc,
-        "pipelining": False if options.no_pipelining else None,
-        "relayout": options.relayout,
-        "pu": options.pu,
-    }
-    chosen = with_attention(load_machine(options.machine), _settings(switches, options.settings or []))
-    shape = load_model(options.model)
-    values = probe(chosen, shape, options.batch, options.context, options.tp, options.dp)
-    lines = listing(chosen, shape, values) if traced else []
+    switches = asked.switches()
+    traced = trace or trace_all
+    if traced and switches.setdefault("level", "command") != "command":
+        raise InvalidInput(("--trace", f"shows commands, which level {asked.level} has not; drop --level"))
+    machine = with_attention(load_machine(asked.machine), _settings(switches, asked.settings or []))
+    shape = load_model(asked.model)
+    values = probe(machine, shape, asked.batch, asked.context, asked.tp, asked.dp)
+    lines = listing(machine, shape, values) if traced else []
+    tck_ps = machine.attention.tck_ps
     if as_json:
-        all_lines = {"trace": [line.values(chosen.attention.tck_ps) for line in lines]} if traced else {}
+        all_lines = {"trace": [line.values(tck_ps) for line in lines]} if traced else {}
         print_json({**values, **all_lines})
         return
     print("\n".join(text_of(values)))
     if traced:
-        print("\n" + "\n".join(text_of_trace(lines, chosen.attention.tck_ps, fold=not options.trace_all)))
+        print("\n" + "\n".join(text_of_trace(lines, tck_ps, fold=not trace_all)))
 
 
 def _settings(options: Mapping[str, Any], texts: list[str]) -> dict[str, Any]:
     """Those of the options, and those of --set; none given twice."""
     from l3sim.specs.catalog import parse_value
 
-    found = {key: value for key, value in options.items() if value is not None}
+    found = dict(options)
     for text in texts:
         path, equals, value = (part.strip() for part in text.partition("="))
         section, dot, key = path.rpartition(".")

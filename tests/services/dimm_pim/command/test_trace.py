@@ -91,3 +91,15 @@ def test_lines_name_the_place_of_the_new_token() -> None:
         (f"g{bank % 4}.b{bank}", of.at.v_place(99, bank)[2]) for bank in range(16)
     }
     assert {line.why for line in writes} == {"the new token, 99"}
+
+
+def test_the_unit_stands_still_while_the_rank_refreshes() -> None:
+    quiet, refreshed = (
+        traced(kernel(refresh=refresh, refresh_phase=0.9), [3000])[1] for refresh in (False, True)
+    )
+    at = [line.cycle for line in refreshed if line.command == "REF"]
+    units = [[line for line in lines if line.command == "UNIT"] for lines in (quiet, refreshed)]
+    assert at[0] < units[1][-1].cycle
+    rfc = kernel().pim.rfc_tck
+    for before, after in zip(*units, strict=True):
+        assert after.cycle - before.cycle == rfc * sum(cycle <= after.cycle for cycle in at)
