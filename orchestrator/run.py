@@ -1,18 +1,18 @@
 """Run one job: open the sessions, let every replica run to its end, close the books, report."""
 
 import asyncio
-import io
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from ruamel.yaml import YAML
 
 from l3sim.errors import Cancelled, InvariantBroken, OutOfRoom
 from l3sim.ports import DeviceSource
+from l3sim.specs.catalog import yaml_text
 from l3sim.specs.machine import Machine
+from l3sim.units import ps
 from l3sim.work import Role
 from orchestrator.costs import Assembler
 from orchestrator.decisions import DecisionLog
@@ -125,7 +125,7 @@ class _Run:
             max_window=job.spec.max_window,
             lookahead=self.sessions.lookahead(),
             host=HostStages.of(machine.host),
-            aging_ps=_us(machine.scheduler.aging_s * 10**6),
+            aging_ps=_ps(machine.scheduler.aging_s),
         )
         hellos = [line.hello for line in self.sessions.of_replica(index)]
         policy = policy_named(job.policy)()
@@ -169,7 +169,7 @@ class _Run:
         clients = self.job.spec.workload.concurrency
         if clients is not None:
             clients = clients // dp + (index < clients % dp)
-        think_ps = _us(self.job.spec.workload.think_s * 10**6)
+        think_ps = _ps(self.job.spec.workload.think_s)
         return Arrivals(self._table, list(range(index, len(self._table), dp)), clients, think_ps)
 
     async def _loop(self, replica: Replica) -> None:
@@ -271,7 +271,7 @@ class _Run:
     def _artifacts(self) -> dict[str, bytes]:
         files = {
             "requests.jsonl": requests_jsonl(self._table, self.job.spec.slo),
-            "config.yaml": _yaml(self.job.config()).encode(),
+            "config.yaml": yaml_text(self.job.config()).encode(),
         }
         files["decisions.jsonl"] = b"".join(replica.planner.log.jsonl() for replica in self._replicas)
         if self.job.spec.regret_plans:
@@ -288,16 +288,10 @@ def _refuse(wrong: list[str]) -> None:
         raise InvariantBroken("; ".join(wrong[:3]))
 
 
-def _us(microseconds: float) -> int:
-    return int(np.floor(microseconds * 10**6 + 0.5))
+def _ps(seconds: float) -> int:
+    return ps(seconds) if seconds else 0
 
 
 def describe_machine(machine: Machine) -> str:
     """The machine file, resolved, as YAML."""
-    return _yaml(machine.resolved())
-
-
-def _yaml(value: Any) -> str:
-    text = io.StringIO()
-    YAML(typ="safe", pure=True).dump(value, text)
-    return text.getvalue()
+    return yaml_text(machine.resolved())
