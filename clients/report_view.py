@@ -44,6 +44,7 @@ def report_view(report: Mapping[str, Any]) -> RenderableType:
         _latency(report),
         Text(),
         _time(report),
+        *_gpu_time(report),
         Text(),
         _energy(report),
         Text(),
@@ -142,6 +143,14 @@ def _time(report: Mapping[str, Any]) -> Table:
         bubbles = report["bubbles"].get(key)
         table.add_row(name, f"{report['utilization'][key]:.1%}", "-" if bubbles is None else f"{bubbles:.1%}")
     return table
+
+
+def _gpu_time(report: Mapping[str, Any]) -> list[Text]:
+    """What the GPU's busy time went to, largest first."""
+    spent = {name: value for name, value in report["gpu_time_s"].items() if value}
+    whole = sum(spent.values())
+    parts = [f"{name} {spent[name] / whole:.1%}" for name in sorted(spent, key=lambda name: -spent[name])]
+    return [Text(f"GPU time    {', '.join(parts)}")] if parts else []
 
 
 def _energy(report: Mapping[str, Any]) -> Table:

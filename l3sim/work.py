@@ -4,8 +4,8 @@ These are the dataclasses behind `proto/l3sim/v1/device.proto`; that file's comm
 `l3sim.transport.convert` maps one to the other; the in-process transport passes them as they are.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -229,13 +229,18 @@ class Costs:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One device's own books."""
+    """One device's own books.
+
+    Attributes:
+        counters: whatever else the device counts over committed rounds, by name with its unit.
+    """
 
     slot: str
     windows: int
     rounds: int
     held_bytes: tuple[int, ...] = ()
     requests: int = 0
+    counters: Mapping[str, int] = field(default_factory=dict)
 
 
 #: No decoding requests.

@@ -10,7 +10,7 @@ import numpy as np
 from l3sim import PROTOCOL_VERSION, VERSION
 from l3sim.specs.machine import digest_of
 from l3sim.units import PS_PER_S, Int64s, joules, seconds
-from l3sim.work import DeviceDescription, DeviceReady
+from l3sim.work import DeviceDescription, DeviceReady, Role
 from orchestrator.host import STAGES
 from orchestrator.metrics import ReplicaMetrics, Tally
 from orchestrator.planner import prediction
@@ -61,6 +61,7 @@ def build_report(
     table: RequestTable,
     replicas: Sequence[Replica],
     devices: Sequence[tuple[str, DeviceDescription, DeviceReady]],
+    counters: Mapping[str, Mapping[str, int]],
     broken: Sequence[str],
     exchange: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -82,6 +83,7 @@ def build_report(
         "utilization": _utilization(job, metrics, makespan),
         "bubbles": _bubbles(job, metrics),
         "host_s": {stage: seconds(sum(one.host_ps[stage] for one in metrics)) for stage in STAGES},
+        "gpu_time_s": _gpu_time(counters, devices),
         "energy_j": _energy(job, metrics, devices, makespan),
         "kv": kv_report(replicas),
         "balance": balance_report(replicas),
@@ -198,6 +200,21 @@ def _bubbles(job: ResolvedJob, metrics: Sequence[ReplicaMetrics]) -> dict[str, f
         name: 1 - sum(one.busy_ps[name] for one in metrics) / (count * active)
         for name, count in domains.items()
     }
+
+
+def _gpu_time(
+    counters: Mapping[str, Mapping[str, int]],
+    devices: Sequence[tuple[str, DeviceDescription, DeviceReady]],
+) -> dict[str, float]:
+    """What the GPUs' busy time waited for, as they counted it themselves."""
+    slots = [slot for slot, described, _ in devices if described.role == Role.GPU]
+    counted: dict[str, int] = {}
+    for slot in slots:
+        for name, value in counters.get(slot, {}).items():
+            if name.endswith("_ps"):
+                key = name.removesuffix("_ps")
+                counted[key] = counted.get(key, 0) + value
+    return {name: seconds(value) for name, value in counted.items()}
 
 
 def _energy(

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,6 +86,7 @@ class _Run:
         self._observer, self._cancel, self._transport = observer, cancel, transport
         self._table = RequestTable(job.table, job.spec.oracle_lengths)
         self._replicas: list[Replica] = []
+        self._counters: Mapping[str, Mapping[str, int]] = {}
         self._began = time.monotonic()
         self._shown = self._began
         self._training = asyncio.Lock()
@@ -212,6 +214,7 @@ class _Run:
         """Close the sessions and check what must hold; the list of what does not."""
         commits = [(replica.index, replica.commits) for replica in self._replicas]
         accounts = await self.sessions.close(commits)
+        self._counters = {account.slot: account.counters for account in accounts}
         broken = conservation(self._table, self._replicas)
         broken += counts_differ(self._replicas, [line.hello for line in self.sessions.lines], accounts)
         for replica in self._replicas:
@@ -223,7 +226,9 @@ class _Run:
     def _report(self, broken: list[str]) -> dict[str, Any]:
         sessions = self.sessions
         devices = [(slot.slot, slot.device, sessions.ready[slot.slot]) for slot in sessions.filled]
-        report = build_report(self.job, self._table, self._replicas, devices, broken, self._exchange())
+        report = build_report(
+            self.job, self._table, self._replicas, devices, self._counters, broken, self._exchange()
+        )
         if wrong := energy_adds_up(report):
             report["invariants"] = [*broken, *wrong]
         return report

@@ -1,7 +1,7 @@
 """The order of a session: commits, releases, places, rounds; and the books that follow from it."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -32,6 +32,13 @@ class BookkeepingSession(DeviceSession):
     @abstractmethod
     def costs(self, window: Window, ledger: Ledger) -> tuple[OpCost, ...]:
         """Cost a window's rounds; `ledger` says where its requests' KV begins."""
+
+    def counters(self, slot: str) -> Mapping[str, int]:  # noqa: ARG002
+        """What a device counts beside the ledger; see Account.counters."""
+        return {}
+
+    def count(self, window: Window, rounds: int) -> None:
+        """Told of every commit; a device that counts something does it here."""
 
     def valid_rounds(self, window: Window) -> int:
         """Rounds that this device foresees, at most the window's."""
@@ -86,7 +93,8 @@ class BookkeepingSession(DeviceSession):
             else:
                 windows, rounds, requests = self._windows.sum(), self._rounds.sum(), len(present)
             held = tuple(self.blocks.held_bytes[here].tolist())
-            accounts.append(Account(slot.slot, int(windows), int(rounds), held, requests))
+            counted = dict(self.counters(slot.slot))
+            accounts.append(Account(slot.slot, int(windows), int(rounds), held, requests, counted))
         return accounts
 
     def close(self, commits: Sequence[Commit]) -> Sequence[Account]:
@@ -157,6 +165,7 @@ class BookkeepingSession(DeviceSession):
         requests = members.requests
         if bool((self.ledger.held[requests] != members.held).any()):
             raise OutOfStep(f"cannot commit window {commit.window_id}; its KV has changed since")
+        self.count(window, commit.rounds)
         after = members.held + members.growth * commit.rounds
         self.ledger.held[requests] = after
         if len(requests):

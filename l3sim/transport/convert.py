@@ -184,6 +184,7 @@ def accounts_to_proto(accounts: Iterable[Account]) -> list[pb.Account]:
             rounds=account.rounds,
             held_bytes=account.held_bytes,
             requests=account.requests,
+            counters=account.counters,
         )
         for account in accounts
     ]
@@ -192,7 +193,14 @@ def accounts_to_proto(accounts: Iterable[Account]) -> list[pb.Account]:
 def accounts_from_proto(messages: Iterable[pb.Account]) -> tuple[Account, ...]:
     """Devices' own books."""
     return tuple(
-        Account(message.slot, message.windows, message.rounds, tuple(message.held_bytes), message.requests)
+        Account(
+            message.slot,
+            message.windows,
+            message.rounds,
+            tuple(message.held_bytes),
+            message.requests,
+            dict(message.counters),
+        )
         for message in messages
     )
 

@@ -343,18 +343,27 @@ class Accounts(_message.Message):
     def __init__(self, accounts: _Optional[_Iterable[_Union[Account, _Mapping]]] = ...) -> None: ...
 
 class Account(_message.Message):
-    __slots__ = ("slot", "windows", "rounds", "held_bytes", "requests")
+    __slots__ = ("slot", "windows", "rounds", "held_bytes", "requests", "counters")
+    class CountersEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     SLOT_FIELD_NUMBER: _ClassVar[int]
     WINDOWS_FIELD_NUMBER: _ClassVar[int]
     ROUNDS_FIELD_NUMBER: _ClassVar[int]
     HELD_BYTES_FIELD_NUMBER: _ClassVar[int]
     REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    COUNTERS_FIELD_NUMBER: _ClassVar[int]
     slot: str
     windows: int
     rounds: int
     held_bytes: _containers.RepeatedScalarFieldContainer[int]
     requests: int
-    def __init__(self, slot: _Optional[str] = ..., windows: _Optional[int] = ..., rounds: _Optional[int] = ..., held_bytes: _Optional[_Iterable[int]] = ..., requests: _Optional[int] = ...) -> None: ...
+    counters: _containers.ScalarMap[str, int]
+    def __init__(self, slot: _Optional[str] = ..., windows: _Optional[int] = ..., rounds: _Optional[int] = ..., held_bytes: _Optional[_Iterable[int]] = ..., requests: _Optional[int] = ..., counters: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class Close(_message.Message):
     __slots__ = ("commits",)

@@ -9,15 +9,16 @@ from collections.abc import Iterator, Sequence
 
 from l3sim.specs.config import CalibratedGpuConfig, GpuConfig
 from l3sim.specs.model import ModelShape
-from l3sim.units import Int64s, ps
+from l3sim.units import PS_PER_S, Int64s, ps
 from l3sim.work import Chunk, Op
 from services.gpu.attention import Attention
 from services.gpu.calibrated import Calibrated
-from services.gpu.kernels import FUSED, UNFUSED, Level, Program, Spent, widths_of
+from services.gpu.kernels import FUSED, LIMITS, UNFUSED, Level, Program, Spent, widths_of
 from services.gpu.layers import program_of
 from services.gpu.roofline import Roofline
 
 LEVELS = ("roofline", "calibrated")
+DENSE = (Op.EMBED, Op.BLOCK_IN, Op.BLOCK_OUT, Op.HEAD)
 
 
 class GroupCosts:
@@ -26,6 +27,7 @@ class GroupCosts:
     def __init__(self, gpu: GpuConfig, model: ModelShape, tp: int) -> None:
         self._level, program = _level_of(gpu, tp)
         self._program = program_of(program, model)
+        self._layers = model.layers
         self._widths = widths_of(model, tp)
         self._attention = Attention.of(gpu, self._widths)
 
@@ -51,6 +53,21 @@ class GroupCosts:
         """
         return ps(sum(seconds for _, seconds in self.kernels_s(op, tokens, sampled)))
 
+    def pass_limits_ps(self, tokens: int, sampled: int) -> dict[str, int]:
+        """What all dense operations of a whole pass wait for, by `LIMITS`; sums to their costs exactly."""
+        total = dict.fromkeys(LIMITS, 0)
+        for op in DENSE:
+            times = self._layers if op in (Op.BLOCK_IN, Op.BLOCK_OUT) else 1
+            spent = [spent for _, spent in self.kernels(op, tokens, sampled)]
+            for limit, part in _split_ps(spent).items():
+                total[limit] += times * part
+        return total
+
+    def prefill_limits_ps(self, chunks: Sequence[Chunk]) -> dict[str, int]:
+        """The same of a pass's prefill attention, all layers."""
+        parts = _split_ps([self._attention.prefill(chunks)])
+        return {limit: self._layers * part for limit, part in parts.items()}
+
     def attend_prefill_ps(self, chunks: Sequence[Chunk]) -> int:
         """Cost of causal attention of a pass's chunks in one layer.
 
@@ -66,6 +83,18 @@ class GroupCosts:
             ValueError: it is above `units.MAX_COST_PS`.
         """
         return ps(self._attention.decode(context).seconds)
+
+
+def _split_ps(spent: Sequence[Spent]) -> dict[str, int]:
+    """Time of one operation by what it waits for; the largest part takes what rounding leaves."""
+    seconds = dict.fromkeys(LIMITS, 0.0)
+    for one in spent:
+        seconds[one.limit] += one.work_s
+        seconds["overhead"] += one.overhead_s
+    parts = {limit: int(value * PS_PER_S) for limit, value in seconds.items()}
+    largest = max(LIMITS, key=lambda limit: seconds[limit])
+    parts[largest] += ps(sum(one.seconds for one in spent)) - sum(parts.values())
+    return parts
 
 
 def _level_of(gpu: GpuConfig, tp: int) -> tuple[Level, Program]:

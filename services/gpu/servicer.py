@@ -1,6 +1,6 @@
 """The GPU side as a device: its domains are the data-parallel replicas."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import msgspec
@@ -12,6 +12,7 @@ from l3sim.ports import DeviceSession
 from l3sim.specs.config import CalibratedGpuConfig, GpuConfig
 from l3sim.units import Int64s, nj
 from l3sim.work import DeviceReady, Hello, MemoryRegion, Op, OpCost, Role, SubBatch, Window
+from services.gpu.kernels import LIMITS
 from services.gpu.model import LEVELS, GroupCosts
 
 
@@ -60,6 +61,8 @@ class GpuSession(BookkeepingSession):
         self._group = group
         # Windows come much more often than a batch changes its size.
         self._dense = lru_cache(maxsize=4096)(self._dense_lane)
+        self._limits = lru_cache(maxsize=4096)(group.pass_limits_ps)
+        self._spent_ps = dict.fromkeys(LIMITS, 0)
         self._active_w = (config.tdp_w - config.idle_w) * hello.layout.tp
 
     def ready(self) -> Sequence[DeviceReady]:
@@ -82,6 +85,21 @@ class GpuSession(BookkeepingSession):
         """See BookkeepingSession.costs. Every round of a window costs the same: the batch does not change."""
         batches = [batch for batch in window.sub_batches if batch.tokens]
         return tuple(cost for batch in batches for cost in self._pass(batch, window.replica))
+
+    def counters(self, slot: str) -> Mapping[str, int]:  # noqa: ARG002
+        """See BookkeepingSession.counters: what the busy time of all replicas went to."""
+        return {f"{limit}_ps": spent for limit, spent in self._spent_ps.items()}
+
+    def count(self, window: Window, rounds: int) -> None:
+        """See BookkeepingSession.count."""
+        for batch in window.sub_batches:
+            if not batch.tokens:
+                continue
+            for limit, part in self._limits(batch.tokens, batch.sampled).items():
+                self._spent_ps[limit] += rounds * part
+            if batch.chunks:
+                for limit, part in self._group.prefill_limits_ps(batch.chunks).items():
+                    self._spent_ps[limit] += rounds * part
 
     def _pass(self, batch: SubBatch, replica: int) -> list[OpCost]:
         tokens, sampled = batch.tokens, batch.sampled

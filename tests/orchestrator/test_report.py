@@ -101,8 +101,12 @@ def devices() -> list[tuple[str, DeviceDescription, DeviceReady]]:
     return [("gpu", described, ready), ("dimm-00", described, replace(ready, slot="dimm-00", idle_mw=500))]
 
 
+#: Of the device in slot gpu; other devices' counters are no GPU time.
+COUNTERS = {"gpu": {"weights_ps": 3 * PS, "overhead_ps": PS // 2, "kernels": 7}, "link": {"weights_ps": PS}}
+
+
 def report_of(job: ResolvedJob, table: RequestTable, *replicas: Replica) -> dict[str, Any]:
-    return build_report(job, table, replicas, devices(), [], {"wall_s": 1.0})
+    return build_report(job, table, replicas, devices(), COUNTERS, [], {"wall_s": 1.0})
 
 
 def plain() -> tuple[ResolvedJob, RequestTable]:
@@ -202,6 +206,12 @@ def test_closed_loop_and_offline_are_never_saturated() -> None:
     assert (report["saturated"], report["workload"]["mode"]) == (False, "offline")
 
 
+def test_gpu_time_is_what_gpus_counted() -> None:
+    job, table = plain()
+    report = report_of(job, table, replica_of(active_ps=1))
+    assert report["gpu_time_s"] == {"weights": 3.0, "overhead": 0.5}
+
+
 def test_provenance_names_devices_by_slot_and_nothing_of_this_computer() -> None:
     job, table = plain()
     provenance = report_of(job, table, replica_of(active_ps=1))["provenance"]
@@ -212,7 +222,7 @@ def test_provenance_names_devices_by_slot_and_nothing_of_this_computer() -> None
 
 def test_invariants_and_schema() -> None:
     job, table = plain()
-    broken = build_report(job, table, [replica_of(active_ps=1)], devices(), ["time ran backwards"], {})
+    broken = build_report(job, table, [replica_of(active_ps=1)], devices(), {}, ["time ran backwards"], {})
     assert broken["invariants"] == ["time ran backwards"]
     report = report_of(job, table, replica_of(active_ps=1))
     assert (report["schema"], report["invariants"]) == ("l3.report/1", "ok")

@@ -52,6 +52,10 @@ def test_windows_and_packing_change_nothing(job: SmallJob, max_window: int, pack
     assert whole.report["invariants"] == "ok"
     assert lockstep.report["exchange"]["windows"] == lockstep.report["iterations"]
     assert whole.report["exchange"]["windows"] <= some.report["exchange"]["windows"]
+    # The GPU's own count of its time, against the timeline's.
+    replicas = job.resolved.layout.dp
+    busy_s = whole.report["utilization"]["gpu"] * replicas * whole.report["makespan_s"]
+    assert sum(whole.report["gpu_time_s"].values()) == pytest.approx(busy_s, rel=1e-9)
 
 
 @settings(max_examples=12, derandomize=True)

@@ -10,7 +10,8 @@ from l3sim.device import Identity
 from l3sim.errors import InvalidInput
 from l3sim.ports import DeviceSession
 from l3sim.specs.catalog import load_model
-from l3sim.work import Chunk, Op
+from l3sim.work import Chunk, Commit, Costs, Op
+from services.gpu.kernels import LIMITS
 from services.gpu.model import GroupCosts
 from services.gpu.servicer import GpuDevice
 from tests.services.builders import decoding, hello, machine, op_cost, window
@@ -81,6 +82,24 @@ def test_what_is_refused(tp: int, dp: int, overrides: dict[str, Any], message: s
     with pytest.raises(InvalidInput) as caught:
         session(dp, tp, **overrides)
     assert message in str(caught.value)
+
+
+def test_counters_sum_to_the_time_of_committed_rounds() -> None:
+    one = session()
+    new = [(request, offset, rank, 0) for request, offset, rank, _ in RESIDENTS]
+    answer = one.window(window(decoding(new), residents=new, rounds=7))
+    prefill = decoding([], 0, [Chunk(9, 512, 0, False)])
+    other = one.window(window(prefill, residents=[(9, 0, 0, 0)], window_id=2, replica=1))
+    (account,) = one.close([Commit(1, 3), Commit(2, 1)])
+    assert set(account.counters) == {f"{limit}_ps" for limit in LIMITS}
+    assert account.counters["attention_ps"] > 0
+
+    def whole(costs: Costs) -> int:
+        once = {cost.op: int(cost.duration_ps[0, 0, 0]) for cost in costs.costs}
+        layers = [once.pop(op, 0) for op in (Op.BLOCK_IN, Op.BLOCK_OUT, Op.ATTEND_PREFILL)]
+        return sum(once.values()) + load_model("llama-2-70b").layers * sum(layers)
+
+    assert sum(account.counters.values()) == 3 * whole(answer) + whole(other)
 
 
 def test_one_device_serves_all_replicas() -> None:
