@@ -1,19 +1,17 @@
 """Run one job: open the sessions, let every replica run to its end, close the books, report."""
 
 import asyncio
-import io
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from ruamel.yaml import YAML
 
 from l3sim.errors import Cancelled, InvariantBroken, OutOfRoom
 from l3sim.ports import DeviceSource
-from l3sim.specs.machine import Machine
 from l3sim.work import Role
+from orchestrator.artifacts import artifacts
 from orchestrator.costs import Assembler
 from orchestrator.decisions import DecisionLog
 from orchestrator.estimate import Grid
@@ -32,10 +30,9 @@ from orchestrator.reconcile import Reconciliation
 from orchestrator.regret import Study
 from orchestrator.replica import Replica
 from orchestrator.report import build_report
-from orchestrator.request_lines import requests_jsonl
 from orchestrator.resolve import ResolvedJob
 from orchestrator.sessions import Sessions
-from orchestrator.spans import publish_spans, spans_jsonl
+from orchestrator.spans import publish_spans
 from orchestrator.state import RequestTable
 from orchestrator.timeline import TIMELINES, Rules
 from orchestrator.warm import warm
@@ -106,7 +103,9 @@ class _Run:
         broken = await self._close()
         report = self._report(broken)
         self._show(force=True)
-        return JobResult(report, self._artifacts())
+        if self.job.spec.spans_rounds:
+            publish_spans(self._observer, [(replica.index, replica.spans) for replica in self._replicas])
+        return JobResult(report, artifacts(self.job, self._table, self._replicas))
 
     async def _build(self, index: int) -> Replica:
         job, machine = self.job, self.job.machine
@@ -266,22 +265,6 @@ class _Run:
             )
         )
 
-    def _artifacts(self) -> dict[str, bytes]:
-        text = io.StringIO()
-        YAML(typ="safe", pure=True).dump(self.job.config(), text)
-        files = {
-            "requests.jsonl": requests_jsonl(self._table, self.job.spec.slo),
-            "config.yaml": text.getvalue().encode(),
-        }
-        files["decisions.jsonl"] = b"".join(replica.planner.log.jsonl() for replica in self._replicas)
-        if self.job.spec.regret_plans:
-            files["regret.jsonl"] = b"".join(replica.planner.study.jsonl() for replica in self._replicas)
-        if self.job.spec.spans_rounds:
-            tasks = [(replica.index, replica.spans) for replica in self._replicas]
-            files["spans.jsonl"] = spans_jsonl(tasks)
-            publish_spans(self._observer, tasks)
-        return files
-
 
 def _refuse(wrong: list[str]) -> None:
     if wrong:
@@ -290,10 +273,3 @@ def _refuse(wrong: list[str]) -> None:
 
 def _us(microseconds: float) -> int:
     return int(np.floor(microseconds * 10**6 + 0.5))
-
-
-def describe_machine(machine: Machine) -> str:
-    """The machine file, resolved, as YAML."""
-    text = io.StringIO()
-    YAML(typ="safe", pure=True).dump(machine.resolved(), text)
-    return text.getvalue()
