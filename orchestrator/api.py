@@ -18,12 +18,12 @@ from l3sim.specs.machine import Machine
 from l3sim.specs.workload import workload_names
 from l3sim.transport.status import abort
 from l3sim.v1 import job_pb2, job_pb2_grpc, machine_pb2, machine_pb2_grpc
+from orchestrator.artifacts import describe_machine
 from orchestrator.attempt import one_line
 from orchestrator.discovery import DeviceStatus, Discovery
 from orchestrator.jobs import JobManager
 from orchestrator.live import View
 from orchestrator.record import State
-from orchestrator.run import describe_machine
 from orchestrator.slots import count_roles, natural
 
 #: Rows of a page when nobody says, and at most.

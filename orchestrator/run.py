@@ -10,10 +10,8 @@ import numpy as np
 
 from l3sim.errors import Cancelled, InvariantBroken, OutOfRoom
 from l3sim.ports import DeviceSource
-from l3sim.specs.catalog import yaml_text
-from l3sim.specs.machine import Machine
-from l3sim.units import ps
 from l3sim.work import Role
+from orchestrator.artifacts import artifacts
 from orchestrator.costs import Assembler
 from orchestrator.decisions import DecisionLog
 from orchestrator.estimate import Grid
@@ -32,10 +30,9 @@ from orchestrator.reconcile import Reconciliation
 from orchestrator.regret import Study
 from orchestrator.replica import Replica
 from orchestrator.report import build_report, fidelity_of
-from orchestrator.request_lines import requests_jsonl
 from orchestrator.resolve import ResolvedJob
 from orchestrator.sessions import Sessions
-from orchestrator.spans import publish_spans, spans_jsonl
+from orchestrator.spans import publish_spans
 from orchestrator.state import RequestTable
 from orchestrator.timeline import TIMELINES, Rules
 from orchestrator.warm import warm
@@ -87,9 +84,10 @@ class _Run:
         self._table = RequestTable(job.table, job.spec.oracle_lengths)
         self._replicas: list[Replica] = []
         self._counters: Mapping[str, Mapping[str, int]] = {}
-        self._began = self._shown = time.monotonic()
-        self._fidelity: dict[str, Any] = {}
+        self._began = time.monotonic()
+        self._shown = self._began
         self._training = asyncio.Lock()
+        self._fidelity: dict[str, Any] = {}
         self._wall = dict.fromkeys(("scheduler", "timeline"), 0.0)
 
     async def whole(self) -> JobResult:
@@ -106,7 +104,9 @@ class _Run:
         broken = await self._close()
         report = self._report(broken)
         self._show(force=True)
-        return JobResult(report, self._artifacts())
+        if self.job.spec.spans_rounds:
+            publish_spans(self._observer, [(replica.index, replica.spans) for replica in self._replicas])
+        return JobResult(report, artifacts(self.job, self._table, self._replicas))
 
     async def _build(self, index: int) -> Replica:
         job, machine = self.job, self.job.machine
@@ -125,7 +125,7 @@ class _Run:
             max_window=job.spec.max_window,
             lookahead=self.sessions.lookahead(),
             host=HostStages.of(machine.host),
-            aging_ps=_ps(machine.scheduler.aging_s),
+            aging_ps=_us(machine.scheduler.aging_s * 10**6),
         )
         hellos = [line.hello for line in self.sessions.of_replica(index)]
         policy = policy_named(job.policy)()
@@ -169,7 +169,7 @@ class _Run:
         clients = self.job.spec.workload.concurrency
         if clients is not None:
             clients = clients // dp + (index < clients % dp)
-        think_ps = _ps(self.job.spec.workload.think_s)
+        think_ps = _us(self.job.spec.workload.think_s * 10**6)
         return Arrivals(self._table, list(range(index, len(self._table), dp)), clients, think_ps)
 
     async def _loop(self, replica: Replica) -> None:
@@ -214,8 +214,8 @@ class _Run:
         """Close the sessions and check what must hold; the list of what does not."""
         commits = [(replica.index, replica.commits) for replica in self._replicas]
         accounts = await self.sessions.close(commits)
-        self._fidelity = fidelity_of(accounts)
         self._counters = {account.slot: account.counters for account in accounts}
+        self._fidelity = fidelity_of(accounts)
         broken = conservation(self._table, self._replicas)
         broken += counts_differ(self._replicas, [line.hello for line in self.sessions.lines], accounts)
         for replica in self._replicas:
@@ -268,30 +268,11 @@ class _Run:
             )
         )
 
-    def _artifacts(self) -> dict[str, bytes]:
-        files = {
-            "requests.jsonl": requests_jsonl(self._table, self.job.spec.slo),
-            "config.yaml": yaml_text(self.job.config()).encode(),
-        }
-        files["decisions.jsonl"] = b"".join(replica.planner.log.jsonl() for replica in self._replicas)
-        if self.job.spec.regret_plans:
-            files["regret.jsonl"] = b"".join(replica.planner.study.jsonl() for replica in self._replicas)
-        if self.job.spec.spans_rounds:
-            tasks = [(replica.index, replica.spans) for replica in self._replicas]
-            files["spans.jsonl"] = spans_jsonl(tasks)
-            publish_spans(self._observer, tasks)
-        return files
-
 
 def _refuse(wrong: list[str]) -> None:
     if wrong:
         raise InvariantBroken("; ".join(wrong[:3]))
 
 
-def _ps(seconds: float) -> int:
-    return ps(seconds) if seconds else 0
-
-
-def describe_machine(machine: Machine) -> str:
-    """The machine file, resolved, as YAML."""
-    return yaml_text(machine.resolved())
+def _us(microseconds: float) -> int:
+    return int(np.floor(microseconds * 10**6 + 0.5))

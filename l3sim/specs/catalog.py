@@ -4,7 +4,6 @@ YAML 1.2 by ruamel.yaml (chosen over PyYAML because it reads `2e12` as a number,
 refuses duplicate keys). Models also come as Hugging Face `config.json`.
 """
 
-import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -151,13 +150,6 @@ def _load_json_model(path: Path) -> ModelShape:
         field, text = error.violations[0]
         where = f"{path}: " if field == "model" else f"{path}: {field}: "
         raise InvalidInput(("model", f"{where}{text}")) from None
-
-
-def yaml_text(value: Any) -> str:
-    """Plain values as people read and edit them."""
-    text = io.StringIO()
-    YAML(typ="safe", pure=True).dump(value, text)
-    return text.getvalue()
 
 
 def _find(what: str, name_or_path: str, folder: Path, names: list[str]) -> Path:

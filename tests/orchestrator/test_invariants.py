@@ -82,9 +82,8 @@ def test_broken_books_are_named_with_their_replica() -> None:
 
 def books(*held: int) -> Replica:
     kv = SimpleNamespace(shape=SimpleNamespace(layout=small_layout()))
-    return cast(
-        Replica, SimpleNamespace(index=0, kv=kv, held_bytes=lambda closing: numbers(held) + int(closing))
-    )
+    members = SimpleNamespace(held_bytes=lambda closing: numbers(held) + int(closing))
+    return cast(Replica, SimpleNamespace(index=0, kv=kv, members=members))
 
 
 def test_books_that_differ_are_named_by_slot_and_rank() -> None:

@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from l3sim.errors import InvalidInput
 from l3sim.specs.job import SLO_METRICS, JobSpec
 from l3sim.testing.builders import small_model
 from l3sim.units import PS_PER_S
-from orchestrator.slo import slo_report
+from orchestrator.host import HostStages
+from orchestrator.slo import Targets, check_slo, met, slo_report
 from orchestrator.state import Phase
 from tests.orchestrator.small_jobs import SmallJob, lines_of, listed, numbers, small_machine
 from tests.orchestrator.test_kv import table_of
@@ -67,3 +69,57 @@ def test_a_run_agrees_with_its_lines(max_window: int) -> None:
         assert [line["slo_met"] for line in lines_of(result)] == good
         assert result.report["slo"]["attained"] == np.mean(good)
         assert json.dumps(result.report["slo"])
+
+
+@pytest.mark.parametrize(
+    ("targets", "host", "text"),
+    [
+        (
+            (("ttfs_s", 1.0),),
+            {},
+            "slo: unknown objective 'ttfs_s'; did you mean 'ttft_s'? "
+            "(there are: e2e_s, queue_s, tbt_s, tpot_s, ttft_s)",
+        ),
+        ((("tbt_s", 0.0),), {}, "slo.tbt_s: must be above 0 seconds, got 0.0"),
+        ((("tbt_s", 0.1), ("tbt_s", 0.2)), {}, "slo.tbt_s: is given twice"),
+        (
+            (("ttft_s", 6e-5),),
+            {},
+            "slo.ttft_s: 6e-05 s is impossible: the host's stages alone take 7e-05 s",
+        ),
+        (
+            (("ttft_s", 9e-5),),
+            {"sample_us": 7, "launch_us": 7, "output_request_us": 7},
+            "slo.ttft_s: 9e-05 s is impossible: the host's stages alone take 9.1e-05 s",
+        ),
+        (
+            (("tbt_s", 7e-5),),
+            {"sample_us": 30},
+            "slo.tbt_s: 7e-05 s is impossible: the host's stages alone take 8e-05 s",
+        ),
+        (
+            (("e2e_s", 1.0), ("ttft_s", 2.0)),
+            {},
+            "slo.ttft_s: 2.0 s contradicts e2e_s of 1.0 s, of which it is a part",
+        ),
+    ],
+)
+def test_refused(targets: Targets, host: dict[str, float], text: str) -> None:
+    settings = [(f"host.{key}", value) for key, value in host.items()]
+    with pytest.raises(InvalidInput) as refused:
+        check_slo(targets, HostStages.of(small_machine().with_settings(settings).host))
+    assert str(refused.value) == text
+
+
+def test_where_stamps_wait_for_other_tokens_no_gap_is_impossible() -> None:
+    """A token that is handed out last may be followed soon by one that is handed out first."""
+    check_slo((("tbt_s", 1e-9),), HostStages.of(small_machine(host__output_request_us=3.0).host))
+
+
+def test_a_threshold_that_is_a_latency_is_met_by_it() -> None:
+    """Also where its product with 10^12 is a little less than the latency in picoseconds."""
+    made = table()
+    for time_ps in range(10**9 + 1, 10**9 + 2000):
+        made.last_stamp_ps[0] = made.arrival_ps[0] + time_ps
+        assert met((("e2e_s", time_ps / PS_PER_S),), made)["e2e_s"][0]
+        assert not met((("e2e_s", (time_ps - 1) / PS_PER_S),), made)["e2e_s"][0]
