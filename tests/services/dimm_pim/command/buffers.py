@@ -58,16 +58,15 @@ def check_buffers(kernel: Kernel, outcome: Outcome, steps: Sequence[Step]) -> No
 def chunks(runs: Sequence[Run], phase: Phase) -> list[tuple[list[Run], list[Run]]]:
     """(MACs, the bursts that collect their sums) of each chunk of scores, or of each turn of outputs."""
     found, macs = [], []
+    after = Phase.SCORE if phase == Phase.SCORE else Phase.OUTPUT
+    collecting: dict[int, list[Run]] = {}
+    for run in runs:
+        if run.is_a(Cmd.PIM_RD_RB, after):
+            collecting.setdefault(run.of[Field.WAIT_A], []).append(run)
     for run in runs:
         if run.is_a(Cmd.PIM_MAC, phase):
             macs.append(run)
-            after = Phase.SCORE if phase == Phase.SCORE else Phase.OUTPUT
-            bursts = [
-                other
-                for other in runs
-                if other.is_a(Cmd.PIM_RD_RB, after) and other.of[Field.WAIT_A] == run.of[Field.SIGNAL]
-            ]
-            if bursts:
+            if bursts := collecting.get(run.of[Field.SIGNAL]):
                 found.append((macs, bursts))
                 macs = []
     return found
@@ -91,12 +90,9 @@ def _results(kernel: Kernel, runs: Sequence[Run]) -> list[tuple[int, int, int]]:
 def _scores(kernel: Kernel, runs: Sequence[Run]) -> list[tuple[int, int, int]]:
     pim = kernel.pim
     held = []
+    waiting = {run.of[Field.WAIT_A]: run for run in runs if run.is_a(Cmd.PIM_MAC, Phase.CONTEXT)}
     for sent in (run for run in runs if run.is_a(Cmd.PIM_WR_SB, Phase.CONTEXT)):
-        (macs,) = [
-            run
-            for run in runs
-            if run.is_a(Cmd.PIM_MAC, Phase.CONTEXT) and run.of[Field.WAIT_A] == sent.of[Field.SIGNAL]
-        ]
+        macs = waiting[sent.of[Field.SIGNAL]]
         here = sent.last + pim.wl_tck + pim.bl_tck
         if macs.first < here:
             raise Illegal(f"S is multiplied at {macs.first}, and here at {here}")

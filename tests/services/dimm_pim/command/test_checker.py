@@ -15,7 +15,7 @@ from tests.services.dimm_pim.command.kernels import Step, kernel, pim_of, traced
 from tests.services.dimm_pim.command.replay import Loose, reasons
 
 
-@settings(max_examples=40)
+@settings(max_examples=100)
 @given(call=calls())
 def test_every_program_is_legal_and_tight(call: tuple[Kernel, list[int]]) -> None:
     of, tokens = call
