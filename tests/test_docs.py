@@ -198,7 +198,7 @@ def documented(file: str) -> list[str]:
 
 def test_the_report_page_names_every_field_and_no_other(tmp_path: Path) -> None:
     job = ["run", "fixed:64:8", "--machine", "l3-mini", "--requests", "4", "--in-process", "--spans", "1"]
-    job += ["--regret", "2"]
+    job += ["--regret", "2", "--check-fidelity", "1"]
     assert main([*job, "--json", "--out", str(tmp_path)]) == 0
     config = YAML(typ="safe", pure=True).load(tmp_path / "config.yaml")
     spans, requests, decisions, regret = (
