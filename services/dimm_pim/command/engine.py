@@ -231,6 +231,7 @@ def walk(
             if command == REF:  # and the same run again: another may be due
                 state[DUE] += refi
                 state[FROZEN] += rfc
+                floor[queue] = when  # what follows may not have been held back by as much
                 spent[ops[run, PHASE], REFRESH_CAUSE] += rfc
                 continue
             if done[queue] == 0 and ops[run, COUNT] > 2:
