@@ -253,6 +253,7 @@ def walk(
             note(command, when, run, done[queue], counts, state, trace)
             hold_back(OUTER - queue, command, at, bounds, ops, order, bars, soonest, step)
             if command == REF:  # and the same run again: another may be due
+                floor[queue] = when  # what follows may not have been held back by as much
                 refreshed(refi, rfc, ops[run, PHASE], spent, state)
                 continue
             if done[queue] == 0 and ops[run, COUNT] > 2:

@@ -80,9 +80,11 @@ def _results(kernel: Kernel, runs: Sequence[Run]) -> list[tuple[int, int, int]]:
             finished = macs[-1].last + pim.cl_tck + pim.mac_latency_tck
             if bursts[0].first < finished:
                 raise Illegal(f"sums are collected at {bursts[0].first}, and finished at {finished}")
-            count = sum(run.of[Field.COUNT] for run in bursts)
-            spread = bursts[0].of[Field.BANK_SPAN] if len(bursts) == 1 else at.banks
-            size = -(-count // spread) * pim.column_bytes
+            if phase == Phase.SCORE:  # of each query, the tokens of one bank
+                sums = macs[0].of[Field.COUNT] // (at.token_columns * kernel.passes(at.queries)) * at.queries
+            else:
+                sums = at.bank_dims * min(kernel.turn_queries, at.queries - bursts[0].of[Field.FIRST])
+            size = sums * pim.result_bytes
             held.append((macs[0].first + pim.cl_tck, bursts[-1].last + pim.cl_tck + pim.bl_tck, size))
     return held
 

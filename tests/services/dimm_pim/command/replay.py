@@ -6,7 +6,7 @@ command goes when one of these is true:
 
     rule     a rule of `checker.Rank` lets it go now and not before
     wait     an event that its run waits for happened `delay` cycles ago
-    floor    the run of waiting before it in its queue ended now
+    floor    the run of waiting before it in its queue ended now, or the refresh began
     bus      another command went in the cycle before
     start    it is cycle 0
 """
@@ -129,6 +129,7 @@ def reasons(pim: DimmPimConfig, ops: Int64s, steps: Sequence[Step]) -> Counter[s
         found.update(why)
         if step.command == Cmd.REF:
             frozen += pim.rfc_tck
+            replay.floor[queue] = now
             continue
         rank.take(step.command, step.bank, now)
         bus = now
