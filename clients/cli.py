@@ -19,6 +19,7 @@ from typer.main import get_command
 from clients.address import find_address
 from clients.client import L3Client
 from clients.decisions_view import print_decisions, print_regret, read_lines
+from clients.groups import grouped
 from clients.options import (
     AddressOption,
     JobArgument,
@@ -26,7 +27,6 @@ from clients.options import (
     JsonOption,
     OutputOptions,
     WorkloadArgument,
-    grouped,
 )
 from clients.report_view import wide
 from clients.saved import make_folder

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from clients.cli import app, main, print_json
-from clients.options import JobOptions, JsonOption, OutputOptions, WorkloadArgument, grouped
+from clients.groups import grouped
+from clients.options import JobOptions, JsonOption, OutputOptions, WorkloadArgument
 from launch import signals
 from launch.options import MachineOptions
 from launch.probe.app import app as probe_app

@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 import typer
 
 from clients.cli import print_json
+from clients.groups import grouped
 from clients.numbers import whole
-from clients.options import MAX_DEGREE, JsonOption, grouped
+from clients.options import MAX_DEGREE, JsonOption
 from l3sim.errors import InvalidInput
 from launch.options import DEFAULT_MACHINE
 

@@ -35,16 +35,16 @@ def test_judging_changes_nothing_and_windows_do_not_change_it(job: SmallJob, max
 
 
 def test_the_rate_of_the_plan_made_is_what_its_rounds_came_to() -> None:
-    """Of plans with a chunk, which last the one round that is judged; the host's stages are in it."""
+    """All of its rounds are judged here: one with a chunk, else those to the first end."""
     machine = small_machine(host__sample_us=7.0, host__schedule_request_us=2.5, host__launch_us=9.0)
     job = SmallJob(JobSpec(listed([90] * 5, [4] * 5), model=small_model(), policy="fill"), machine)
     job = job.but(regret_plans=1000)
     plans = [json.loads(line) for line in job.run().artifacts["decisions.jsonl"].splitlines()]
+    assert {plan["rounds"] for plan in plans} == {0, 1, 3}  # 0: the last, empty one
     for point in judged(job):
         plan = plans[point["plan"]]
-        if plan["rounds"] == 1:
-            tokens = sum(plan["decoding"]) + sum(plan["chunk_tokens"])
-            assert point["tokens_per_s"][MADE] == pytest.approx(tokens / plan["lasted_s"], rel=1e-9)
+        tokens = plan["rounds"] * sum(plan["decoding"]) + sum(plan["chunk_tokens"])
+        assert point["tokens_per_s"][MADE] == pytest.approx(tokens / plan["lasted_s"], rel=1e-9)
 
 
 def test_at_most_so_many_points_evenly_spread() -> None:

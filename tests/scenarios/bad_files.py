@@ -1,4 +1,4 @@
-"""Files that are wrong in one way each, for the rows of `test_bad_input`."""
+"""Traces, machine files and model configurations that are wrong, each in one way: for `test_bad_input`."""
 
 from launch.processes import ROOT
 

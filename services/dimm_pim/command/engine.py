@@ -196,7 +196,10 @@ def hold_back(
 
 @inlined
 def refreshed(refi: int, rfc: int, phase: int, spent: Int64s, state: Int64s) -> None:
-    """Stand still for a refresh, and note when the next one is due."""
+    """Stand still for a refresh, and note when the next one is due.
+
+    What follows may not have been held back by as much; the floor of its queue keeps RFC between.
+    """
     state[DUE] += refi
     state[FROZEN] += rfc
     spent[phase, REFRESH_CAUSE] += rfc
@@ -242,9 +245,8 @@ def walk(
         if queue == INNER:
             spent[ops[run, PHASE], causes[INNER]] += max(when - state[CLOCK], 0)
             state[CLOCK] = max(when, state[CLOCK])
-        if command == NOP:
-            floor[queue] = when
-        else:
+        floor[queue] = when
+        if command != NOP:
             span = ops[run, BANK_SPAN]
             bank = ops[run, BANK] + (done[queue] % span if span > 1 else 0)
             error = take(command, bank, when, groups, last, window, open_, state)
@@ -253,7 +255,6 @@ def walk(
             note(command, when, run, done[queue], counts, state, trace)
             hold_back(OUTER - queue, command, at, bounds, ops, order, bars, soonest, step)
             if command == REF:  # and the same run again: another may be due
-                floor[queue] = when  # what follows may not have been held back by as much
                 refreshed(refi, rfc, ops[run, PHASE], spent, state)
                 continue
             if done[queue] == 0 and ops[run, COUNT] > 2:
