@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 #: Hello may have a device build a table, which takes seconds on a busy computer.
 WAIT_S = 60.0
 MAX_WAIT_S = 3600.0
+#: Four pings.
+IDLE_S = 9.0
 
 
 def conformance(
@@ -49,31 +51,34 @@ def conformance(
             help="Seconds that one answer may take.",
         ),
     ] = WAIT_S,
+    idle: Annotated[
+        float, typer.Option(min=0, metavar="S", help="How long a session waits, to be pinged; 0: not asked.")
+    ] = IDLE_S,
     junit: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write the result as JUnit XML.")
     ] = None,
     as_json: JsonOption = False,
 ) -> int:
     """Ask the device at an address whether it keeps the contract; print a table of what holds."""
-    from l3sim.specs.catalog import load_machine, load_model, parse_value
-    from l3sim.testing.conformance import report
+    from l3sim.specs.catalog import load_machine, load_model
     from l3sim.testing.conformance.suite import Question
     from l3sim.transport.lifetime import host_and_port
 
     host_and_port(address, "address")
-    loaded = load_machine(machine)
-    values: dict[str, Any] = {}
-    for text in settings or []:
-        key, equals, value = text.partition("=")
-        if not (key and equals and value.strip()):
-            raise InvalidInput(("--set", f"must be KEY=VALUE, got {text!r}"))
-        values[key] = parse_value(key, value)
-    question = Question(
-        address, loaded, load_model(loaded.default_model), _mapping(config), values, device, timeout
+    of, values = load_machine(machine), _values(settings or [])
+    model = load_model(of.default_model)
+    return _report(
+        Question(address, of, model, _mapping(config), values, device, timeout, idle), junit, as_json
     )
+
+
+def _report(question: "Question", junit: Path | None, as_json: bool) -> int:
+    """Ask, and hand the answers out; returns the exit code."""
+    from l3sim.testing.conformance import report
+
     found, outcomes = asyncio.run(_ask(question, quiet=as_json))
     if as_json:
-        print_json(report.values(address, found, outcomes))
+        print_json(report.values(question.address, found, outcomes))
     else:
         print(report.summary(outcomes))
     if junit is not None:
@@ -99,6 +104,19 @@ async def _ask(question: "Question", quiet: bool) -> "tuple[DeviceDescription, l
     except Unreachable as error:
         raise NotReady(f"{error}; start the device first") from None
     return device, outcomes
+
+
+def _values(settings: list[str]) -> dict[str, Any]:
+    """Values of --set by key."""
+    from l3sim.specs.catalog import parse_value
+
+    values: dict[str, Any] = {}
+    for text in settings:
+        key, equals, value = text.partition("=")
+        if not (key and equals and value.strip()):
+            raise InvalidInput(("--set", f"must be KEY=VALUE, got {text!r}"))
+        values[key] = parse_value(key, value)
+    return values
 
 
 def _mapping(file: Path | None) -> dict[str, Any] | None:

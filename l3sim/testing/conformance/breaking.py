@@ -1,11 +1,13 @@
 """Sessions that end badly: the device forgets them and goes on."""
 
+import asyncio
+
 import grpc
 
 from l3sim.testing.conformance.story import Story
 from l3sim.testing.conformance.subject import Subject
 from l3sim.testing.conformance.talk import Refused
-from l3sim.testing.conformance.verdicts import Failed
+from l3sim.testing.conformance.verdicts import Failed, Skipped
 from l3sim.transport.convert_rounds import window_to_proto
 from l3sim.v1 import device_pb2 as pb
 
@@ -37,6 +39,19 @@ async def survives_broken_sessions(subject: Subject) -> None:
             except Failed:
                 pass  # It ended the stream, or answered that it does not understand.
     await _works(subject, "after messages that are none")
+
+
+async def bears_pings(subject: Subject) -> None:
+    """A session that waits is pinged every two seconds, and goes on all the same."""
+    if not subject.idle_s:
+        raise Skipped("not asked (--idle 0)")
+    async with subject.session() as talk:
+        await asyncio.sleep(subject.idle_s)
+        try:
+            await talk.close()
+        except Refused as refused:
+            text = "allow grpc.http2.min_ping_interval_without_data_ms of 1000 or less"
+            raise Failed(f"a session that waited {subject.idle_s:g} s was ended: {refused}; {text}") from None
 
 
 async def closes(subject: Subject) -> None:

@@ -11,7 +11,7 @@ from l3sim.testing.conformance.subject import Subject
 from l3sim.testing.conformance.verdicts import Failed, Skipped
 from l3sim.transport.convert_rounds import check_values
 from l3sim.units import NJ_PER_J, PS_PER_S, Int64s
-from l3sim.work import Costs, Op, SubBatch, Window
+from l3sim.work import Costs, Op, Role, SubBatch, Window
 
 #: Energy over time of one operation of one layer: more than a whole machine room draws.
 MAX_POWER_W = 10**8
@@ -136,6 +136,11 @@ def _check_form(subject: Subject, window: Window, costs: Costs, domains: int) ->
         if cost.duration_ps.shape[1] not in (1, subject.layout.ranksets):
             text = f"must be 1 or the ranksets ({subject.layout.ranksets}), got {cost.duration_ps.shape[1]}"
             raise Failed(f"{cost.op}: layer_classes {text}")
+        lanes_of_role = (len(cost.device), cost.duration_ps.shape[1])
+        if subject.description.role == Role.GPU and lanes_of_role != (1, 1):
+            raise Failed(f"{cost.op}: a gpu has one lane and one layer class, got {lanes_of_role}")
+        if subject.description.role == Role.LINK and cost.duration_ps.shape[2] != 1:
+            raise Failed(f"{cost.op}: a link moves the same in every round; rounds must be 1")
         for device, domain in zip(cost.device, cost.domain, strict=True):
             lane = (cost.op, cost.sub_batch, device, domain)
             unused = domains and (domain >= domains or subject.seats[domain].unused)

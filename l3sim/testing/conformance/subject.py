@@ -31,6 +31,7 @@ class Subject:
         description: of the device that is asked.
         config: its slot section, as a machine file would give it.
         wait_s: wall-clock time that an answer may take.
+        idle_s: how long a session is left waiting; 0: it is not.
     """
 
     address: str
@@ -41,6 +42,7 @@ class Subject:
     layout: Layout
     config: dict[str, Any]
     wait_s: float
+    idle_s: float
 
     @property
     def operations(self) -> frozenset[str]:
@@ -91,6 +93,7 @@ def subject_of(
     model: ModelShape,
     config: Mapping[str, Any] | None,
     wait_s: float,
+    idle_s: float,
 ) -> Subject:
     """Put together what the checks need to know.
 
@@ -104,7 +107,7 @@ def subject_of(
         config = section if section.get("kind") == description.kind else {}
     # One replica of one GPU: what every device can play.
     layout = layout_of(machine.attention, model, 1, 1)
-    return Subject(address, channel, described, description, model, layout, dict(config), wait_s)
+    return Subject(address, channel, described, description, model, layout, dict(config), wait_s, idle_s)
 
 
 def same(what: str, got: object, wanted: object) -> None:

@@ -21,6 +21,9 @@ from l3sim.v1 import device_pb2 as pb
 from l3sim.v1 import device_pb2_grpc
 from l3sim.work import DeviceDescription
 
+#: Four pings, of which gRPC's servers bear two when nothing is said.
+IDLE_S = 9.0
+
 #: In the order in which they run. What a check needs stands above it.
 CHECKS = (
     Check("describe", "says who it is and what it can do", presence.describes_itself),
@@ -41,6 +44,7 @@ CHECKS = (
     Check("books", "counts windows, rounds, requests, bytes", books.keeps_books, ("shapes", "close")),
     Check("capacity", "holds what it says, and no more", books.is_honest_about_capacity, ("books",)),
     Check("cancel", "survives cancelled sessions", breaking.survives_cancelled_sessions, ("shapes", "close")),
+    Check("pings", "bears pings while it waits", breaking.bears_pings, ("close",)),
     Check("broken-session", "survives nonsense", breaking.survives_broken_sessions, ("cancel",)),
 )
 
@@ -56,6 +60,7 @@ class Question:
         settings: keys above that.
         device_id: who of several devices at the address; "": the first.
         wait_s: wall-clock time that an answer may take.
+        idle_s: how long a session is left waiting, to see whether it bears pings; 0: not at all.
     """
 
     address: str
@@ -65,6 +70,7 @@ class Question:
     settings: Mapping[str, Any]
     device_id: str
     wait_s: float
+    idle_s: float = IDLE_S
 
 
 async def run_suite(question: Question) -> AsyncIterator[tuple[DeviceDescription, Outcome]]:
@@ -107,6 +113,7 @@ async def _meet(question: Question, channel: grpc.aio.Channel) -> Subject:
         question.model,
         question.config,
         question.wait_s,
+        question.idle_s,
     )
     subject.config.update(question.settings)
     return subject

@@ -1,11 +1,13 @@
 """Good devices pass, over the network; broken ones fail the check that is meant for them, and it alone."""
 
+import asyncio
 import xml.etree.ElementTree as ET
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
+import grpc.aio
 import pytest
 
 from l3sim.device import Identity
@@ -24,11 +26,13 @@ from services.interconnect.servicer import InterconnectDevice
 from tests.l3sim.testing.conformance.broken import BROKEN, GoodDevice
 
 MINI = load_machine("l3-mini")
+#: It takes seconds, so only one test asks it.
+UNASKED = {"pings": "not asked (--idle 0)"}
 NAMES = [check.name for check in CHECKS]
 
 
 def question(address: str, **changes: Any) -> Question:
-    return replace(Question(address, MINI, load_model("llama-2-7b"), None, {}, "", 30.0), **changes)
+    return replace(Question(address, MINI, load_model("llama-2-7b"), None, {}, "", 30.0, 0.0), **changes)
 
 
 async def asked(address: str, **changes: Any) -> tuple[DeviceDescription, list[Outcome]]:
@@ -73,14 +77,15 @@ async def test_our_devices_conform(device: Device, settings: dict[str, Any]) -> 
         description, outcomes = await asked(server.address, settings=settings)
     assert told(outcomes, Verdict.FAILED) == {}
     skipped = {} if description.role == "attention" else {"capacity": "it holds no KV"}
-    assert told(outcomes, Verdict.SKIPPED) == skipped
+    assert told(outcomes, Verdict.SKIPPED) == {**skipped, **UNASKED}
     assert [one.name for one in outcomes] == NAMES
 
 
 async def test_a_device_of_a_strange_kind_conforms() -> None:
     async with serving(GoodDevice(), DeviceServicer) as address:
         _, outcomes = await asked(address)
-    assert told(outcomes, Verdict.FAILED) | told(outcomes, Verdict.SKIPPED) == {}
+    assert told(outcomes, Verdict.FAILED) == {}
+    assert told(outcomes, Verdict.SKIPPED) == UNASKED
 
 
 @pytest.mark.parametrize("fault", BROKEN)
@@ -92,7 +97,7 @@ async def test_a_broken_device_fails_what_is_meant_for_it(fault: str) -> None:
 
 
 def test_every_check_is_failed_by_somebody() -> None:
-    of_the_server = {"health", "reflection"}
+    of_the_server = {"health", "reflection", "pings"}
     assert {check for check, _, _ in BROKEN.values()} | of_the_server == set(NAMES)
 
 
@@ -111,6 +116,22 @@ async def test_a_server_without_reflection_or_not_serving_fails_these() -> None:
     assert told(outcomes, Verdict.FAILED) == {
         "health": "health of the server is NOT_SERVING, must be SERVING"
     }
+
+
+async def test_a_server_that_bears_no_pings_fails_that() -> None:
+    server = grpc.aio.server()
+    device_pb2_grpc.add_DeviceServiceServicer_to_server(DeviceServicer(GoodDevice()), server)
+    health = lifetime.Health(server, [SERVICE])
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    await health.serving()
+    async with DeviceServer(GoodDevice()) as good:
+        (_, ours), (_, bare) = await asyncio.gather(
+            asked(good.address, idle_s=9.0), asked(f"127.0.0.1:{port}", idle_s=9.0)
+        )
+    await server.stop(None)
+    assert told(ours, Verdict.FAILED) == {}
+    assert "Too many pings" in told(bare, Verdict.FAILED)["pings"]
 
 
 async def test_what_hangs_on_a_failure_is_not_run() -> None:
