@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from l3sim.errors import InvalidInput, InvariantBroken
-from l3sim.units import Int64s
+from l3sim.units import MAX_COST_PS, Int64s
 from l3sim.v1 import device_pb2 as pb
 from l3sim.work import Chunk, Commit, Costs, OpCost, Placed, SubBatch, Window
 
@@ -111,6 +111,20 @@ def costs_from_proto(message: pb.Costs) -> Costs:
         raise InvalidInput(("costs.valid_rounds", "must be at least 1, got 0"))
     costs = tuple(_op_cost_from_proto(cost, valid) for cost in message.costs)
     return Costs(message.window_id, valid, costs, tuple(message.held_bytes))
+
+
+def check_values(cost: OpCost) -> None:
+    """Check what a peer's numbers say: times of 0 to MAX_COST_PS, energies of at least 0.
+
+    Raises:
+        InvalidInput: one is negative, or so large that it must be a mistake (the bits of a NaN are).
+    """
+    for name, values in (("duration_ps", cost.duration_ps), ("energy_nj", cost.energy_nj)):
+        # Seen as unsigned, a negative number is too large.
+        if values.size and int(values.view(np.uint64).max()) > MAX_COST_PS:
+            worst = values.min() if values.min() < 0 else values.max()
+            text = f"{cost.op}: must be 0 to {MAX_COST_PS}, got {worst}"
+            raise InvalidInput((f"costs.{name}", text))
 
 
 def _sub_batch_from_proto(message: pb.SubBatch) -> SubBatch:

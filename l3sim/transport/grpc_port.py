@@ -25,7 +25,7 @@ from l3sim.transport.convert import (
     ready_from_proto,
 )
 from l3sim.transport.convert_functional import answer_from_proto, functional_to_proto
-from l3sim.transport.convert_rounds import commits_to_proto, costs_from_proto, window_to_proto
+from l3sim.transport.convert_rounds import check_values, commits_to_proto, costs_from_proto, window_to_proto
 from l3sim.transport.status import error_of, error_of_ours
 from l3sim.v1 import device_pb2 as pb
 from l3sim.v1 import device_pb2_grpc
@@ -236,6 +236,9 @@ class GrpcPort(DevicePort):
             text = f"it answered {message.valid_rounds} rounds where {window.rounds} were asked"
             raise self._fail(self._lost(text))
         try:
-            return costs_from_proto(message)
+            costs = costs_from_proto(message)
+            for cost in costs.costs:
+                check_values(cost)
+            return costs
         except InvalidInput as error:
             raise self._fail(self._lost(f"malformed answer: {error}")) from None

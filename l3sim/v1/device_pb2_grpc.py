@@ -65,6 +65,9 @@ class DeviceServiceServicer:
         FAILED_PRECONDITION  the protocol version differs, or a window contradicts the device's own ledger
         UNIMPLEMENTED        an operation that the device does not list, or functional work that it does not do
         RESOURCE_EXHAUSTED   KV that does not fit, or a message above 64 MiB
+
+        While a session waits, the orchestrator sends an HTTP/2 ping every 2 s to learn whether the peer lives;
+        a server must bear that (gRPC: grpc.http2.min_ping_interval_without_data_ms at most 1000).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
