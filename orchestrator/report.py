@@ -214,7 +214,8 @@ def _gpu_time(
             if name.endswith("_ps"):
                 key = name.removesuffix("_ps")
                 counted[key] = counted.get(key, 0) + value
-    return {name: seconds(value) for name, value in counted.items()}
+    # Sorted: a map that came over the wire has no order.
+    return {name: seconds(value) for name, value in sorted(counted.items())}
 
 
 def _energy(
