@@ -70,6 +70,8 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
     "docs/machines.md": [
         ("cp machines/l3-mini.yaml mine.yaml", AS_WRITTEN),
         ("./l3 run fixed:128:64 --machine ./mine.yaml --requests 20", AS_WRITTEN),
+        ("./l3 machine show l3-dgx-a100-pcie5", AS_WRITTEN),
+        ("./l3 machine show l3-dgx-a100-pcie5 --json", AS_WRITTEN),
         (
             "./l3 run fixed:128:64 --machine l3-mini --requests 20 --set link.overlap=off --in-process",
             AS_WRITTEN,
