@@ -73,6 +73,15 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
         ("./l3 machine show l3-dgx-a100-pcie5", AS_WRITTEN),
         ("./l3 machine show l3-dgx-a100-pcie5 --json", AS_WRITTEN),
         (
+            "./l3 compare fixed:128:64 --requests 20 --machine l3-mini --machine ./mine.yaml",
+            AS_WRITTEN,
+        ),
+        (
+            "./l3 compare fixed:128:64 --requests 20 --machine l3-mini --machine ./mine.yaml "
+            "--policy auto --csv compared.csv --json",
+            AS_WRITTEN,
+        ),
+        (
             "./l3 run fixed:128:64 --machine l3-mini --requests 20 --set link.overlap=off --in-process",
             AS_WRITTEN,
         ),
