@@ -172,6 +172,15 @@ def _block_tokens(pim: DimmPimConfig, row_tokens: int) -> int:
     return tokens
 
 
+def kv_bytes_per_s(pim: DimmPimConfig) -> float:
+    """What the units of the whole machine read of KV, of all ranks in use."""
+    channels = pim.modules // slots_per_channel(pim)
+    rank = pim.rank_bytes_per_s
+    if pim.pu == "bank":
+        rank = pim.chips_per_rank * pim.banks_per_chip * pim.bank_bytes_per_s
+    return channels * ranksets_of(pim) * rank
+
+
 def chips_per_head(pim: DimmPimConfig, model: ModelShape, queries_per_read: int) -> int:
     """N_hc: the largest power of two up to the chips of a rank that leaves no bubble, at least 1.
 

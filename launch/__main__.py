@@ -10,13 +10,17 @@ from clients.cli import app, main, print_json
 from clients.groups import grouped
 from clients.options import JobOptions, JsonOption, OutputOptions, WorkloadArgument
 from launch import signals
+from launch.compare.app import compare
 from launch.conformance import conformance
+from launch.machine import app as machine_app
 from launch.options import MachineOptions
 from launch.probe.app import app as probe_app
 
 # Commands import what they need when they run: `./l3 jobs` should not wait for the engine to load.
 app.add_typer(probe_app)
 app.command()(conformance)
+app.add_typer(machine_app)
+app.command()(grouped(compare))
 
 
 @app.command()

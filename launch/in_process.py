@@ -10,14 +10,15 @@ from clients.report_view import print_report
 from clients.saved import make_folder, report_json, save
 from clients.waiting import note_warnings, refuse_broken
 from l3sim.specs.job import JobSpec
+from l3sim.specs.machine import Machine
 from l3sim.transport.in_process import InProcessSource
 from launch import signals
 from launch.options import MachineOptions
-from launch.plan import DeviceProcess
+from launch.plan import DeviceProcess, plan_devices
 from launch.up import say
 from orchestrator.observer import Progress, Span
-from orchestrator.resolve import resolve
-from orchestrator.run import run_job
+from orchestrator.resolve import ResolvedJob, resolve
+from orchestrator.run import JobResult, run_job
 
 #: As many modules as a machine can have.
 MAX_MODULES = 4096
@@ -39,6 +40,26 @@ class _Watcher:
 def source_of(processes: list[DeviceProcess]) -> InProcessSource:
     """The devices of these processes, all in this one."""
     return InProcessSource({f"in-process/{process.name}": process.device() for process in processes})
+
+
+class _Nobody:
+    """Watches nothing."""
+
+    def progress(self, progress: Progress) -> None:
+        """Nobody asked."""
+
+    def spans(self, slot: str, spans: Sequence[Span]) -> None:
+        """Nobody asked."""
+
+
+async def run_quietly(job: ResolvedJob, machine: Machine) -> JobResult:
+    """Run a job on a machine as its file has it, in this process, and show nothing.
+
+    Raises:
+        L3Error: the job failed.
+    """
+    processes = plan_devices(machine, MAX_MODULES)
+    return await run_job(job, source_of(processes), _Nobody(), asyncio.Event())
 
 
 def run_in_process(spec: JobSpec, options: MachineOptions, output: OutputOptions) -> None:

@@ -110,6 +110,17 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
     "docs/machines.md": [
         ("cp machines/l3-mini.yaml mine.yaml", AS_WRITTEN),
         ("./l3 run fixed:128:64 --machine ./mine.yaml --requests 20", AS_WRITTEN),
+        ("./l3 machine show l3-dgx-a100-pcie5", AS_WRITTEN),
+        ("./l3 machine show l3-dgx-a100-pcie5 --json", AS_WRITTEN),
+        (
+            "./l3 compare fixed:128:64 --requests 20 --machine l3-mini --machine ./mine.yaml",
+            AS_WRITTEN,
+        ),
+        (
+            "./l3 compare fixed:128:64 --requests 20 --machine l3-mini --machine ./mine.yaml "
+            "--policy auto --csv compared.csv --json",
+            AS_WRITTEN,
+        ),
         (
             "./l3 run fixed:128:64 --machine l3-mini --requests 20 --set link.overlap=off --in-process",
             AS_WRITTEN,

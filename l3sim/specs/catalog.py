@@ -15,7 +15,8 @@ from ruamel.yaml.error import YAMLError
 from l3sim.errors import InvalidInput
 from l3sim.registry import unknown
 from l3sim.specs.config import GpuConfig
-from l3sim.specs.gpu import FILE_KEY, gpu_from, section_with
+from l3sim.specs.extends import EXTENDS, MAX_DEPTH, Layers, alone, extended
+from l3sim.specs.gpu import FILE_KEY, MACHINE_KEYS, gpu_from, section_with
 from l3sim.specs.hugging_face import shape_from
 from l3sim.specs.machine import Machine, check_section, entries_of, machine_from
 from l3sim.specs.model import ModelShape, model_from
@@ -74,13 +75,51 @@ def load_machine(name_or_path: str, modules: int | None = None, gpu: str = "") -
     Raises:
         InvalidInput: no such machine or GPU, or a section or key that is missing, unknown or refused.
     """
+    return machine_from(machine_layers(name_or_path, modules, gpu).raw, name_or_path)
+
+
+def machine_layers(name_or_path: str, modules: int | None = None, gpu: str = "") -> Layers:
+    """A machine's entries as `load_machine` checks them, and which file says each; arguments as there.
+
+    Raises:
+        InvalidInput: no such machine, base or GPU, or files that build on each other in a circle.
+    """
+    layers = _stacked(name_or_path, MAX_DEPTH)
+    raw, files = layers.raw, dict(layers.files)
+    if modules is not None and isinstance(raw.get("attention"), dict):
+        raw["attention"] = {**raw["attention"], "modules": {"value": modules, "source": "L3_MODULES"}}
+        files["attention.modules"] = "L3_MODULES"
+    if isinstance(raw.get("gpu"), dict):
+        named = gpu or str(raw["gpu"].get(FILE_KEY, ""))
+        below = f"gpus/{named}.yaml" if named in gpu_names() else named
+        kept = {key for key in raw["gpu"] if not gpu or key in MACHINE_KEYS}
+        raw["gpu"] = _with_gpu(raw["gpu"], name_or_path, gpu)
+        for key in raw["gpu"]:
+            if key not in kept:
+                files[f"gpu.{key}"] = below
+    return Layers(raw, files)
+
+
+def _stacked(name_or_path: str, depth: int, beside: Path | None = None) -> Layers:
+    """A machine file and those below it; a path in `extends` is relative to the file that says it."""
+    if beside is not None and is_path(name_or_path):
+        name_or_path = str(beside / name_or_path)
     path = _find("machine", name_or_path, MACHINES, machine_names())
+    file = f"machines/{path.name}" if path.parent == MACHINES else str(path)
     raw = _read("machine", path)
-    if modules is not None and isinstance(raw, dict) and isinstance(raw.get("attention"), dict):
-        raw["attention"]["modules"] = {"value": modules, "source": "L3_MODULES"}
-    if isinstance(raw, dict) and isinstance(raw.get("gpu"), dict):
-        raw["gpu"] = _with_gpu(raw["gpu"], path, gpu)
-    return machine_from(raw, str(path))
+    if not isinstance(raw, dict):
+        raise InvalidInput(("machine", f"{path}: must be a mapping of sections"))
+    section = raw.get("gpu")
+    if isinstance(section, dict) and isinstance(section.get(FILE_KEY), str) and is_path(section[FILE_KEY]):
+        raw["gpu"] = {**section, FILE_KEY: str(path.parent / section[FILE_KEY])}
+    if EXTENDS not in raw:
+        return alone(raw, file)
+    if not isinstance(raw[EXTENDS], str):
+        raise InvalidInput((EXTENDS, f"{path}: must be the name or path of a machine, got {raw[EXTENDS]!r}"))
+    if not depth:
+        text = f"{path}: more than {MAX_DEPTH} files build on each other; is it a circle?"
+        raise InvalidInput((EXTENDS, text))
+    return extended(_stacked(raw[EXTENDS], depth - 1, path.parent), raw, file)
 
 
 def load_gpu(name_or_path: str) -> dict[str, Any]:
@@ -110,7 +149,7 @@ def load_group(name_or_path: str, gpus: int, settings: Mapping[str, Any]) -> Gpu
     return checked
 
 
-def _with_gpu(section: dict[str, Any], machine: Path, gpu: str) -> dict[str, Any]:
+def _with_gpu(section: dict[str, Any], machine: str, gpu: str) -> dict[str, Any]:
     """A machine file's gpu section, with the GPU file that it names, or that stands in its place."""
     if gpu:
         return section_with(load_gpu(gpu), section, whole=True)
@@ -121,8 +160,7 @@ def _with_gpu(section: dict[str, Any], machine: Path, gpu: str) -> dict[str, Any
         raise InvalidInput(
             (f"gpu.{FILE_KEY}", f"{machine}: must be the name or path of a GPU, got {named!r}")
         )
-    beside = str(machine.parent / named) if is_path(named) else named
-    return section_with(load_gpu(beside), section, whole=False)
+    return section_with(load_gpu(named), section, whole=False)
 
 
 def parse_value(path: str, text: str) -> Any:

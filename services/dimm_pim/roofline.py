@@ -17,6 +17,8 @@ Without pipelining each max is a sum. What the source leaves open, and our readi
 - K and V open ceil(bytes / row) rows of each bank each, anew for every pass over the KV (ceil(N_gqa /
   N_cmr) passes). The opening is not hidden.
 - A group whose heads do not fill the chips takes as long as a full one: the chips run in lockstep.
+- With units at the rank (`pu: rank`) T_comp is K, or V, of all heads of the group over the rank's bus, once
+  a pass; nothing is broadcast or collected. A row of all banks is opened at once, and that is not hidden.
 """
 
 from dataclasses import dataclass
@@ -40,6 +42,7 @@ class HeadGroup:
     Attributes:
         queries: N_gqa. passes: ceil(N_gqa / N_cmr). chips_per_head: N_hc. heads: KV heads of the group.
         bank_elements_per_s: B_bk, FP16 elements. rank_bytes_per_s: the rank's bus.
+        at_rank: the units sit at the rank and not at the banks.
     """
 
     head_size: int
@@ -57,15 +60,19 @@ class HeadGroup:
     pass_s: float
     row_s: float
     pipelining: bool
+    at_rank: bool
 
     def compute_s(self, tokens: Int64s) -> Floats:
         """T_comp: one pass of all banks over K, or over V."""
+        if self.at_rank:
+            return tokens * (self.token_bytes * self.passes) / self.rank_bytes_per_s
         elements = -(-tokens // self.banks) * (self.head_size * self.passes)
         return elements / (self.bank_elements_per_s * self.chips_per_head)
 
     def collect_s(self, tokens: Int64s) -> Floats:
         """T_comm: partial sums from the chips to the rank PU."""
-        return tokens * (self.queries * self.chips * self.result_bytes) / self.rank_bytes_per_s
+        sums = 0 if self.at_rank else self.queries * self.chips
+        return tokens * (sums * self.result_bytes) / self.rank_bytes_per_s
 
     def softmax_s(self, tokens: Int64s) -> Floats:
         """T_exp: the rank PU's exponentials."""
@@ -73,16 +80,24 @@ class HeadGroup:
 
     def stream_s(self, tokens: Int64s) -> Floats:
         """T_S: finished S elements from the rank PU to the chips."""
-        return tokens * (self.queries * self.chips * ELEMENT_BYTES) / self.rank_bytes_per_s
+        elements = 0 if self.at_rank else self.queries * self.chips
+        return tokens * (elements * ELEMENT_BYTES) / self.rank_bytes_per_s
+
+    @property
+    def token_bytes(self) -> int:
+        """K, or V, of one token and all heads of the group."""
+        return self.heads * self.head_size * ELEMENT_BYTES
 
     @cached_property
     def ends_s(self) -> float:
         """T_q + T_out."""
-        elements = self.heads * self.queries * self.head_size
+        elements = 0 if self.at_rank else self.heads * self.queries * self.head_size
         return elements * (ELEMENT_BYTES + self.result_bytes) / self.rank_bytes_per_s + 2 * self.pass_s
 
     def rows(self, tokens: Int64s) -> Int64s:
         """Rows that one bank opens for K and V together."""
+        if self.at_rank:
+            return -(-tokens * self.token_bytes // (self.chips * self.banks * self.row_bytes)) * 2
         row_bytes = -(-tokens // self.banks) * (self.head_size * ELEMENT_BYTES)
         return -(-row_bytes // (self.chips_per_head * self.row_bytes)) * (2 * self.passes)
 
@@ -117,6 +132,7 @@ def head_group(pim: DimmPimConfig, model: ModelShape, layout: Layout) -> HeadGro
         pass_s=pim.pass_overhead_ns / 1e9,
         row_s=pim.row_cycle_ns / 1e9,
         pipelining=pim.pipelining,
+        at_rank=pim.pu == "rank",
     )
 
 

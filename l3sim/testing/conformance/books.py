@@ -41,13 +41,16 @@ def _compare(subject: Subject, story: Story, account: pb.Account, windows: int, 
     if subject.description.role == Role.ATTENTION:
         held = np.zeros(len(subject.seats), dtype=np.int64)
         for request, tokens in story.held.items():
-            held += tokens * _token_bytes(subject, request)
+            held += _request_bytes(subject, request, tokens)
         same("Account.held_bytes", list(account.held_bytes), held.tolist())
 
 
-def _token_bytes(subject: Subject, request: int) -> Int64s:
-    """KV bytes that one token of a request puts on each domain of the device: shape (domains,)."""
-    whole = subject.layout.token_bytes(subject.model)[request % subject.layout.ranksets, 0]
+def _request_bytes(subject: Subject, request: int, tokens: int) -> Int64s:
+    """KV bytes that a request of so many tokens takes of each domain, in whole blocks: shape (domains,)."""
+    layout = subject.layout
+    pieces = layout.pieces(subject.model.layers)[request % layout.ranksets * layout.ranks]
+    block = layout.block_bytes(subject.model) * int(layout.blocks(np.array(tokens)))
+    whole = pieces.reshape(layout.ranksets, layout.ranks) * block
     return np.array([0 if seat.unused else whole[seat.rankset, seat.rank] for seat in subject.seats])
 
 
@@ -85,10 +88,10 @@ async def is_honest_about_capacity(subject: Subject) -> None:
         raise Skipped("it holds no KV")
     async with subject.talk() as talk:
         (ready,) = (await talk.hello(subject.hello())).devices
-        per_token = _token_bytes(subject, 0)
+        block = subject.layout.kv_block_tokens
         rooms = [
-            region.capacity_bytes // int(each)
-            for region, each in zip(ready.regions, per_token, strict=False)
+            region.capacity_bytes // int(each) * block
+            for region, each in zip(ready.regions, _request_bytes(subject, 0, block), strict=False)
             if each
         ]
         fits = min(rooms, default=0)

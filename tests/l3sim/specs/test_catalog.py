@@ -58,7 +58,8 @@ def test_modules_of_the_environment_win() -> None:
         (
             load_machine,
             "l3-min",
-            "machine: unknown machine 'l3-min'; did you mean 'l3-mini'? (there are: l3-dgx-a100, l3-mini)",
+            "machine: unknown machine 'l3-min'; did you mean 'l3-mini'? "
+            f"(there are: {', '.join(machine_names())})",
         ),
         (load_machine, "no/where.yaml", "machine: no file 'no/where.yaml'"),
         (load_machine, "where.yml", "machine: no file 'where.yml'"),

@@ -4,18 +4,14 @@ import copy
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
 from l3sim.errors import InvalidInput
-from l3sim.specs.catalog import MACHINES, load_gpu, load_machine, machine_names, parse_value
-from l3sim.specs.gpu import section_with
+from l3sim.specs.catalog import load_machine, machine_layers, machine_names, parse_value
 from l3sim.specs.machine import SECTIONS, Machine, machine_from
 
 
 def raw(name: str = "l3-mini") -> dict[str, Any]:
-    loaded: dict[str, Any] = YAML(typ="safe", pure=True).load(MACHINES / f"{name}.yaml")
-    loaded["gpu"] = section_with(load_gpu(loaded["gpu"]["file"]), loaded["gpu"], whole=False)
-    return loaded
+    return machine_layers(name).raw
 
 
 @pytest.mark.parametrize("name", machine_names())

@@ -50,6 +50,16 @@ def test_one_head_group_of_gqa_by_hand() -> None:
     assert at(group, 1024) == pytest.approx((2 * 10.24 + 2.12 + 0.88) * 1e6, abs=1)
 
 
+def test_one_head_at_the_rank_by_hand() -> None:
+    # K of 1000 tokens is 256,000 B, over 25.6e9 B/s 10 us, V as much; T_exp = 1000 * 8 / 12.8e9 is less;
+    # 2 * 2 rows of 8 chips * 16 banks * 1 KiB * 27.5 ns = 0.11 us; two pass costs are 0.2 us.
+    group = group_of(GQA, pu="rank", n_hc=8)
+    assert at(group, 1000) == pytest.approx((2 * 10 + 0.11 + 0.2) * 1e6, abs=1)
+    # Everything crosses one bus, however many heads a group has.
+    eight = group_of(GQA, pu="rank", n_hc=1)
+    assert eight.compute_s(np.array([1000])) == pytest.approx(8 * group.compute_s(np.array([1000])))
+
+
 def test_without_pipelining_every_max_is_a_sum() -> None:
     hidden, open_ = group_of(GQA), group_of(GQA, pipelining=False)
     # T_comm (10.24), T_exp (5.12) and T_S (5.12 us) come on top.
