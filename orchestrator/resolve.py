@@ -8,8 +8,9 @@ import numpy as np
 
 from l3sim import VERSION
 from l3sim.errors import InvalidInput
-from l3sim.placement import Layout, layout_of, rank_room_bytes
+from l3sim.placement import Layout, kv_room_bytes, layout_of
 from l3sim.specs.catalog import load_model, parse_value
+from l3sim.specs.config import HbmPimConfig
 from l3sim.specs.job import JobSpec
 from l3sim.specs.machine import Machine, digest_of
 from l3sim.specs.model import ModelShape
@@ -170,12 +171,16 @@ def _weight_room(machine: Machine, model: ModelShape, layout: Layout) -> int:
             f"{machine.name} hold {usable / 1e9:.1f} GB; use more GPUs a replica (--tp) or a smaller model"
         )
         raise InvalidInput(("model", text))
-    return usable - model.weight_bytes
+    left = usable - model.weight_bytes
+    attention = machine.attention
+    if isinstance(attention, HbmPimConfig) and attention.inside_gpu:
+        return int(left * attention.prefill_share)  # the rest is for KV that is attended
+    return left
 
 
 def kv_shape(machine: Machine, model: ModelShape, layout: Layout) -> KvShape:
     """The KV tables of a replica whose ranks are all as the machine file says."""
-    room = rank_room_bytes(machine.attention, layout)
+    room = kv_room_bytes(machine.attention, layout, model)
     return KvShape.of(layout, model, np.full(layout.ranksets * layout.ranks, room, dtype=np.int64))
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from l3sim.specs.dimm_pim import DimmPimConfig
+from l3sim.specs.modules import CpuAttentionConfig, HbmPimConfig, ModuleConfig
 from l3sim.specs.section import Bytes, Count, NonNegative, Part, Positive, Section, Share
 
 
@@ -110,10 +111,15 @@ class SchedulerConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=
     admission: Literal["memory", "aligned"] = "memory"
 
 
+#: Of any kind in the attention slot.
+AttentionConfig = DimmPimConfig | ModuleConfig
+
 #: Configuration struct by (slot section, kind).
 DEVICE_KINDS: dict[tuple[str, str], type[Section]] = {
     ("gpu", "gpu"): GpuConfig,
     ("attention", "dimm-pim"): DimmPimConfig,
+    ("attention", "hbm-pim"): HbmPimConfig,
+    ("attention", "cpu-attention"): CpuAttentionConfig,
     ("link", "interconnect"): LinkConfig,
 }
 
@@ -138,11 +144,15 @@ def struct_of(section: str, kind: str, values: Mapping[str, Any]) -> type[Sectio
 __all__ = [
     "CALIBRATION_KEYS",
     "DEVICE_KINDS",
+    "AttentionConfig",
     "CalibratedGpuConfig",
+    "CpuAttentionConfig",
     "DimmPimConfig",
     "GpuConfig",
+    "HbmPimConfig",
     "HostConfig",
     "LinkConfig",
+    "ModuleConfig",
     "SchedulerConfig",
     "Section",
     "struct_of",

@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 
 from l3sim.device import BookkeepingSession, ConfiguredDevice, Ledger
+from l3sim.device.sums import Decoding, RankSums, decoding
 from l3sim.errors import InvalidInput
 from l3sim.placement import rank_room_bytes
 from l3sim.ports import DeviceSession
@@ -15,7 +16,6 @@ from l3sim.units import Int64s
 from l3sim.work import Account, DeviceReady, Hello, MemoryRegion, Op, OpCost, Role, SubBatch, Window
 from services.dimm_pim.fidelity import FidelityCheck
 from services.dimm_pim.model import FastModel, LevelModel, level_model
-from services.dimm_pim.sums import Decoding, RankSums, decoding
 
 
 class DimmPimDevice(ConfiguredDevice[DimmPimConfig]):
