@@ -23,7 +23,13 @@ from functools import cached_property
 import numpy as np
 
 from l3sim.errors import InvalidInput
-from l3sim.specs.config import AttentionConfig, DimmPimConfig, HbmPimConfig, ModuleConfig
+from l3sim.specs.config import (
+    AttentionConfig,
+    DimmPimConfig,
+    GpuAttentionConfig,
+    HbmPimConfig,
+    ModuleConfig,
+)
 from l3sim.specs.machine import slots_per_channel
 from l3sim.specs.model import ELEMENT_BYTES, ModelShape
 from l3sim.units import Int64s
@@ -38,7 +44,7 @@ class Layout:
         ranksets, ranks: of a replica; `ranks` in each rankset (= its channels).
         heads_per_group: KV heads that fill one rank's chips.
         groups: head groups of one request in one layer.
-        chips_per_head: N_hc.
+        chips_per_head: N_hc; 0 where the GPUs attend, 1 where modules have no chips.
         queries_per_read: N_cmr, query heads that one KV read serves.
     """
 
@@ -50,6 +56,11 @@ class Layout:
     groups: int
     chips_per_head: int
     queries_per_read: int
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether decode attention is the GPUs' (placement `gpu`)."""
+        return self.chips_per_head == 0
 
     @cached_property
     def group_counts(self) -> Int64s:
@@ -93,11 +104,13 @@ class Layout:
 
 
 def layout_of(pim: AttentionConfig, model: ModelShape, tp: int, dp: int) -> Layout:
-    """Lay a job over a machine's attention modules.
+    """Lay a job over a machine's attention modules, or over its GPUs: one rank a replica, of all heads.
 
     Raises:
         InvalidInput: channels are not a multiple of `dp`.
     """
+    if isinstance(pim, GpuAttentionConfig):
+        return Layout(tp, dp, 1, 1, model.kv_heads, 1, 0, model.queries_per_kv)
     if isinstance(pim, ModuleConfig):
         return Layout(
             tp=tp,
@@ -126,7 +139,7 @@ def layout_of(pim: AttentionConfig, model: ModelShape, tp: int, dp: int) -> Layo
 
 def ranksets_of(pim: AttentionConfig) -> int:
     """Ranksets in use: all that are built, or as many as the machine file keeps; one where there are none."""
-    if isinstance(pim, ModuleConfig):
+    if not isinstance(pim, DimmPimConfig):
         return 1
     built = slots_per_channel(pim) * pim.ranks_per_module
     return min(pim.ranksets or built, built)
@@ -138,6 +151,10 @@ def replica_channels(pim: AttentionConfig, dp: int) -> int:
     Raises:
         InvalidInput: channels are not a multiple of `dp`.
     """
+    if isinstance(pim, GpuAttentionConfig):
+        raise InvalidInput(
+            ("attention.kind", "the GPUs attend, so there are no channels; use another machine")
+        )
     channels = pim.modules if isinstance(pim, ModuleConfig) else pim.modules // slots_per_channel(pim)
     if channels % dp:
         raise InvalidInput(
@@ -146,7 +163,7 @@ def replica_channels(pim: AttentionConfig, dp: int) -> int:
     return channels // dp
 
 
-def kv_bytes_per_s(pim: AttentionConfig) -> float:
+def kv_bytes_per_s(pim: DimmPimConfig | ModuleConfig) -> float:
     """What the units of the whole machine read of KV, of all ranks in use."""
     if isinstance(pim, ModuleConfig):
         return pim.modules * pim.module_bytes_per_s
@@ -175,7 +192,9 @@ def chips_per_head(pim: DimmPimConfig, model: ModelShape, queries_per_read: int)
     return chips
 
 
-def seats_of(pim: AttentionConfig, layout: Layout, module: int) -> list[tuple[int, int, int, bool]]:
+def seats_of(
+    pim: DimmPimConfig | ModuleConfig, layout: Layout, module: int
+) -> list[tuple[int, int, int, bool]]:
     """(replica, rankset, rank, unused) of each rank of a module.
 
     Module m sits on channel m div s at slot m mod s (s modules a channel); its rank i belongs to rankset
@@ -200,7 +219,7 @@ def rank_room_bytes(pim: DimmPimConfig, layout: Layout) -> int:
     return int(whole * pim.memory_share)
 
 
-def kv_room_bytes(config: AttentionConfig, layout: Layout, model: ModelShape) -> int:
+def kv_room_bytes(config: DimmPimConfig | ModuleConfig, layout: Layout, model: ModelShape) -> int:
     """KV bytes that one rank, or one module without ranks, may hold.
 
     Memory inside GPUs holds the reserve and the replica's weights first, evenly over its stacks; a share of

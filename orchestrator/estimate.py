@@ -87,6 +87,13 @@ class TableMaker:
                     if count and slowest[lane]:
                         self._rank_ps[ranks[pair], context] = float(slowest[lane]) / count
 
+    def add_attention_of_gpu(self, answers: Sequence[Costs]) -> None:
+        """Answers to Grid.attention where the GPU attends: one rank, and nothing to transfer."""
+        for context, answer in enumerate(answers):
+            (found,) = [cost for cost in answer.costs if cost.op == Op.ATTEND_DECODE]
+            self._rank_ps[0, context] = float(found.duration_ps[0, 0, 0])
+        self._link = [0.0] * 4
+
     def add_link(self, answers: Sequence[Costs]) -> None:
         """Answers to Grid.link."""
         for answer in answers:

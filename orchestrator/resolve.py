@@ -10,7 +10,7 @@ from l3sim import VERSION
 from l3sim.errors import InvalidInput
 from l3sim.placement import Layout, kv_room_bytes, layout_of
 from l3sim.specs.catalog import load_model, parse_value
-from l3sim.specs.config import HbmPimConfig
+from l3sim.specs.config import GpuAttentionConfig, HbmPimConfig
 from l3sim.specs.job import JobSpec
 from l3sim.specs.machine import Machine, digest_of
 from l3sim.specs.model import ModelShape
@@ -21,6 +21,8 @@ from orchestrator.kv import KvShape
 from orchestrator.policies import POLICIES
 
 MAX_SPANS_ROUNDS = 10_000
+#: Where prefill makes KV in its place, none is ever on its way: more than anybody books.
+IN_PLACE = 2**62
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,11 @@ def resolve(spec: JobSpec, machine: Machine) -> ResolvedJob:
     if clients is not None and clients < layout.dp:
         text = f"{clients} clients are fewer than the {layout.dp} replicas; each needs one at least"
         raise InvalidInput(("workload.concurrency", text))
-    room = _weight_room(machine, model, layout)
+    if machine.placement not in policy.placements:
+        able = ", ".join(name for name in POLICIES if machine.placement in POLICIES.get(name).placements)
+        text = f"{spec.policy!r} is not for GPUs that attend themselves; use one of: {able}"
+        raise InvalidInput(("policy", text))
+    room = _prefill_room(machine, _weight_room(machine, model, layout))
     _check_sizes(table, machine, model, layout, room)
     return ResolvedJob(
         spec,
@@ -171,16 +177,24 @@ def _weight_room(machine: Machine, model: ModelShape, layout: Layout) -> int:
             f"{machine.name} hold {usable / 1e9:.1f} GB; use more GPUs a replica (--tp) or a smaller model"
         )
         raise InvalidInput(("model", text))
-    left = usable - model.weight_bytes
+    return usable - model.weight_bytes
+
+
+def _prefill_room(machine: Machine, left: int) -> int:
+    """GPU memory for prefill KV on its way, of what weights leave."""
     attention = machine.attention
     if isinstance(attention, HbmPimConfig) and attention.inside_gpu:
         return int(left * attention.prefill_share)  # the rest is for KV that is attended
-    return left
+    return IN_PLACE if machine.placement == "gpu" else left
 
 
 def kv_shape(machine: Machine, model: ModelShape, layout: Layout) -> KvShape:
     """The KV tables of a replica whose ranks are all as the machine file says."""
-    room = kv_room_bytes(machine.attention, layout, model)
+    attention = machine.attention
+    if isinstance(attention, GpuAttentionConfig):
+        room = int(_weight_room(machine, model, layout) * attention.memory_share)
+    else:
+        room = kv_room_bytes(attention, layout, model)
     return KvShape.of(layout, model, np.full(layout.ranksets * layout.ranks, room, dtype=np.int64))
 
 

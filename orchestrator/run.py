@@ -110,7 +110,7 @@ class _Run:
             overlap=machine.link.overlap != "off",
             half_duplex=machine.link.channel_bus == "half",
         )
-        timeline = TIMELINES.get("attention")(rules)
+        timeline = TIMELINES.get(machine.placement)(rules)
         timeline.record_rounds = job.spec.spans_rounds
         limits = Limits(
             max_window=job.spec.max_window,

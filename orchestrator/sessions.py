@@ -26,7 +26,7 @@ from l3sim.work import (
 )
 from orchestrator.estimate import TableMaker, grid_of
 from orchestrator.predictor import Predictor
-from orchestrator.resolve import ResolvedJob
+from orchestrator.resolve import ResolvedJob, kv_shape
 from orchestrator.slots import FilledSlot, fill_slots
 
 T = TypeVar("T")
@@ -90,6 +90,8 @@ class Sessions:
     def rooms(self, replica: int) -> Int64s:
         """KV bytes that each rank of a replica holds, as its device says: shape (ranksets * ranks,)."""
         layout = self._job.layout
+        if self._job.machine.placement == "gpu":
+            return kv_shape(self._job.machine, self._job.model, layout).room_bytes
         rooms = np.zeros(layout.ranksets * layout.ranks, dtype=np.int64)
         for line in self.lines:
             for slot in line.hello.slots:
@@ -108,8 +110,14 @@ class Sessions:
         layout = self._job.layout
         grid = grid_of(layout, replica)
         lines = self.of_replica(replica)
-        answers = await together([line.port.estimate(grid.of(line.role)) for line in lines])
         maker = TableMaker(layout)
+        if self._job.machine.placement == "gpu":
+            (line,) = lines
+            answer = await line.port.estimate([*grid.gpu, *grid.attention])
+            maker.add_gpu(answer[: len(grid.gpu)])
+            maker.add_attention_of_gpu(answer[len(grid.gpu) :])
+            return maker.predictor()
+        answers = await together([line.port.estimate(grid.of(line.role)) for line in lines])
         for line, answer in zip(lines, answers, strict=True):
             if line.role == Role.GPU:
                 maker.add_gpu(answer)

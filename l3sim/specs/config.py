@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from l3sim.specs.dimm_pim import DimmPimConfig
-from l3sim.specs.modules import CpuAttentionConfig, HbmPimConfig, ModuleConfig
+from l3sim.specs.modules import CpuAttentionConfig, GpuAttentionConfig, HbmPimConfig, ModuleConfig
 from l3sim.specs.section import Bytes, Count, NonNegative, Part, Positive, Section, Share
 
 
@@ -112,7 +112,7 @@ class SchedulerConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 #: Of any kind in the attention slot.
-AttentionConfig = DimmPimConfig | ModuleConfig
+AttentionConfig = DimmPimConfig | ModuleConfig | GpuAttentionConfig
 
 #: Configuration struct by (slot section, kind).
 DEVICE_KINDS: dict[tuple[str, str], type[Section]] = {
@@ -120,6 +120,7 @@ DEVICE_KINDS: dict[tuple[str, str], type[Section]] = {
     ("attention", "dimm-pim"): DimmPimConfig,
     ("attention", "hbm-pim"): HbmPimConfig,
     ("attention", "cpu-attention"): CpuAttentionConfig,
+    ("attention", "gpu"): GpuAttentionConfig,
     ("link", "interconnect"): LinkConfig,
 }
 
@@ -148,6 +149,7 @@ __all__ = [
     "CalibratedGpuConfig",
     "CpuAttentionConfig",
     "DimmPimConfig",
+    "GpuAttentionConfig",
     "GpuConfig",
     "HbmPimConfig",
     "HostConfig",

@@ -18,6 +18,7 @@ from l3sim.specs.config import (
     CALIBRATION_KEYS,
     DEVICE_KINDS,
     DimmPimConfig,
+    GpuAttentionConfig,
     GpuConfig,
     HostConfig,
     LinkConfig,
@@ -49,6 +50,11 @@ class Machine:
     host: HostConfig
     scheduler: SchedulerConfig
     sources: Mapping[str, str]
+
+    @property
+    def placement(self) -> Literal["attention", "gpu"]:
+        """Who runs decode attention: devices of their own, or the GPUs."""
+        return "gpu" if isinstance(self.attention, GpuAttentionConfig) else "attention"
 
     def section(self, name: str) -> dict[str, Any]:
         """A section as plain values."""

@@ -89,3 +89,10 @@ class CpuAttentionConfig(ModuleConfig, frozen=True, forbid_unknown_fields=True, 
     def module_bytes_per_s(self) -> float:
         """See ModuleConfig."""
         return self.memory_bytes_per_s
+
+
+class GpuAttentionConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Kind `gpu` in the attention section: no device of its own, the GPUs attend, with KV in their memory."""
+
+    kind: Literal["gpu"] = "gpu"
+    memory_share: Share = 1.0  # of what reserve and weights leave, that KV may use

@@ -102,10 +102,12 @@ class Policy(ABC):
     Attributes:
         reads: keys of `scheduler` that it reads; a job that sets another one is refused.
         passes: sub-batches that it fills, 1 or 2.
+        placements: of decode attention (`Machine.placement`) that it is for.
     """
 
     reads: ClassVar[frozenset[str]]
     passes: ClassVar[int] = 2
+    placements: ClassVar[frozenset[str]] = frozenset({"attention", "gpu"})
 
     @abstractmethod
     def plan(self, view: PlanView, predictor: Predictor) -> Plan:

@@ -28,6 +28,7 @@ class L3(Policy):
     When memory is full and the bubble is on the PIM side, the last prefill of each sub-batch is chunked.
     """
 
+    placements = frozenset({"attention"})
     reads = frozenset(
         {"max_chunk_tokens", "min_chunk_tokens", "admit_watermark", "horizon", "selection", "admission"}
     )

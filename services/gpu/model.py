@@ -67,6 +67,10 @@ class GroupCosts:
         """
         return ps(self._attention.decode(context).seconds)
 
+    def attend_rounds_ps(self, context: Int64s, rounds: int) -> Int64s:
+        """The same in successive rounds, in which every request holds one token more: shape (rounds,)."""
+        return ps(self._attention.decode_s(context, rounds))
+
 
 def _level_of(gpu: GpuConfig, tp: int) -> tuple[Level, Program]:
     if gpu.level == "calibrated":

@@ -20,7 +20,13 @@ DIMM = {**FAST_DRAM, "level": "roofline", "bl_tck": 1, "column_bytes": 64, "bank
 DIMM |= {"capacity_bytes": 2**60, "softmax_elements_per_s": 1.28e16}
 HBM = {**FAST_DRAM, "column_bytes": 256, "banks": 256, "module_capacity_bytes": 2**55}
 HBM |= {"softmax_elements_per_s": 5.12e17, "prefill_share": 0.5}
-ALTERNATIVES = ["r-pim-dgx-a100", "hbm-pim-dgx-a100", "hbm-pim-ext-dgx-a100", "cpu-dgx-a100"]
+ALTERNATIVES = [
+    "gpu-only-dgx-a100",
+    "r-pim-dgx-a100",
+    "hbm-pim-dgx-a100",
+    "hbm-pim-ext-dgx-a100",
+    "cpu-dgx-a100",
+]
 LINK = {"pcie_bytes_per_s": 3.2e16, "channel_bytes_per_s": 2.56e16, "setup_us": 0}
 
 
