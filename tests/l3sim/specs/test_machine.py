@@ -164,7 +164,7 @@ def changed(change: Any) -> dict[str, Any]:
         (
             lambda m: m["attention"].update(kind="dim-pim"),
             "attention.kind: here: unknown kind 'dim-pim'; did you mean 'dimm-pim'? "
-            "(there are: cpu-attention, dimm-pim, hbm-pim)",
+            "(there are: cpu-attention, dimm-pim, gpu, hbm-pim)",
         ),
         (
             lambda m: m["attention"].update(modules=5),
