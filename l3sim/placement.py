@@ -30,7 +30,13 @@ from functools import cached_property
 import numpy as np
 
 from l3sim.errors import InvalidInput
-from l3sim.specs.config import DimmPimConfig
+from l3sim.specs.config import (
+    AttentionConfig,
+    DimmPimConfig,
+    GpuAttentionConfig,
+    HbmPimConfig,
+    ModuleConfig,
+)
 from l3sim.specs.machine import slots_per_channel
 from l3sim.specs.model import ELEMENT_BYTES, ModelShape
 from l3sim.units import Int64s
@@ -45,7 +51,7 @@ class Layout:
         ranksets, ranks: of a replica; `ranks` in each rankset (= its channels).
         heads_per_group: KV heads that fill one rank's chips.
         groups: head groups of one request in one layer.
-        chips_per_head: N_hc.
+        chips_per_head: N_hc; 0 where the GPUs attend, 1 where modules have no chips.
         queries_per_read: N_cmr, query heads that one KV read serves.
         kv_block_tokens: tokens of a block of KV, the unit in which a head group's KV is given room.
         kv_row_bytes: one row of all banks and chips of a rank, the unit in which blocks take memory.
@@ -61,6 +67,11 @@ class Layout:
     queries_per_read: int
     kv_block_tokens: int = 1
     kv_row_bytes: int = 1
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether decode attention is the GPUs' (placement `gpu`)."""
+        return self.chips_per_head == 0
 
     @cached_property
     def group_counts(self) -> Int64s:
@@ -115,12 +126,25 @@ class Layout:
         return counts
 
 
-def layout_of(pim: DimmPimConfig, model: ModelShape, tp: int, dp: int) -> Layout:
-    """Lay a job over a machine's DIMM-PIM modules.
+def layout_of(pim: AttentionConfig, model: ModelShape, tp: int, dp: int) -> Layout:
+    """Lay a job over a machine's attention modules, or over its GPUs: one rank a replica, of all heads.
 
     Raises:
         InvalidInput: channels are not a multiple of `dp`, or blocks do not go with rows.
     """
+    if isinstance(pim, GpuAttentionConfig):
+        return Layout(tp, dp, 1, 1, model.kv_heads, 1, 0, model.queries_per_kv)
+    if isinstance(pim, ModuleConfig):
+        return Layout(
+            tp=tp,
+            dp=dp,
+            ranksets=1,
+            ranks=replica_channels(pim, dp),
+            heads_per_group=1,
+            groups=model.kv_heads,
+            chips_per_head=1,
+            queries_per_read=min(pim.n_cmr or model.queries_per_kv, model.queries_per_kv),
+        )
     reads = pim.n_cmr if pim.n_cmr is not None else model.queries_per_kv
     chips = pim.n_hc if pim.n_hc is not None else chips_per_head(pim, model, reads)
     per_group = pim.chips_per_rank // chips
@@ -139,19 +163,25 @@ def layout_of(pim: DimmPimConfig, model: ModelShape, tp: int, dp: int) -> Layout
     )
 
 
-def ranksets_of(pim: DimmPimConfig) -> int:
-    """Ranksets in use: all that are built, or as many as the machine file keeps."""
+def ranksets_of(pim: AttentionConfig) -> int:
+    """Ranksets in use: all that are built, or as many as the machine file keeps; one where there are none."""
+    if not isinstance(pim, DimmPimConfig):
+        return 1
     built = slots_per_channel(pim) * pim.ranks_per_module
     return min(pim.ranksets or built, built)
 
 
-def replica_channels(pim: DimmPimConfig, dp: int) -> int:
+def replica_channels(pim: AttentionConfig, dp: int) -> int:
     """Channels of one of `dp` replicas, which are the ranks of each of its ranksets.
 
     Raises:
         InvalidInput: channels are not a multiple of `dp`.
     """
-    channels = pim.modules // slots_per_channel(pim)
+    if isinstance(pim, GpuAttentionConfig):
+        raise InvalidInput(
+            ("attention.kind", "the GPUs attend, so there are no channels; use another machine")
+        )
+    channels = pim.modules if isinstance(pim, ModuleConfig) else pim.modules // slots_per_channel(pim)
     if channels % dp:
         raise InvalidInput(
             ("dp", f"{channels} memory channels cannot be shared by {dp} replicas; use a divisor")
@@ -172,8 +202,10 @@ def _block_tokens(pim: DimmPimConfig, row_tokens: int) -> int:
     return tokens
 
 
-def kv_bytes_per_s(pim: DimmPimConfig) -> float:
+def kv_bytes_per_s(pim: DimmPimConfig | ModuleConfig) -> float:
     """What the units of the whole machine read of KV, of all ranks in use."""
+    if isinstance(pim, ModuleConfig):
+        return pim.modules * pim.module_bytes_per_s
     channels = pim.modules // slots_per_channel(pim)
     rank = pim.rank_bytes_per_s
     if pim.pu == "bank":
@@ -199,12 +231,18 @@ def chips_per_head(pim: DimmPimConfig, model: ModelShape, queries_per_read: int)
     return chips
 
 
-def seats_of(pim: DimmPimConfig, layout: Layout, module: int) -> list[tuple[int, int, int, bool]]:
+def seats_of(
+    pim: DimmPimConfig | ModuleConfig, layout: Layout, module: int
+) -> list[tuple[int, int, int, bool]]:
     """(replica, rankset, rank, unused) of each rank of a module.
 
     Module m sits on channel m div s at slot m mod s (s modules a channel); its rank i belongs to rankset
-    ranks_per_module * slot + i; replica d owns `layout.ranks` channels from d * layout.ranks on.
+    ranks_per_module * slot + i; replica d owns `layout.ranks` channels from d * layout.ranks on. Modules
+    without ranks are channels of one rank.
     """
+    if isinstance(pim, ModuleConfig):
+        replica, rank = divmod(module, layout.ranks)
+        return [(replica, 0, rank, False)]
     channel, slot = divmod(module, slots_per_channel(pim))
     replica, rank = divmod(channel, layout.ranks)
     first = pim.ranks_per_module * slot
@@ -218,3 +256,18 @@ def rank_room_bytes(pim: DimmPimConfig, layout: Layout) -> int:
     if pim.capacity_bytes is not None:
         whole = pim.capacity_bytes // (layout.dp * layout.ranksets * layout.ranks)
     return int(whole * pim.memory_share)
+
+
+def kv_room_bytes(config: DimmPimConfig | ModuleConfig, layout: Layout, model: ModelShape) -> int:
+    """KV bytes that one rank, or one module without ranks, may hold.
+
+    Memory inside GPUs holds the reserve and the replica's weights first, evenly over its stacks; a share of
+    what is left is for prefill KV. Nothing may be left.
+    """
+    if not isinstance(config, ModuleConfig):
+        return rank_room_bytes(config, layout)
+    whole = float(config.module_capacity_bytes)
+    if isinstance(config, HbmPimConfig) and config.inside_gpu:
+        whole = whole * (1 - config.memory_reserve_share) - model.weight_bytes / layout.ranks
+        whole *= 1 - config.prefill_share
+    return max(int(whole * config.memory_share), 0)

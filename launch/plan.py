@@ -14,14 +14,18 @@ from l3sim.specs.catalog import parse_value
 from l3sim.specs.machine import Machine, check_section
 from l3sim.work import Role
 from orchestrator.slots import slot_names
+from services.cpu_attention.servicer import CpuAttentionDevice
 from services.dimm_pim.servicer import DimmPimDevice
 from services.gpu.servicer import GpuDevice
+from services.hbm_pim.servicer import HbmPimDevice
 from services.interconnect.servicer import InterconnectDevice
 
 #: By device kind: the package that runs as a process, and the class that it serves.
 SERVICES: dict[str, tuple[str, Callable[[Sequence[Identity]], Device]]] = {
     "gpu": ("services.gpu", GpuDevice),
     "dimm-pim": ("services.dimm_pim", DimmPimDevice),
+    "hbm-pim": ("services.hbm_pim", HbmPimDevice),
+    "cpu-attention": ("services.cpu_attention", CpuAttentionDevice),
     "interconnect": ("services.interconnect", InterconnectDevice),
 }
 #: A machine's name becomes a folder and a level of a bus topic.

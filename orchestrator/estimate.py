@@ -8,7 +8,7 @@ import numpy as np
 
 from l3sim.placement import Layout
 from l3sim.units import Floats, Int64s
-from l3sim.work import NOBODY, Chunk, Costs, Op, Placed, Role, SubBatch, Window
+from l3sim.work import NOBODY, Chunk, Costs, Op, OpCost, Placed, Role, SubBatch, Window
 from orchestrator.predictor import Tables
 
 #: Tokens of the fully connected layers and of a chunk.
@@ -61,6 +61,11 @@ def decode_window(replica: int, requests: Sequence[tuple[int, int]]) -> Window:
     return Window(0, replica, 1, (batch,), places)
 
 
+def attends(answer: Costs) -> list[OpCost]:
+    """What decode attention costs in an answer."""
+    return [cost for cost in answer.costs if cost.op == Op.ATTEND_DECODE]
+
+
 class Asker(Protocol):
     """Who asked the windows of a grid, and takes the answers; one call for each address."""
 
@@ -68,7 +73,10 @@ class Asker(Protocol):
         """Answers to Grid.gpu."""
 
     def add_attention(self, answers: Sequence[Costs], ranks: dict[tuple[int, int], int]) -> None:
-        """Answers to Grid.attention of one port, whose (device, domain) are these flat ranks."""
+        """Answers to Grid.attention of one port, whose (device, domain) are these flat ranks.
+
+        Of GPUs that attend they cost the whole pass.
+        """
 
     def add_link(self, answers: Sequence[Costs]) -> None:
         """Answers to Grid.link."""
@@ -98,7 +106,7 @@ class TableMaker:
         groups = self._layout.group_counts
         for number, answer in enumerate(answers):
             first, context = divmod(number, len(CONTEXTS))
-            for cost in answer.costs:
+            for cost in attends(answer):
                 slowest = cost.duration_ps[:, :, 0].max(axis=1)
                 for lane, pair in enumerate(zip(cost.device, cost.domain, strict=True)):
                     count = int(groups[first, ranks[pair] % self._layout.ranks])
@@ -116,7 +124,8 @@ class TableMaker:
         reference = self._rank_ps[:, CONTEXTS.index(4096)]
         usual = int(np.argsort(reference, kind="stable")[len(reference) // 2])
         pace = (reference / reference[usual]).reshape(layout.ranksets, layout.ranks)
-        few, many, small, large = self._link
+        # GPUs that attend ask no link.
+        few, many, small, large = self._link or [0.0] * 4
         count = layout.ranks
         slope = (many - few) / (3 * count)
         chunk_slope = (large - small) / (2048 - 256)

@@ -17,7 +17,7 @@ import numpy as np
 from l3sim.placement import Layout
 from l3sim.units import Floats, Int64s
 from l3sim.work import Chunk, Costs, Op
-from orchestrator.estimate import Grid, chunk_window, decode_window
+from orchestrator.estimate import Grid, attends, chunk_window, decode_window
 from orchestrator.predictor import Predictor, Tables
 
 #: Most questions of a kind that are asked at once; whatever is left is asked after the next try.
@@ -97,7 +97,7 @@ class Oracle(Predictor):
         """Answers to Grid.attention of one port, whose (device, domain) are these flat ranks."""
         layout, pace = self._layout, self.pace.ravel()
         for tokens, answer in zip(self._asked[1], answers, strict=True):
-            for cost in answer.costs:
+            for cost in attends(answer):
                 for lane, pair in enumerate(zip(cost.device, cost.domain, strict=True)):
                     rank = ranks[pair]
                     count = int(layout.group_counts[0, rank % layout.ranks])

@@ -71,11 +71,17 @@ class Study:
     """The sampled scheduling points of one replica.
 
     Plans number 0, s, 2 s, ... are judged; s starts at 1 and doubles, half of what was judged being dropped,
-    whenever there are more than `most`. So at the end they lie evenly over the run.
+    whenever there are more than `most`. So at the end they lie evenly over the run. Alternatives are those
+    whose policy is for the machine's `placement`.
     """
 
-    def __init__(self, replica: int, most: int) -> None:
+    def __init__(self, replica: int, most: int, placement: str = "attention") -> None:
         self._replica, self._most, self._stride = replica, most, 1
+        self._alternatives = {
+            name: (POLICIES.get(policy), options)
+            for name, (policy, options) in ALTERNATIVES.items()
+            if placement in POLICIES.get(policy).placements
+        }
         self._judged: list[Judged] = []
         self._point: _Point | None = None
 
@@ -98,10 +104,10 @@ class Study:
             return
         point = _Point(number, now_ps, because)
         self._add(point, MADE, made, view())
-        for name, (policy, options) in ALTERNATIVES.items():
+        for name, (policy, options) in self._alternatives.items():
             seen = view()
             seen.options = msgspec.structs.replace(seen.options, **options)
-            self._add(point, name, POLICIES.get(policy)().plan(seen, forecast.predictor), seen)
+            self._add(point, name, policy().plan(seen, forecast.predictor), seen)
         forecast.questions()  # what the alternatives asked is nobody's concern
         self._point = point
 

@@ -4,21 +4,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from l3sim import VERSION
 from l3sim.errors import InvalidInput
-from l3sim.placement import Layout, layout_of, rank_room_bytes
+from l3sim.placement import Layout, layout_of
 from l3sim.specs.catalog import load_model, parse_value
 from l3sim.specs.job import JobSpec
 from l3sim.specs.machine import Machine, digest_of
 from l3sim.specs.model import ModelShape
 from l3sim.specs.pcie import check_uplinks
 from l3sim.specs.workload import Requests, requests_of
-from orchestrator.gpu_memory import GpuMemory
 from orchestrator.host import HostStages
-from orchestrator.kv_shape import KvShape
-from orchestrator.policies import Policy, policy_named
+from orchestrator.policies import POLICIES, Policy, policy_named
+from orchestrator.rooms import check_sizes, prefill_room, usable_bytes, weight_room
 from orchestrator.slo import check_slo
 
 MAX_SPANS_ROUNDS = 10_000
@@ -114,6 +112,7 @@ def resolve(spec: JobSpec, machine: Machine) -> ResolvedJob:
     machine = machine.with_settings(settings)
     model = load_model(spec.model or machine.default_model) if isinstance(spec.model, str) else spec.model
     policy = policy_named(spec.policy)
+    _check_placement(spec, policy, machine)
     _check_scheduler(spec, policy, machine)
     if not 1 <= spec.max_window <= 10**9:
         raise InvalidInput(("max_window", f"must be 1 to 1,000,000,000, got {spec.max_window}"))
@@ -129,8 +128,8 @@ def resolve(spec: JobSpec, machine: Machine) -> ResolvedJob:
     if clients is not None and clients < layout.dp:
         text = f"{clients} clients are fewer than the {layout.dp} replicas; each needs one at least"
         raise InvalidInput(("workload.concurrency", text))
-    room = _weight_room(machine, model, layout)
-    _check_sizes(table, machine, model, layout, room)
+    room = prefill_room(machine, weight_room(machine, model, layout))
+    check_sizes(table, machine, model, layout, room)
     return ResolvedJob(
         spec,
         machine,
@@ -141,6 +140,14 @@ def resolve(spec: JobSpec, machine: Machine) -> ResolvedJob:
         _digest(spec, machine, model, layout, table),
         tuple(_warnings(spec, model, machine, table)),
     )
+
+
+def _check_placement(spec: JobSpec, policy: type[Policy], machine: Machine) -> None:
+    """Refuse a policy that is not for whoever attends."""
+    if machine.placement not in policy.placements:
+        able = ", ".join(name for name in POLICIES if machine.placement in POLICIES.get(name).placements)
+        text = f"{spec.policy!r} is not for GPUs that attend themselves; use one of: {able}"
+        raise InvalidInput(("policy", text))
 
 
 def _check_scheduler(spec: JobSpec, policy: type[Policy], machine: Machine) -> None:
@@ -183,47 +190,8 @@ def _default_tp(machine: Machine, model: ModelShape) -> int:
     if model.default_tp:
         return min(model.default_tp, gpus)
     degrees = [tp for tp in range(1, gpus + 1) if gpus % tp == 0 and model.heads % tp == 0]
-    enough = [tp for tp in degrees if model.weight_bytes <= _usable_bytes(machine, tp)]
+    enough = [tp for tp in degrees if model.weight_bytes <= usable_bytes(machine, tp)]
     return enough[0] if enough else degrees[-1]
-
-
-def _usable_bytes(machine: Machine, tp: int) -> int:
-    """GPU memory of a replica beside the reserve."""
-    return int(machine.gpu.memory_bytes * (1 - machine.gpu.memory_reserve_share)) * tp
-
-
-def _weight_room(machine: Machine, model: ModelShape, layout: Layout) -> int:
-    """GPU memory of a replica beside reserve and weights; refuses a model that does not fit."""
-    usable = _usable_bytes(machine, layout.tp)
-    if model.weight_bytes > usable:
-        text = (
-            f"{model.name} needs {model.weight_bytes / 1e9:.1f} GB of weights, {layout.tp} GPU(s) of "
-            f"{machine.name} hold {usable / 1e9:.1f} GB; use more GPUs a replica (--tp) or a smaller model"
-        )
-        raise InvalidInput(("model", text))
-    return usable - model.weight_bytes
-
-
-def kv_shape(machine: Machine, model: ModelShape, layout: Layout) -> KvShape:
-    """The KV tables of a replica whose ranks are all as the machine file says."""
-    room = rank_room_bytes(machine.attention, layout)
-    return KvShape.of(layout, model, np.full(layout.ranksets * layout.ranks, room, dtype=np.int64))
-
-
-def _check_sizes(table: Requests, machine: Machine, model: ModelShape, layout: Layout, room: int) -> None:
-    """Refuse the first request that no empty replica could ever hold."""
-    longest = int(kv_shape(machine, model, layout).fit_tokens.max())
-    needed = table.prompt + table.output - 1
-    large = np.flatnonzero(needed > longest)
-    if len(large):
-        index = int(large[0])
-        text = f"needs {needed[index]} tokens of KV, an empty replica of {machine.name} holds {longest}"
-        raise InvalidInput((f"workload.requests[{index}]", f"line {table.line[index]}: {text}"))
-    memory = GpuMemory(room, model.kv_bytes_per_token, model.layer_kv_bytes)
-    for index in np.flatnonzero(needed * model.layer_kv_bytes > room).tolist():
-        booking, _ = memory.booking(int(needed[index]))
-        text = f"needs {booking} bytes of GPU memory for one layer's prefill KV, {room} are left of it"
-        raise InvalidInput((f"workload.requests[{index}]", f"line {table.line[index]}: {text}"))
 
 
 def _warnings(spec: JobSpec, model: ModelShape, machine: Machine, table: Requests) -> list[str]:
@@ -233,6 +201,8 @@ def _warnings(spec: JobSpec, model: ModelShape, machine: Machine, table: Request
         section, _, name = key.partition(".")
         if section == "attention" and not pim.reads(name):
             found.append(f"{key} changes nothing: level {pim.level} does not read it")
+        if section == "link" and machine.placement == "gpu":
+            found.append(f"{key} changes nothing: the GPUs attend, and nothing crosses a link")
     workload = spec.workload
     timed = workload.listed is not None and workload.rate is None and workload.concurrency is None
     if workload.speed != 1 and not timed:

@@ -119,7 +119,7 @@ class _Run:
             overlap=machine.link.overlap != "off",
             half_duplex=machine.link.channel_bus == "half",
         )
-        timeline = TIMELINES.get("attention")(rules)
+        timeline = TIMELINES.get(machine.placement)(rules)
         timeline.record_rounds = job.spec.spans_rounds
         limits = Limits(
             max_window=job.spec.max_window,
@@ -141,10 +141,13 @@ class _Run:
             self._kv(shape),
             GpuMemory(job.weight_room_bytes, model.kv_bytes_per_token, model.layer_kv_bytes),
             timeline,
-            Planner(policy, forecast, DecisionLog(index), Study(index, job.spec.regret_plans)),
+            Planner(policy, forecast, DecisionLog(index), self._study(index)),
             Assembler(index, layout, model, hellos),
             Reconciliation(index, layout, hellos),
         )
+
+    def _study(self, index: int) -> Study:
+        return Study(index, self.job.spec.regret_plans, self.job.machine.placement)
 
     def _kv(self, shape: KvShape) -> KvLedger:
         options = self.job.machine.scheduler

@@ -27,6 +27,7 @@ from l3sim.work import (
 from orchestrator.estimate import Asker, Grid, TableMaker, grid_of
 from orchestrator.predictor import Tables
 from orchestrator.resolve import ResolvedJob
+from orchestrator.rooms import kv_shape
 from orchestrator.slots import FilledSlot, fill_slots
 
 T = TypeVar("T")
@@ -90,6 +91,8 @@ class Sessions:
     def rooms(self, replica: int) -> Int64s:
         """KV bytes that each rank of a replica holds, as its device says: shape (ranksets * ranks,)."""
         layout = self._job.layout
+        if self._job.machine.placement == "gpu":
+            return kv_shape(self._job.machine, self._job.model, layout).room_bytes
         rooms = np.zeros(layout.ranksets * layout.ranks, dtype=np.int64)
         for line in self.lines:
             for slot in line.hello.slots:
@@ -111,6 +114,12 @@ class Sessions:
 
     async def ask(self, replica: int, grid: Grid, asker: Asker) -> None:
         """Ask a replica's devices what the windows of a grid would cost, and tell the asker."""
+        if self._job.layout.on_gpu:
+            (line,) = self.of_replica(replica)
+            answer = await line.port.estimate([*grid.gpu, *grid.attention])
+            asker.add_gpu(answer[: len(grid.gpu)])
+            asker.add_attention(answer[len(grid.gpu) :], {(0, replica): 0})
+            return
         lines = [line for line in self.of_replica(replica) if grid.of(line.role)]
         answers = await together([line.port.estimate(grid.of(line.role)) for line in lines])
         for line, answer in zip(lines, answers, strict=True):

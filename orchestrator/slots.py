@@ -35,7 +35,12 @@ class RoleCount(NamedTuple):
 
 
 def slot_names(machine: Machine, role: Role) -> list[str]:
-    """The slots of a role, in the order in which they are filled: "gpu", "link", "dimm-00" and so on."""
+    """The slots of a role, in the order in which they are filled: "gpu", "link", "dimm-00" and so on.
+
+    GPUs that attend need nobody else.
+    """
+    if machine.placement == "gpu" and role is not Role.GPU:
+        return []
     if role is Role.ATTENTION:
         return [f"dimm-{number:02d}" for number in range(machine.attention.modules)]
     return [role.value]

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from l3sim.specs.dimm_pim import DimmPimConfig
+from l3sim.specs.modules import CpuAttentionConfig, GpuAttentionConfig, HbmPimConfig, ModuleConfig
 from l3sim.specs.section import Bytes, Count, NonNegative, Part, Positive, Section, Share
 
 
@@ -120,10 +121,16 @@ class SchedulerConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=
     max_requests: Count | None = None  # residents of a replica at most
 
 
+#: Of any kind in the attention slot.
+AttentionConfig = DimmPimConfig | ModuleConfig | GpuAttentionConfig
+
 #: Configuration struct by (slot section, kind).
 DEVICE_KINDS: dict[tuple[str, str], type[Section]] = {
     ("gpu", "gpu"): GpuConfig,
     ("attention", "dimm-pim"): DimmPimConfig,
+    ("attention", "hbm-pim"): HbmPimConfig,
+    ("attention", "cpu-attention"): CpuAttentionConfig,
+    ("attention", "gpu"): GpuAttentionConfig,
     ("link", "interconnect"): LinkConfig,
 }
 
@@ -148,11 +155,16 @@ def struct_of(section: str, kind: str, values: Mapping[str, Any]) -> type[Sectio
 __all__ = [
     "CALIBRATION_KEYS",
     "DEVICE_KINDS",
+    "AttentionConfig",
     "CalibratedGpuConfig",
+    "CpuAttentionConfig",
     "DimmPimConfig",
+    "GpuAttentionConfig",
     "GpuConfig",
+    "HbmPimConfig",
     "HostConfig",
     "LinkConfig",
+    "ModuleConfig",
     "SchedulerConfig",
     "Section",
     "struct_of",

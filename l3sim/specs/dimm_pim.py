@@ -92,7 +92,7 @@ class DimmPimConfig(DramConfig, frozen=True, forbid_unknown_fields=True, kw_only
     module_idle_w: NonNegative
 
     def reads(self, key: str) -> bool:
-        """Whether the level of this configuration reads a key; a job that sets one for nothing is warned."""
+        """See Section.reads."""
         return key not in (_ROOFLINE_ONLY if self.level != "roofline" else _COMMAND_ONLY)
 
     @property

@@ -18,6 +18,7 @@ from l3sim.specs.config import (
     CALIBRATION_KEYS,
     DEVICE_KINDS,
     DimmPimConfig,
+    GpuAttentionConfig,
     GpuConfig,
     HostConfig,
     LinkConfig,
@@ -36,6 +37,7 @@ class Machine:
     """A machine file, resolved and checked.
 
     Attributes:
+        attention: an AttentionConfig; Any, since who reads it knows the kind.
         sources: where each value comes from, by "section.key".
     """
 
@@ -43,11 +45,16 @@ class Machine:
     description: str
     default_model: str
     gpu: GpuConfig
-    attention: DimmPimConfig
+    attention: Any
     link: LinkConfig
     host: HostConfig
     scheduler: SchedulerConfig
     sources: Mapping[str, str]
+
+    @property
+    def placement(self) -> Literal["attention", "gpu"]:
+        """Who runs decode attention: devices of their own, or the GPUs."""
+        return "gpu" if isinstance(self.attention, GpuAttentionConfig) else "attention"
 
     def section(self, name: str) -> dict[str, Any]:
         """A section as plain values."""
@@ -203,8 +210,7 @@ def _check_value(section: str, field: msgspec.structs.FieldInfo, value: Any, whe
         raise InvalidInput((path, f"{where}: must be finite, got {value!r}"))
 
 
-def _check_whole(machine: Machine, where: str) -> None:
-    pim = machine.attention
+def _check_modules(pim: DimmPimConfig, where: str) -> None:
     if pim.modules % pim.modules_per_channel:
         text = f"must be a multiple of modules_per_channel ({pim.modules_per_channel}), got {pim.modules}"
         raise InvalidInput(("attention.modules", f"{where}: {text}"))
@@ -212,6 +218,11 @@ def _check_whole(machine: Machine, where: str) -> None:
         text = f"must be a power of two up to chips_per_rank ({pim.chips_per_rank}), got {pim.n_hc}"
         raise InvalidInput(("attention.n_hc", f"{where}: {text}"))
     slots_per_channel(pim, where)
+
+
+def _check_whole(machine: Machine, where: str) -> None:
+    if isinstance(machine.attention, DimmPimConfig):
+        _check_modules(machine.attention, where)
     if machine.scheduler.min_chunk_tokens > machine.scheduler.max_chunk_tokens:
         raise InvalidInput(("scheduler.min_chunk_tokens", f"{where}: must not exceed max_chunk_tokens"))
     least, most = machine.scheduler.min_chunk_tokens, machine.scheduler.max_chunk_tokens

@@ -15,3 +15,7 @@ Bytes = Annotated[int, Meta(ge=1)]
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A section of a machine file; unknown keys are refused by name."""
+
+    def reads(self, key: str) -> bool:  # noqa: ARG002
+        """Whether the level of this configuration reads a key; a job that sets one for nothing is warned."""
+        return True

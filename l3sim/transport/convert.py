@@ -114,8 +114,11 @@ def hello_from_proto(message: pb.Hello) -> Hello:
         InvalidInput: a model, layout or seat out of range, or a configuration that is no JSON object.
     """
     layout = Layout(**{name: getattr(message.layout, name) for name in _LAYOUT_FIELDS})
+    seated = any(slot.seats for slot in message.slots)
     for name in _LAYOUT_FIELDS:
-        if getattr(layout, name) < 1:
+        # Only where nobody has ranks may the GPUs attend.
+        least = 0 if name == "chips_per_head" and not seated else 1
+        if getattr(layout, name) < least:
             raise InvalidInput((f"layout.{name}", "must be at least 1, got 0"))
     slots = tuple(_slot_from_proto(slot, f"slots[{index}]") for index, slot in enumerate(message.slots))
     if not slots:

@@ -40,9 +40,10 @@ class Outcome:
 
 
 def policy_for(policy: str, machine: Machine) -> str:
-    """The policy of a job on a machine: `auto` is `l3` where attention has a slot of its own."""
-    del machine  # every machine of today has one
-    return "l3" if policy == AUTO else policy
+    """The policy of a job on a machine: `auto` is `l3` where attention has its own slot, else `chunked`."""
+    if policy != AUTO:
+        return policy
+    return "l3" if machine.placement == "attention" else "chunked"
 
 
 def run_one(spec: JobSpec, name_or_path: str, gpu: str) -> Outcome:

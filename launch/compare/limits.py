@@ -23,10 +23,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from l3sim.placement import kv_bytes_per_s
-from l3sim.specs.config import CalibratedGpuConfig, GpuConfig
+from l3sim.specs.config import CalibratedGpuConfig, GpuAttentionConfig, GpuConfig
+from l3sim.specs.machine import Machine
 from l3sim.specs.model import ELEMENT_BYTES
 from l3sim.specs.workload import Requests
-from orchestrator.resolve import ResolvedJob, kv_shape
+from orchestrator.resolve import ResolvedJob
+from orchestrator.rooms import kv_shape
 
 #: KV is full for this purpose when its peak comes so close to the capacity; the admission watermark is 5 %.
 FULL = 0.9
@@ -37,12 +39,14 @@ class Rooflines:
     """Bounds of one machine on one job, over all replicas.
 
     Attributes:
-        dp: replicas. context: mean tokens that a decoding request attends.
+        dp: replicas. shared: the GPUs attend as well, so that the two take turns.
+        context: mean tokens that a decoding request attends.
         weights_s: reading all layers' weights once, on one replica. compute_s: their FLOPs for one token.
         attention_tokens_per_s: at any batch size. capacity_requests: of that context, in KV memory.
     """
 
     dp: int
+    shared: bool
     context: float
     weights_s: float
     compute_s: float
@@ -71,10 +75,11 @@ def rooflines_of(job: ResolvedJob) -> Rooflines:
     room = int(kv_shape(machine, model, layout).room_bytes.sum()) * layout.dp
     return Rooflines(
         dp=layout.dp,
+        shared=machine.placement == "gpu",
         context=context,
         weights_s=layer * ELEMENT_BYTES * model.layers / (layout.tp * bandwidth),
         compute_s=2 * (layer - idle_experts) * model.layers / (layout.tp * flops),
-        attention_tokens_per_s=kv_bytes_per_s(machine.attention) / token_bytes,
+        attention_tokens_per_s=_attention_bytes_per_s(machine) / token_bytes,
         capacity_requests=room / token_bytes,
     )
 
@@ -93,7 +98,8 @@ def limit_of(report: Mapping[str, Any], rooflines: Rooflines) -> str:
     """
     busy = report["utilization"]
     link = max(busy["link_down"], busy["link_up"])
-    top = max(busy["gpu"], busy["attention"], link)
+    gpu = busy["gpu"] - busy["attention"] if rooflines.shared else busy["gpu"]
+    top = max(gpu, busy["attention"], link)
     if busy["attention"] == top:
         return "attention bandwidth"
     if link == top:
@@ -102,6 +108,12 @@ def limit_of(report: Mapping[str, Any], rooflines: Rooflines) -> str:
         return "GPU compute"
     kv = report["kv"]
     return "KV capacity" if kv["peak_bytes"] >= FULL * kv["capacity_bytes"] else "GPU weights"
+
+
+def _attention_bytes_per_s(machine: Machine) -> float:
+    if isinstance(machine.attention, GpuAttentionConfig):
+        return machine.gpu.gpus * machine.gpu.memory_bytes_per_s
+    return kv_bytes_per_s(machine.attention)
 
 
 def _gpu_rates(gpu: GpuConfig) -> tuple[float, float]:

@@ -112,12 +112,14 @@ class Policy(ABC):
         passes: sub-batches that it fills, 1 or 2.
         excludes: keys that a job must not set beside a value of another: ((key, value), keys).
         predicts: whether it asks the predictor, which then learns from the rounds.
+        placements: of decode attention (`Machine.placement`) that it is for.
     """
 
     reads: ClassVar[frozenset[str]]
     excludes: ClassVar[tuple[tuple[tuple[str, str], tuple[str, ...]], ...]] = ()
     passes: ClassVar[int] = 2
     predicts: ClassVar[bool] = False
+    placements: ClassVar[frozenset[str]] = frozenset({"attention", "gpu"})
 
     @abstractmethod
     def plan(self, view: PlanView, predictor: Predictor) -> Plan:

@@ -36,6 +36,7 @@ class L3(Policy):
     When memory is full and the bubble is on the PIM side, the last prefill of each sub-batch is chunked.
     """
 
+    placements = frozenset({"attention"})
     reads = PREFILL_KEYS | {
         *("horizon", "selection", "admission", "chunking", "sub_batches", "step", "alignment", "predictor")
     }

@@ -11,12 +11,14 @@ from orchestrator.timeline.base import (
     Timeline,
     Waits,
 )
+from orchestrator.timeline.gpu import GpuTimeline
 
 __all__ = [
     "SPAN_COLUMNS",
     "TASKS",
     "TIMELINES",
     "AttentionTimeline",
+    "GpuTimeline",
     "Outcome",
     "RoundCosts",
     "Rules",

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from l3sim.device.sums import Decoding, RankSums
 from l3sim.units import Int64s
 from l3sim.work import Fidelity
 from services.dimm_pim.command.kernel import Kernel
 from services.dimm_pim.model import CommandModel
-from services.dimm_pim.sums import Decoding, RankSums
 
 PPM = 1_000_000
 

@@ -17,6 +17,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
+from l3sim.device.sums import Decoding, RankSums, check_sum
 from l3sim.placement import Layout
 from l3sim.specs.dimm_pim import DimmPimConfig
 from l3sim.specs.model import ModelShape
@@ -27,7 +28,6 @@ from services.dimm_pim.command.kernel import Kernel, kernel_of
 from services.dimm_pim.fast import store
 from services.dimm_pim.fast.table import AttendTable
 from services.dimm_pim.roofline import TABLE_TOKENS, GroupCosts, head_group
-from services.dimm_pim.sums import Decoding, RankSums, check_sum
 
 LookedUp = TypeVar("LookedUp")
 

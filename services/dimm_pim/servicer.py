@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from l3sim.device import BookkeepingSession, ConfiguredDevice, Ledger
+from l3sim.device.sums import Decoding, RankSums, decoding
 from l3sim.errors import InvalidInput
 from l3sim.functional import Functional, FunctionalAnswer
 from l3sim.placement import rank_room_bytes
@@ -17,7 +18,6 @@ from l3sim.units import Int64s
 from l3sim.work import Account, Costs, DeviceReady, Hello, MemoryRegion, Op, OpCost, Role, SubBatch, Window
 from services.dimm_pim.fidelity import FidelityCheck
 from services.dimm_pim.model import FastModel, LevelModel, level_model
-from services.dimm_pim.sums import Decoding, RankSums, decoding
 
 if TYPE_CHECKING:
     from services.dimm_pim.functional.store import Store

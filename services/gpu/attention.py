@@ -10,8 +10,11 @@ is a chunk of one after t. No profile covers attention: its efficiencies are ass
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from l3sim.specs.config import CalibratedGpuConfig, GpuConfig
-from l3sim.units import Int64s
+from l3sim.specs.model import ELEMENT_BYTES
+from l3sim.units import Floats, Int64s
 from l3sim.work import Chunk
 from services.gpu.kernels import Spent, bytes_of
 
@@ -53,6 +56,13 @@ class Attention:
         """One token of each decoding request, which hold so many tokens before it."""
         keys = int(context.sum()) + len(context)
         return self._fused(keys, len(context), keys)
+
+    def decode_s(self, context: Int64s, rounds: int) -> Floats:
+        """Seconds of `decode` in successive rounds, each with one token more of every request."""
+        keys = int(context.sum()) + len(context) * np.arange(1, rounds + 1)
+        elements = 2 * self.query_width * len(context) + 2 * self.kv_width * keys
+        compute_s = 4 * self.query_width * keys / self.flops
+        return np.maximum(compute_s, elements * ELEMENT_BYTES / self.bytes_per_s) + self.overhead_s
 
     def _fused(self, pairs: int, queries: int, keys: int) -> Spent:
         compute_s = 4 * self.query_width * pairs / self.flops

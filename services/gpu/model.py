@@ -68,6 +68,12 @@ class GroupCosts:
         parts = _split_ps([self._attention.prefill(chunks)])
         return {limit: self._layers * part for limit, part in parts.items()}
 
+    def decode_limits_ps(self, context: Int64s, rounds: int) -> dict[str, int]:
+        """The same of decode attention over so many successive rounds, all layers."""
+        total = int(self.attend_rounds_ps(context, rounds).sum())
+        overhead = rounds * int(self._attention.overhead_s * PS_PER_S)
+        return {"attention": self._layers * (total - overhead), "overhead": self._layers * overhead}
+
     def attend_prefill_ps(self, chunks: Sequence[Chunk]) -> int:
         """Cost of causal attention of a pass's chunks in one layer.
 
@@ -83,6 +89,10 @@ class GroupCosts:
             ValueError: it is above `units.MAX_COST_PS`.
         """
         return ps(self._attention.decode(context).seconds)
+
+    def attend_rounds_ps(self, context: Int64s, rounds: int) -> Int64s:
+        """The same in successive rounds, in which every request holds one token more: shape (rounds,)."""
+        return ps(self._attention.decode_s(context, rounds))
 
 
 def _split_ps(spent: Sequence[Spent]) -> dict[str, int]:

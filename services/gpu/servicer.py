@@ -21,7 +21,7 @@ class GpuDevice(ConfiguredDevice[GpuConfig]):
 
     role = Role.GPU
     kind = "gpu"
-    operations = (Op.EMBED, Op.BLOCK_IN, Op.ATTEND_PREFILL, Op.BLOCK_OUT, Op.HEAD)
+    operations = (Op.EMBED, Op.BLOCK_IN, Op.ATTEND_PREFILL, Op.BLOCK_OUT, Op.HEAD, Op.ATTEND_DECODE)
     domains = ("replica-0",)
     struct = GpuConfig
     further = (CalibratedGpuConfig,)
@@ -82,9 +82,10 @@ class GpuSession(BookkeepingSession):
         ]
 
     def costs(self, window: Window, ledger: Ledger) -> tuple[OpCost, ...]:  # noqa: ARG002
-        """See BookkeepingSession.costs. Every round of a window costs the same: the batch does not change."""
+        """See BookkeepingSession.costs. Only decode attention changes from round to round."""
         batches = [batch for batch in window.sub_batches if batch.tokens]
-        return tuple(cost for batch in batches for cost in self._pass(batch, window.replica))
+        rounds = self.valid_rounds(window)
+        return tuple(cost for batch in batches for cost in self._pass(batch, window.replica, rounds))
 
     def counters(self, slot: str) -> Mapping[str, int]:  # noqa: ARG002
         """See BookkeepingSession.counters: what the busy time of all replicas went to."""
@@ -100,12 +101,24 @@ class GpuSession(BookkeepingSession):
             if batch.chunks:
                 for limit, part in self._group.prefill_limits_ps(batch.chunks).items():
                     self._spent_ps[limit] += rounds * part
+            if self._attends(batch):
+                for limit, part in self._group.decode_limits_ps(batch.context, rounds).items():
+                    self._spent_ps[limit] += part
 
-    def _pass(self, batch: SubBatch, replica: int) -> list[OpCost]:
+    def _attends(self, batch: SubBatch) -> bool:
+        """Whether decode attention of a pass is the GPUs'."""
+        return self.hello.layout.on_gpu and len(batch.decode) > 0
+
+    def _pass(self, batch: SubBatch, replica: int, rounds: int) -> list[OpCost]:
         tokens, sampled = batch.tokens, batch.sampled
         costs = []
         for op in GpuDevice.operations:
-            if op is not Op.ATTEND_PREFILL:
+            if op is Op.ATTEND_DECODE:
+                if not self._attends(batch):
+                    continue
+                duration = self._group.attend_rounds_ps(batch.context, rounds)[None, None, :]
+                lane = duration, nj(self._active_w, duration[0])
+            elif op is not Op.ATTEND_PREFILL:
                 lane = self._dense(op, tokens, sampled if op is Op.HEAD else 0)
             elif batch.chunks:
                 lane = self._lane(self._group.attend_prefill_ps(batch.chunks))

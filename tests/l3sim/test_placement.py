@@ -20,7 +20,9 @@ MINI = load_machine("l3-mini").attention
 
 def pim(base: DimmPimConfig = REFERENCE, **settings: Any) -> DimmPimConfig:
     machine = load_machine("l3-dgx-a100" if base is REFERENCE else "l3-mini")
-    return machine.with_settings((f"attention.{key}", value) for key, value in settings.items()).attention
+    made = machine.with_settings((f"attention.{key}", value) for key, value in settings.items()).attention
+    assert isinstance(made, DimmPimConfig)
+    return made
 
 
 LAYOUTS = st.builds(

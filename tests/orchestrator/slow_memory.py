@@ -42,7 +42,7 @@ class SlowMemory:
     def holds(self, place: Place) -> int:
         """The longest request that an empty replica holds at a place."""
         blocks = min(self.rules.room_bytes // size for size in self.bytes_on(place, 1).values())
-        return blocks * self.meter.block_tokens
+        return blocks * int(self.meter.block_tokens)
 
     def booking(self, life: Life, place: Place) -> int:
         """Tokens that a resident books; never more than an empty replica holds."""

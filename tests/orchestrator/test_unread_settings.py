@@ -27,3 +27,12 @@ def test_a_setting_that_the_level_does_not_read_is_a_warning(level: str, key: st
     )
     warnings = resolve(job, load_machine("l3-mini")).warnings
     assert (f"{name} changes nothing: level {level} does not read it" in warnings) == told
+
+
+def test_a_setting_of_the_link_is_a_warning_where_gpus_attend() -> None:
+    job = JobSpec(
+        workload=WorkloadSpec("fixed:100:10", count=3), policy="fill", settings=(("link.setup_us", "1"),)
+    )
+    told = "link.setup_us changes nothing: the GPUs attend, and nothing crosses a link"
+    assert told in resolve(job, load_machine("gpu-only-dgx-a100")).warnings
+    assert told not in resolve(job, load_machine("l3-mini")).warnings

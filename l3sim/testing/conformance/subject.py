@@ -46,8 +46,10 @@ class Subject:
 
     @property
     def operations(self) -> frozenset[str]:
-        """What it says that it can cost."""
-        return frozenset(self.description.operations)
+        """What it says that it can cost, of what falls to it: GPUs attend only where nobody else does."""
+        listed = frozenset(self.description.operations)
+        elsewhere = self.description.role == Role.GPU and not self.layout.on_gpu
+        return listed - {Op.ATTEND_DECODE} if elsewhere else listed
 
     @property
     def seats(self) -> tuple[Seat, ...]:

@@ -162,8 +162,9 @@ def changed(change: Any) -> dict[str, Any]:
             "gpu.tdp_w: here: must have value and source, nothing else",
         ),
         (
-            lambda m: m["attention"].update(kind="hbm-pim"),
-            "attention.kind: here: unknown kind 'hbm-pim'; did you mean 'dimm-pim'? (there are: dimm-pim)",
+            lambda m: m["attention"].update(kind="dim-pim"),
+            "attention.kind: here: unknown kind 'dim-pim'; did you mean 'dimm-pim'? "
+            "(there are: cpu-attention, dimm-pim, gpu, hbm-pim)",
         ),
         (
             lambda m: m["attention"].update(modules=5),

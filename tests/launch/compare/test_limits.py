@@ -13,6 +13,7 @@ from orchestrator.resolve import resolve
 
 LINES = Rooflines(
     dp=2,
+    shared=False,
     context=100.0,
     weights_s=0.02,
     compute_s=0.001,

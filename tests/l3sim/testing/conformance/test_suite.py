@@ -20,8 +20,10 @@ from l3sim.transport import channels, lifetime
 from l3sim.transport.server import SERVICE, DeviceServer, DeviceServicer
 from l3sim.v1 import device_pb2_grpc
 from l3sim.work import DeviceDescription
+from services.cpu_attention.servicer import CpuAttentionDevice
 from services.dimm_pim.servicer import DimmPimDevice
 from services.gpu.servicer import GpuDevice
+from services.hbm_pim.servicer import HbmPimDevice
 from services.interconnect.servicer import InterconnectDevice
 from tests.l3sim.testing.conformance.broken import BROKEN, GoodDevice
 
@@ -79,6 +81,23 @@ async def test_our_devices_conform(device: Device, settings: dict[str, Any]) -> 
     skipped = {} if description.role == "attention" else {"capacity": "it holds no KV"}
     assert told(outcomes, Verdict.SKIPPED) == {**skipped, **UNASKED}
     assert [one.name for one in outcomes] == NAMES
+
+
+@pytest.mark.parametrize(
+    ("device", "machine"),
+    [
+        (HbmPimDevice([Identity("hbm-0")]), "hbm-pim-dgx-a100"),
+        (CpuAttentionDevice([Identity("cpu-0")]), "cpu-dgx-a100"),
+        (GpuDevice([Identity("gpu-0")]), "gpu-only-dgx-a100"),
+    ],
+    ids=["hbm-pim", "cpu-attention", "gpu that attends"],
+)
+async def test_devices_of_other_machines_conform(device: Device, machine: str) -> None:
+    async with DeviceServer(device) as server:
+        description, outcomes = await asked(server.address, machine=load_machine(machine))
+    assert told(outcomes, Verdict.FAILED) == {}
+    skipped = {} if description.role == "attention" else {"capacity": "it holds no KV"}
+    assert told(outcomes, Verdict.SKIPPED) == {**skipped, **UNASKED}
 
 
 async def test_a_device_of_a_strange_kind_conforms() -> None:

@@ -19,7 +19,8 @@ from tests.services.builders import machine, reshaped
 
 def pim_of(**keys: Any) -> DimmPimConfig:
     """The module of the reference machine with some keys changed."""
-    return msgspec.structs.replace(machine().attention, **keys)
+    pim: DimmPimConfig = machine().attention
+    return msgspec.structs.replace(pim, **keys)
 
 
 @cache

@@ -1,0 +1,17 @@
+"""The host's memory channels and cores as devices: role attention, kind `cpu-attention`."""
+
+from l3sim.device.modules import HeadCost, ModuleDevice
+from l3sim.specs.config import CpuAttentionConfig
+from l3sim.work import Hello
+from services.cpu_attention.model import Head
+
+
+class CpuAttentionDevice(ModuleDevice[CpuAttentionConfig]):
+    """Modules of this process."""
+
+    kind = "cpu-attention"
+    struct = CpuAttentionConfig
+
+    def head_cost(self, config: CpuAttentionConfig, hello: Hello) -> HeadCost:
+        """See ModuleDevice.head_cost."""
+        return Head.of(config, hello.model, hello.layout).cost_s

@@ -1,0 +1,1 @@
+"""Device kind `hbm-pim`: HBM stacks with processing units."""
