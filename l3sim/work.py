@@ -264,8 +264,8 @@ class Account:
     rounds: int
     held_bytes: tuple[int, ...] = ()
     requests: int = 0
-    fidelity: Fidelity = Fidelity()
     counters: Mapping[str, int] = field(default_factory=dict)
+    fidelity: Fidelity = Fidelity()
 
 
 #: No decoding requests.

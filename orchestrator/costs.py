@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from l3sim.errors import InvariantBroken
+from l3sim.errors import DeviceLost, InvariantBroken
 from l3sim.placement import Layout
 from l3sim.specs.model import ModelShape
 from l3sim.units import Int64s
@@ -80,14 +80,15 @@ class Assembler:
             for hello in hellos
         ]
         self._on_gpu = layout.on_gpu
+        self._slots = [hello.slots[0].slot for hello in hellos]
         self._lanes: dict[tuple[int, tuple[int, ...], tuple[int, ...]], Int64s] = {}
 
     def assemble(self, window: Window, answers: Sequence[Costs]) -> WindowCosts:
         """Put together what the ports said of a window.
 
         Raises:
-            InvariantBroken: an answer belongs to another window, has a shape that was not agreed, or some
-                work has no cost.
+            DeviceLost: an answer has a shape that was not agreed.
+            InvariantBroken: an answer belongs to another window, or some work has no cost.
         """
         if not all(
             answer.window_id == window.window_id and 1 <= answer.valid_rounds <= window.rounds
@@ -97,7 +98,11 @@ class Assembler:
         table = _Table(min(answer.valid_rounds for answer in answers), self._layout)
         for port, answer in enumerate(answers):
             for cost in answer.costs:
-                self._enter(table, port, cost)
+                try:
+                    self._enter(table, port, cost)
+                except (ValueError, IndexError) as error:
+                    text = f"malformed answer: {cost.op} of window {window.window_id}: {error}"
+                    raise DeviceLost(self._slots[port], text) from None
         return self._finish(window, table)
 
     def _enter(self, table: "_Table", port: int, cost: OpCost) -> None:

@@ -9,10 +9,12 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from l3sim.errors import InvalidInput, InvariantBroken
+from l3sim.registry import unknown
 from l3sim.units import MAX_COST_PS, Int64s
 from l3sim.v1 import device_pb2 as pb
-from l3sim.work import Chunk, Commit, Costs, OpCost, Placed, SubBatch, Window
+from l3sim.work import Chunk, Commit, Costs, Op, OpCost, Placed, SubBatch, Window
 
+_OPERATIONS = frozenset(op.value for op in Op)
 _WIRE_INTEGER = np.dtype("<i8")
 
 
@@ -114,11 +116,15 @@ def costs_from_proto(message: pb.Costs) -> Costs:
 
 
 def check_values(cost: OpCost) -> None:
-    """Check what a peer's numbers say: times of 0 to MAX_COST_PS, energies of at least 0.
+    """Check what a peer says: a known operation, times of 0 to MAX_COST_PS, energies of at least 0.
 
     Raises:
         InvalidInput: one is negative, or so large that it must be a mistake (the bits of a NaN are).
     """
+    if cost.op not in _OPERATIONS:
+        raise InvalidInput(("costs.op", unknown("operation", cost.op, sorted(_OPERATIONS))))
+    if cost.sub_batch > 1:
+        raise InvalidInput(("costs.sub_batch", f"{cost.op}: must be 0 or 1, got {cost.sub_batch}"))
     for name, values in (("duration_ps", cost.duration_ps), ("energy_nj", cost.energy_nj)):
         # Seen as unsigned, a negative number is too large.
         if values.size and int(values.view(np.uint64).max()) > MAX_COST_PS:

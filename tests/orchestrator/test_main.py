@@ -13,6 +13,7 @@ from typing import Any
 import grpc
 import pytest
 
+from l3sim.specs.catalog import machine_names
 from l3sim.transport.channels import CLIENT_OPTIONS
 from l3sim.transport.probe import probe
 from l3sim.v1 import machine_pb2, machine_pb2_grpc
@@ -102,7 +103,7 @@ def refusal(arguments: Sequence[str], **environment: str) -> tuple[int, str]:
             ["--bus", NO_BROKER, "--state", "x"],
             {"L3_MACHINE": "l3-max"},
             "l3: error: machine: unknown machine 'l3-max'; did you mean 'l3-mini'? "
-            "(there are: l3-dgx-a100, l3-mini)\n",
+            f"(there are: {', '.join(machine_names())})\n",
         ),
         (
             [*SILENT, "--state", "x"],

@@ -11,7 +11,7 @@ from tests.orchestrator.small_jobs import SmallJob, listed, small_machine, witho
 
 @pytest.fixture(scope="module")
 def job() -> SmallJob:
-    machine = small_machine(attention__bank_bytes_per_s=1e5, scheduler__predictor="oracle")
+    machine = small_machine(attention__ccd_l_tck=128_000, scheduler__predictor="oracle")
     workload = listed([30, 200, 20, 150, 40, 90], [31, 20, 25, 14, 30, 33])
     return SmallJob(JobSpec(workload, model=small_model(kv_heads=4), policy="l3"), machine)
 

@@ -80,7 +80,7 @@ def crowd(seed: int, policy: str, memory: float, attention: float, channels: flo
     stream = np.random.default_rng(seed)
     model = small_model(layers=4, kv_heads=4)
     machine = small_machine(
-        attention__bank_bytes_per_s=2e6 * attention,
+        attention__ccd_l_tck=round(6400 / attention),
         link__channel_bytes_per_s=3e8 * channels,
         scheduler__max_chunk_tokens=256,
         scheduler__min_chunk_tokens=64,

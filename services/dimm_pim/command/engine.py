@@ -196,10 +196,7 @@ def hold_back(
 
 @inlined
 def refreshed(refi: int, rfc: int, phase: int, spent: Int64s, state: Int64s) -> None:
-    """Stand still for a refresh, and note when the next one is due.
-
-    What follows may not have been held back by as much; the floor of its queue keeps RFC between.
-    """
+    """Stand still for a refresh, and note when the next one is due."""
     state[DUE] += refi
     state[FROZEN] += rfc
     spent[phase, REFRESH_CAUSE] += rfc
@@ -245,7 +242,8 @@ def walk(
         if queue == INNER:
             spent[ops[run, PHASE], causes[INNER]] += max(when - state[CLOCK], 0)
             state[CLOCK] = max(when, state[CLOCK])
-        floor[queue] = when
+        if command in (NOP, REF):  # what follows a refresh may not have been held back by as much
+            floor[queue] = when
         if command != NOP:
             span = ops[run, BANK_SPAN]
             bank = ops[run, BANK] + (done[queue] % span if span > 1 else 0)

@@ -40,7 +40,8 @@ _ELSEWHERE = frozenset(
             "rank_capacity_bytes",
             "capacity_bytes",
         ),
-        *("memory_share", "ranksets", "n_hc", "n_cmr", "check_fidelity", "pass_overhead_ns", "rank_active_w"),
+        *("memory_share", "ranksets", "kv_block_tokens", "n_hc", "n_cmr", "check_fidelity"),
+        *("pass_overhead_ns", "rank_active_w"),
         *("module_idle_w", "vdd_v", "idd0_ma", "idd2n_ma", "idd3n_ma", "idd4r_ma", "idd4w_ma", "idd5b_ma"),
         *("mac_pj", "column_core_share", "io_pj_per_bit", "adder_pj", "softmax_pj"),
     }

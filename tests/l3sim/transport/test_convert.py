@@ -40,7 +40,8 @@ DESCRIPTIONS = st.builds(
 READY = tuples(st.builds(work.DeviceReady, TEXT, TEXT, U32, TEXTS, REGIONS, CONFIG, U64))
 COMMITS = tuples(st.builds(work.Commit, U64, U32))
 COUNTERS = st.dictionaries(TEXT, st.integers(-(2**63), 2**63 - 1), max_size=3)
-ACCOUNTS = tuples(st.builds(work.Account, TEXT, U64, U64, tuples(U64), U64, COUNTERS))
+FIDELITY = st.builds(work.Fidelity, U64, U64, U64, U64)
+ACCOUNTS = tuples(st.builds(work.Account, TEXT, U64, U64, tuples(U64), U64, COUNTERS, FIDELITY))
 CHUNKS = tuples(st.builds(work.Chunk, U64, U64, U64, BOOLS))
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from l3sim.specs.catalog import machine_names
 from launch.__main__ import entry
 from launch.probe.link import transfer
 
@@ -78,7 +79,7 @@ def test_people_read_it_too(capsys: pytest.CaptureFixture[str]) -> None:
         ("--bytes 5 --tp 16", "--tp: must divide the 8 GPU(s) of l3-dgx-a100, got 16"),
         (
             "--bytes 5 --machine l4",
-            "machine: unknown machine 'l4' (there are: l3-dgx-a100, l3-mini)",
+            f"machine: unknown machine 'l4' (there are: {', '.join(machine_names())})",
         ),
         (
             "--bytes 5 --set gpu.tdp_w=3",

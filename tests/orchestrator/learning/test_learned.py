@@ -83,7 +83,7 @@ def test_samples_of_a_term_are_the_passes_that_have_it() -> None:
 def long_job() -> SmallJob:
     """Attention is slow, so that requests are left out; a few hundred rounds."""
     model = small_model(kv_heads=4)
-    machine = small_machine(attention__bank_bytes_per_s=1e5, attention__ranksets=1, scheduler__horizon=3)
+    machine = small_machine(attention__ccd_l_tck=128_000, attention__ranksets=1, scheduler__horizon=3)
     workload = listed([30, 90, 20, 150, 40, 60, 10, 80] * 3, [31, 60, 25, 44, 80, 33, 70, 55] * 3)
     return SmallJob(JobSpec(workload, model=model, policy="l3"), machine)
 

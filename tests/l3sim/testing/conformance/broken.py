@@ -192,7 +192,7 @@ class Grudging(DeviceServicer):
 class Fragile(Grudging):
     """Works no more after a session that was cancelled."""
 
-    grudge = (asyncio.CancelledError,)
+    grudge = (asyncio.CancelledError, GeneratorExit)
 
 
 class ShortOfBytes(DeviceServicer):

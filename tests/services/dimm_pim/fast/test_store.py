@@ -28,6 +28,7 @@ OTHER: dict[str, Any] = {
     "ranksets": 2,
     "n_hc": 2,
     "n_cmr": 2,
+    "kv_block_tokens": 64,
     "pu": "rank",
     "pipelining": False,
     "overlap_heads": False,
