@@ -143,7 +143,8 @@ ROWS: list[tuple[str, str]] = [
     ),
     (
         "run fixed:16:8 --machine kind.yaml",
-        "attention.kind: kind.yaml: unknown kind 'hbm' (there are: dimm-pim)",
+        "attention.kind: kind.yaml: unknown kind 'hbm'; did you mean 'hbm-pim'? "
+        "(there are: cpu-attention, dimm-pim, gpu, hbm-pim)",
     ),
     ("run fixed:16:8 --machine missing.yaml", "attention.module_idle_w: missing.yaml: missing"),
     (
