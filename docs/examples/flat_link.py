@@ -30,7 +30,7 @@ from l3sim.v1 import bus_pb2
 from l3sim.v1 import device_pb2 as pb
 from l3sim.v1 import device_pb2_grpc as pb_grpc
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 SERVICE = pb.DESCRIPTOR.services_by_name["DeviceService"].full_name
 DEVICE_ID, ROLE, KIND = "flat-link", "link", "interconnect"
 OPERATIONS = ("transfer_down", "transfer_up", "transfer_kv")
