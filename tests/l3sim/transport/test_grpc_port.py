@@ -38,7 +38,9 @@ async def test_a_killed_process_is_lost_by_slot() -> None:
         port = GrpcPort(address)
         await port.hello(HELLO)
         process.kill()
-        with pytest.raises(DeviceLost, match=rf"^lost dimm-00: UNAVAILABLE: .*\({address}\)$") as caught:
+        # gRPC's core says INTERNAL now and then when a process dies between two messages.
+        said = rf"^lost dimm-00: (UNAVAILABLE|INTERNAL): .*\({address}\)$"
+        with pytest.raises(DeviceLost, match=said) as caught:
             await port.audit()
         assert caught.value.slot == "dimm-00"
         with pytest.raises(DeviceLost):
