@@ -122,6 +122,16 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
             AS_WRITTEN,
         ),
         (
+            "./l3 compare openr1 --model qwen-72b --policy auto "
+            "--machine gpu-only-dgx-a100 "
+            "--machine l3-dgx-a100 "
+            "--machine hbm-pim-dgx-a100 "
+            "--machine hbm-pim-ext-dgx-a100 "
+            "--machine r-pim-dgx-a100 "
+            "--machine cpu-dgx-a100",
+            SMALLER,
+        ),
+        (
             "./l3 run fixed:128:64 --machine l3-mini --requests 20 --set link.overlap=off --in-process",
             AS_WRITTEN,
         ),
