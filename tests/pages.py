@@ -73,6 +73,7 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
             "./l3 probe dimm-pim --model llama-2-7b --machine l3-mini --batch 1 --context 64 --trace",
             AS_WRITTEN,
         ),
+        (".venv/bin/python -m benchmarks.dimm", SMALLER),
     ],
     "docs/dimm-pim-results.md": [
         ("./l3 probe dimm-pim --model gpt-175b --batch 16 --context 8192 --level command", AS_WRITTEN),

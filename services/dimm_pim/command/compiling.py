@@ -1,6 +1,6 @@
 """How the command level is compiled, and the numbers that its compiled parts share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 from zlib import crc32
@@ -26,23 +26,31 @@ WAIT_A, DELAY_A, CAUSE_A = int(Field.WAIT_A), int(Field.DELAY_A), int(Field.CAUS
 WAIT_B, DELAY_B, CAUSE_B = int(Field.WAIT_B), int(Field.DELAY_B), int(Field.CAUSE_B)
 PHASE, CAUSE = int(Field.PHASE), int(Field.CAUSE)
 ROW_CAUSE, REFRESH_CAUSE = int(Cause.ROW), int(Cause.REFRESH)
-FOUR = 4
 
 #: Scalars of the state.
 CLOCK, BUS, DUE, OPEN, OPENED, OPEN_TIME, FROZEN, UNIT_FREE, TRACED, SOURCES = range(10)
 STATE_SIZE = 10
+#: What is known of a queue, by row: the run that it shows (an index of `order`) and where it ends; commands
+#: of that run that are gone, no cycle before which the next goes, the step at which it goes on (0: look at
+#: each), the earliest cycle of the next (or UNKNOWN, or STALE) and the cause of that.
+AT, END, GONE, FLOOR, STEP, SOONEST, BECAUSE = range(7)
+QUEUE_SIZE = 7
+
+#: Nothing here makes an array, and whoever calls holds all of them: counting references to them, at each of
+#: the small functions, took three quarters of the time.
+_OPTIONS: Mapping[str, Any] = {"nogil": True, "error_model": "numpy", "_nrt": False}
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def inlined(function: F) -> F:
     """Compile as part of whoever calls it. All is integer, so there is no fast-math to allow."""
-    return cast(F, numba.njit(nogil=True, error_model="numpy", forceinline=True)(function))
+    return cast(F, numba.njit(**_OPTIONS, forceinline=True)(function))
 
 
 def kept(function: F) -> F:
     """Compile, and keep on disk."""
-    return cast(F, numba.njit(nogil=True, error_model="numpy", cache=True)(function))
+    return cast(F, numba.njit(**_OPTIONS, cache=True)(function))
 
 
 def sources() -> int:

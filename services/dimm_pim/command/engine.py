@@ -14,39 +14,40 @@ distances. So the engine counts in cycles without refreshes, and each costs RFC 
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from l3sim.units import Int64s
 from services.dimm_pim.command.compiling import (
     ACT,
     ACTA,
+    AT,
     BANK,
     BANK_SPAN,
+    BECAUSE,
     BUS,
     CAUSE,
     CAUSE_A,
     CAUSE_B,
-    CLOCK,
     COMMAND,
     COUNT,
     DELAY_A,
     DELAY_B,
     DONE,
     DUE,
-    FOUR,
+    END,
+    FLOOR,
     FROZEN,
+    GONE,
     MAC,
-    NEVER,
     NOP,
     PHASE,
     REF,
     REFRESH_CAUSE,
     ROW_CAUSE,
     SIGNAL,
+    SOONEST,
     SOURCES,
     STALE,
+    STEP,
     STUCK,
-    TRACED,
     UNIT_FREE,
     UNKNOWN,
     WAIT_A,
@@ -56,7 +57,7 @@ from services.dimm_pim.command.compiling import (
     sources,
 )
 from services.dimm_pim.command.program import INNER, NO_EVENT, OUTER, UNIT
-from services.dimm_pim.command.rules import allowed, settled, take
+from services.dimm_pim.command.rules import allowed, note, put_down, settled, take
 
 
 @inlined
@@ -116,24 +117,23 @@ def serve_unit(ops: Int64s, order: Int64s, at: int, end: int, events: Int64s, st
 
 @inlined
 def choose(
-    at: Int64s, bounds: Int64s, done: Int64s, floor: Int64s, soonest: Int64s, causes: Int64s, ops: Int64s,
-    order: Int64s, events: Int64s, groups: int, last: Int64s, rows: Int64s, first: Int64s, window: Int64s,
-    faw: int, state: Int64s,
+    queues: Int64s, ops: Int64s, order: Int64s, events: Int64s, groups: int, last: Int64s, rows: Int64s,
+    first: Int64s, window: Int64s, faw: int, state: Int64s,
 ) -> tuple[int, int]:  # fmt: skip
     """(queue, cycle) of the command that goes next; UNKNOWN when both queues wait, or are empty.
 
-    `soonest` and `causes` of a queue's next command are kept until something changes them.
+    SOONEST and BECAUSE of a queue's next command are kept until something changes them.
     """
     queue, when = INNER, UNKNOWN
     for q in (INNER, OUTER):
-        if at[q] == bounds[q + 1]:
+        if queues[AT, q] == queues[END, q]:
             continue
-        run = order[at[q]]
-        if soonest[q] == STALE:
-            soonest[q], causes[q] = head(
-                run, done[q], floor[q], ops, events, groups, last, rows, first, window, faw
+        run = order[queues[AT, q]]
+        if queues[SOONEST, q] == STALE:
+            queues[SOONEST, q], queues[BECAUSE, q] = head(
+                run, queues[GONE, q], queues[FLOOR, q], ops, events, groups, last, rows, first, window, faw
             )
-        earliest = soonest[q]
+        earliest = queues[SOONEST, q]
         if earliest == UNKNOWN:
             continue
         if earliest <= state[BUS] and ops[run, COMMAND] != NOP:
@@ -144,54 +144,49 @@ def choose(
 
 
 @inlined
-def finish(
-    run: int, when: int, queue: int, ops: Int64s, order: Int64s, at: Int64s, bounds: Int64s, events: Int64s,
-    soonest: Int64s, state: Int64s,
-) -> None:  # fmt: skip
-    """Leave a run behind, and tell those who wait for it."""
-    at[queue] += 1
-    soonest[queue] = STALE
+def move_on(
+    run: int, when: int, queue: int, queues: Int64s, ops: Int64s, order: Int64s, events: Int64s, state: Int64s
+) -> None:
+    """Go on to the next command of a run, or leave it behind and tell those who wait for it."""
+    step = queues[STEP, queue]
+    queues[SOONEST, queue] = when + step if step > 0 else STALE
+    queues[GONE, queue] += 1
+    if queues[GONE, queue] < ops[run, COUNT]:
+        return
+    queues[AT, queue] += 1
+    queues[SOONEST, queue], queues[GONE, queue], queues[STEP, queue] = STALE, 0, 0
     if ops[run, SIGNAL] == NO_EVENT:
         return
     events[ops[run, SIGNAL]] = when
-    at[UNIT] = serve_unit(ops, order, at[UNIT], bounds[UNIT + 1], events, state)
-    if soonest[OUTER - queue] == UNKNOWN:
-        soonest[OUTER - queue] = STALE
+    queues[AT, UNIT] = serve_unit(ops, order, queues[AT, UNIT], queues[END, UNIT], events, state)
+    if queues[SOONEST, OUTER - queue] == UNKNOWN:
+        queues[SOONEST, OUTER - queue] = STALE
 
 
 @inlined
-def note(
-    command: int, when: int, run: int, number: int, counts: Int64s, state: Int64s, trace: Int64s
-) -> None:
-    """Count a command, and write it down while there is room."""
-    counts[command] += 1
-    if command != REF:  # after which the bus is free long before it is used
-        state[BUS] = when
-    if state[TRACED] < len(trace):
-        slot = state[TRACED]
-        trace[slot, 0], trace[slot, 1], trace[slot, 2] = when + state[FROZEN], run, number
-        state[TRACED] += 1
-
-
-@inlined
-def unit_goes_on(
-    at: Int64s, bounds: Int64s, ops: Int64s, order: Int64s, events: Int64s, soonest: Int64s, state: Int64s
-) -> bool:
+def unit_goes_on(queues: Int64s, ops: Int64s, order: Int64s, events: Int64s, state: Int64s) -> bool:
     """Let the rank's unit work while both queues wait; whether it did anything."""
-    served = at[UNIT]
-    at[UNIT] = serve_unit(ops, order, served, bounds[UNIT + 1], events, state)
-    soonest[:] = STALE
-    return bool(at[UNIT] > served)
+    served = queues[AT, UNIT]
+    queues[AT, UNIT] = serve_unit(ops, order, served, queues[END, UNIT], events, state)
+    queues[SOONEST, INNER] = queues[SOONEST, OUTER] = STALE
+    return bool(queues[AT, UNIT] > served)
 
 
 @inlined
-def hold_back(
-    queue: int, command: int, at: Int64s, bounds: Int64s, ops: Int64s, order: Int64s, bars: Any,
-    soonest: Int64s, step: Int64s,
-) -> None:  # fmt: skip
+def hold_back(queue: int, command: int, queues: Int64s, ops: Int64s, order: Int64s, bars: Any) -> None:
     """Look anew at a queue's next command if one of the other queue may hold it back."""
-    if at[queue] < bounds[queue + 1] and bars[command, ops[order[at[queue]], COMMAND]]:
-        soonest[queue], step[queue] = STALE, 0
+    if queues[AT, queue] < queues[END, queue] and bars[command, ops[order[queues[AT, queue]], COMMAND]]:
+        queues[SOONEST, queue], queues[STEP, queue] = STALE, 0
+
+
+@inlined
+def over(queues: Int64s) -> bool:
+    """Whether nothing is left to do."""
+    return bool(
+        queues[AT, INNER] == queues[END, INNER]
+        and queues[AT, OUTER] == queues[END, OUTER]
+        and queues[AT, UNIT] == queues[END, UNIT]
+    )
 
 
 @inlined
@@ -204,65 +199,53 @@ def refreshed(refi: int, rfc: int, phase: int, spent: Int64s, state: Int64s) -> 
 
 @inlined
 def walk(
-    ops: Int64s, order: Int64s, bounds: Int64s, events: Int64s, groups: int, banks: int, rows: Int64s,
-    first: Int64s, steps: Int64s, bars: Any, faw: int, refi: int, rfc: int, counts: Int64s, spent: Int64s,
-    state: Int64s, trace: Int64s,
+    ops: Int64s, order: Int64s, queues: Int64s, events: Int64s, groups: int, rows: Int64s, first: Int64s,
+    steps: Int64s, bars: Any, faw: int, refi: int, rfc: int, last: Int64s, window: Int64s, open_: Any,
+    counts: Int64s, spent: Int64s, state: Int64s, trace: Int64s,
 ) -> int:  # fmt: skip
-    """Run a program to its end; returns DONE or what went wrong.
+    """Run a program to its end; returns DONE or what went wrong. What follows `rfc` is written, too.
 
     Args:
-        ops: shape (runs, fields). order: runs by queue, bounds: where each queue begins in it, shape (4,).
+        ops: shape (runs, fields). order: runs by queue. queues: as `compiling` says, shape (QUEUE_SIZE, 3).
         events: UNKNOWN but for event 0, written. refi: 0: nothing is refreshed.
-        steps: see `settled`. bars: whether a command may hold another back, shape (commands, commands).
-        counts: commands of each kind, written. spent: cycles by (phase, cause), written.
-        state: with the cycle of the first refresh in DUE; written.
+        rows, first: see `allowed`. steps: see `settled`.
+        bars: whether a command may hold another back, shape (commands, commands).
+        last, window, open_: see `allowed` and `take_rows`.
+        counts: commands of each kind. spent: cycles by (phase, cause).
+        state: with the cycle of the first refresh in DUE.
         trace: (cycle, run, number in the run), written as far as it reaches.
     """
-    last = np.full((len(counts), 1 + groups + banks), NEVER, dtype=np.int64)
-    window, open_ = np.full(FOUR, NEVER, dtype=np.int64), np.zeros(banks, dtype=np.bool_)
-    at, done, floor = bounds[:3].copy(), np.zeros(2, dtype=np.int64), np.zeros(2, dtype=np.int64)
-    step, soonest = np.zeros(2, dtype=np.int64), np.full(2, STALE, dtype=np.int64)
-    causes = np.zeros(2, dtype=np.int64)
-    state[BUS] = -1
     while True:
-        queue, when = choose(
-            at, bounds, done, floor, soonest, causes, ops, order, events, groups, last, rows, first, window,
-            faw, state,
-        )  # fmt: skip
+        queue, when = choose(queues, ops, order, events, groups, last, rows, first, window, faw, state)
         if when == UNKNOWN:
-            if not unit_goes_on(at, bounds, ops, order, events, soonest, state):
-                return DONE if (at == bounds[1:]).all() else STUCK
+            if not unit_goes_on(queues, ops, order, events, state):
+                return DONE if over(queues) else STUCK
             continue
-        run = order[at[queue]]
+        run, gone = order[queues[AT, queue]], queues[GONE, queue]
         command = ops[run, COMMAND]
         if command == REF and (refi == 0 or when + state[FROZEN] < state[DUE]):
-            at[queue] += 1
-            soonest[queue] = STALE
+            queues[AT, queue] += 1
+            queues[SOONEST, queue] = STALE
             continue
         if queue == INNER:
-            spent[ops[run, PHASE], causes[INNER]] += max(when - state[CLOCK], 0)
-            state[CLOCK] = max(when, state[CLOCK])
+            put_down(ops[run, PHASE], queues[BECAUSE, INNER], when, spent, state)
         if command in (NOP, REF):  # what follows a refresh may not have been held back by as much
-            floor[queue] = when
+            queues[FLOOR, queue] = when
         if command != NOP:
             span = ops[run, BANK_SPAN]
-            bank = ops[run, BANK] + (done[queue] % span if span > 1 else 0)
+            bank = ops[run, BANK] + (gone % span if span > 1 else 0)
             error = take(command, bank, when, groups, last, window, open_, state)
             if error != DONE:
                 return error
-            note(command, when, run, done[queue], counts, state, trace)
-            hold_back(OUTER - queue, command, at, bounds, ops, order, bars, soonest, step)
+            note(command, when, run, gone, counts, state, trace)
+            hold_back(OUTER - queue, command, queues, ops, order, bars)
             if command == REF:  # and the same run again: another may be due
                 refreshed(refi, rfc, ops[run, PHASE], spent, state)
                 continue
-            if done[queue] == 0 and ops[run, COUNT] > 2:
-                step[queue] = settled(command, span, when, groups, last, rows, first, steps)
-                causes[queue] = ops[run, CAUSE]
-        soonest[queue] = when + step[queue] if step[queue] > 0 else STALE
-        done[queue] += 1
-        if done[queue] >= ops[run, COUNT]:
-            finish(run, when, queue, ops, order, at, bounds, events, soonest, state)
-            done[queue], step[queue] = 0, 0
+            if gone == 0 and ops[run, COUNT] > 2:
+                queues[STEP, queue] = settled(command, span, when, groups, last, rows, first, steps)
+                queues[BECAUSE, queue] = ops[run, CAUSE]
+        move_on(run, when, queue, queues, ops, order, events, state)
 
 
 def _kept(_sources: int) -> Callable[..., int]:
@@ -270,15 +253,15 @@ def _kept(_sources: int) -> Callable[..., int]:
 
     @kept
     def run_program(
-        ops: Int64s, order: Int64s, bounds: Int64s, events: Int64s, groups: int, banks: int, rows: Int64s,
-        first: Int64s, steps: Int64s, bars: Any, faw: int, refi: int, rfc: int, counts: Int64s, spent: Int64s,
-        state: Int64s, trace: Int64s,
+        ops: Int64s, order: Int64s, queues: Int64s, events: Int64s, groups: int, rows: Int64s, first: Int64s,
+        steps: Int64s, bars: Any, faw: int, refi: int, rfc: int, last: Int64s, window: Int64s, open_: Any,
+        counts: Int64s, spent: Int64s, state: Int64s, trace: Int64s,
     ) -> int:  # fmt: skip
         """See `walk`."""
         state[SOURCES] = _sources
         return walk(
-            ops, order, bounds, events, groups, banks, rows, first, steps, bars, faw, refi, rfc, counts,
-            spent, state, trace,
+            ops, order, queues, events, groups, rows, first, steps, bars, faw, refi, rfc, last, window,
+            open_, counts, spent, state, trace,
         )  # fmt: skip
 
     return run_program

@@ -13,7 +13,7 @@ from services.dimm_pim.command import compiling
 from services.dimm_pim.command.attention import Attention
 from services.dimm_pim.command.columns import Took, row_of
 from services.dimm_pim.command.commands import ISSUED, Command
-from services.dimm_pim.command.constraints import CONSTRAINTS
+from services.dimm_pim.command.constraints import ACTIVATIONS_A_WINDOW, CONSTRAINTS
 from services.dimm_pim.command.engine import run_program
 from services.dimm_pim.command.kernel import Kernel
 from services.dimm_pim.command.program import Cause, Field, Phase, Program
@@ -78,21 +78,18 @@ def execute(
         ValueError: the program is wrong: a bank is in the wrong state, or the queues are stuck.
     """
     ops = program.array()
-    queues = ops[:, Field.QUEUE]
-    order = np.argsort(queues, kind="stable")
-    bounds = np.searchsorted(queues[order], np.arange(4))
-    events = np.full(program.events, compiling.UNKNOWN, dtype=np.int64)
-    events[0] = 0
+    order = np.argsort(ops[:, Field.QUEUE], kind="stable")
     table, first, steps, bars = _table(pim)
     counts = np.zeros(len(Command), dtype=np.int64)
     spent = np.zeros((len(Phase), len(Cause)), dtype=np.int64)
-    state = np.zeros(compiling.STATE_SIZE, dtype=np.int64)
     trace = np.zeros((traced, 3), dtype=np.int64)
+    state, *rank = _at_first(pim)
+    events = np.full(program.events, compiling.UNKNOWN, dtype=np.int64)
+    events[0] = 0
     refi = pim.refi_tck if pim.refresh else 0
-    state[compiling.DUE] = pim.refi_tck - int(pim.refresh_phase * pim.refi_tck)
     end = run_program(
-        ops, order, bounds, events, pim.bank_groups, pim.banks_per_chip, table, first, steps, bars,
-        pim.faw_tck, refi, pim.rfc_tck, counts, spent, state, trace,
+        ops, order, _queues(ops[order, Field.QUEUE]), events, pim.bank_groups, table, first, steps, bars,
+        pim.faw_tck, refi, pim.rfc_tck, *rank, counts, spent, state, trace,
     )  # fmt: skip
     if end != compiling.DONE:
         raise ValueError(f"the program is wrong after {counts.sum()} commands: {_SAYS[end]}")
@@ -103,6 +100,26 @@ def execute(
         program=ops,
         rows=rows,
     )
+
+
+def _queues(queue: Int64s) -> Int64s:
+    """Each queue at its first run, shape (QUEUE_SIZE, 3), of the queues of all runs in order."""
+    bounds = np.searchsorted(queue, np.arange(4))
+    queues = np.zeros((compiling.QUEUE_SIZE, 3), dtype=np.int64)
+    queues[compiling.AT], queues[compiling.END] = bounds[:3], bounds[1:]
+    queues[compiling.SOONEST] = compiling.STALE
+    return queues
+
+
+def _at_first(pim: DimmPimConfig) -> tuple[Int64s, Int64s, Int64s, NDArray[np.bool_]]:
+    """A rank on which nothing has happened: its scalars, last commands, last activations and open banks."""
+    state = np.zeros(compiling.STATE_SIZE, dtype=np.int64)
+    state[compiling.BUS] = -1
+    state[compiling.DUE] = pim.refi_tck - int(pim.refresh_phase * pim.refi_tck)
+    places = 1 + pim.bank_groups + pim.banks_per_chip
+    last = np.full((len(Command), places), compiling.NEVER, dtype=np.int64)
+    window = np.full(ACTIVATIONS_A_WINDOW, compiling.NEVER, dtype=np.int64)
+    return state, last, window, np.zeros(pim.banks_per_chip, dtype=np.bool_)
 
 
 @lru_cache(maxsize=64)

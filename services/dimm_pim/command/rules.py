@@ -6,7 +6,10 @@ from l3sim.units import Int64s
 from services.dimm_pim.command.compiling import (
     ACT,
     ACTA,
+    BUS,
+    CLOCK,
     DONE,
+    FROZEN,
     LD_SB,
     MAC,
     NEVER,
@@ -19,6 +22,7 @@ from services.dimm_pim.command.compiling import (
     REF,
     ROW_CLOSED,
     ROW_OPEN,
+    TRACED,
     WR,
     inlined,
 )
@@ -49,6 +53,13 @@ def allowed(
 
 
 @inlined
+def fill(open_: Any, state: bool) -> None:
+    """Open or close every bank."""
+    for bank in range(len(open_)):
+        open_[bank] = state
+
+
+@inlined
 def take_rows(command: int, bank: int, when: int, window: Int64s, open_: Any, state: Int64s) -> int:
     """Open or close rows; returns DONE, or how a bank refused it."""
     if command == ACT:
@@ -63,17 +74,38 @@ def take_rows(command: int, bank: int, when: int, window: Int64s, open_: Any, st
     if command == ACTA:
         if state[OPEN] > 0:
             return ROW_OPEN
-        open_[:] = True
+        fill(open_, True)
         state[OPEN], state[OPENED] = len(open_), when
         return DONE
     closed = state[OPEN] if command == PREA else int(open_[bank])
     if command == PREA:
-        open_[:] = False
+        fill(open_, False)
     open_[bank] = False
     if closed > 0 and state[OPEN] == closed:
         state[OPEN_TIME] += when - state[OPENED]
     state[OPEN] -= closed
     return DONE
+
+
+@inlined
+def note(
+    command: int, when: int, run: int, number: int, counts: Int64s, state: Int64s, trace: Int64s
+) -> None:
+    """Count a command, and write it down while there is room."""
+    counts[command] += 1
+    if command != REF:  # after which the bus is free long before it is used
+        state[BUS] = when
+    if state[TRACED] < len(trace):
+        slot = state[TRACED]
+        trace[slot, 0], trace[slot, 1], trace[slot, 2] = when + state[FROZEN], run, number
+        state[TRACED] += 1
+
+
+@inlined
+def put_down(phase: int, cause: int, when: int, spent: Int64s, state: Int64s) -> None:
+    """Put the time up to a command of the inner queue down to a cause."""
+    spent[phase, cause] += max(when - state[CLOCK], 0)
+    state[CLOCK] = max(when, state[CLOCK])
 
 
 @inlined
