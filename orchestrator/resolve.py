@@ -9,6 +9,7 @@ from l3sim import VERSION
 from l3sim.errors import InvalidInput
 from l3sim.placement import Layout, layout_of
 from l3sim.specs.catalog import load_model, parse_value
+from l3sim.specs.dimm_pim import DimmPimConfig
 from l3sim.specs.job import JobSpec
 from l3sim.specs.machine import Machine, digest_of
 from l3sim.specs.model import ModelShape
@@ -212,6 +213,11 @@ def _warnings(spec: JobSpec, model: ModelShape, machine: Machine, table: Request
         found.append("scheduler.aging_s has no effect: every request has priority 0")
     if machine.link.channel_bus == "full":
         found.append("link.channel_bus=full is an idealisation: a DDR bus is half duplex")
+    if isinstance(pim, DimmPimConfig) and pim.reads("relayout") and pim.relayout != machine.link.relayout:
+        found.append(
+            f"attention.relayout is {pim.relayout}, but link.relayout is {machine.link.relayout}: "
+            "the processor's copies take time on one side only; set both"
+        )
     return found
 
 

@@ -245,6 +245,16 @@ def test_warning_of_an_idealisation() -> None:
     assert job.warnings == ("link.channel_bus=full is an idealisation: a DDR bus is half duplex",)
 
 
+def test_copies_by_the_processor_on_one_side_only_are_warned_of() -> None:
+    one, both = ("link.relayout", "cpu"), ("attention.relayout", "cpu")
+    assert resolved(MINI, settings=(one,)).warnings == (
+        "attention.relayout is unit, but link.relayout is cpu: the processor's copies take time on one side "
+        "only; set both",
+    )
+    assert resolved(MINI, settings=(one, both)).warnings == ()
+    assert resolved(MINI, settings=(one, ("attention.level", "roofline"))).warnings == ()
+
+
 def test_settings_are_yaml_values() -> None:
     settings = (("attention.memory_share", "0.5"), ("attention.n_hc", "4"), ("link.overlap", "off"))
     machine = resolved(MINI, settings=(*settings, ("gpu.compute_flops", "2e14"))).machine
