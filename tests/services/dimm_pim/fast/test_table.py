@@ -25,6 +25,8 @@ QUICK: list[tuple[int, dict[str, Any]]] = [
     (8, {"pipelining": False, "refresh_phase": 0.7}),
     (8, {"n_hc": 1, "n_cmr": 2, "score_buffer_bytes": 65_536}),
     (8, {"host_transfer_bytes": 5000, "refresh": False}),
+    # What waits in the buffer grows for five row blocks before it slows the pattern down.
+    (16, {"n_hc": 2, "result_buffer_bytes": 2048}),
 ]
 IDS = ["-".join([str(queries), *keys]) for queries, keys in QUICK]
 
