@@ -1,5 +1,6 @@
 """A policy at work for one replica: what it predicts with, and the record of what it decided."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -51,10 +52,12 @@ class Planner:
     Attributes:
         log: the decision records.
         study: the plans that are compared with their alternatives.
+        noting_s: wall time spent on taking notice of what happened.
     """
 
     def __init__(self, policy: Policy, forecast: Forecast, log: DecisionLog, study: Study) -> None:
         self.policy, self.forecast, self.log, self.study = policy, forecast, log, study
+        self.noting_s = 0.0
 
     def prepare(self) -> None:
         """A scheduling point has come."""
@@ -67,8 +70,10 @@ class Planner:
 
     def took(self, window: Window, costs: WindowCosts, outcome: Outcome) -> None:
         """Rounds of a window were taken; their tokens are not booked yet."""
+        began = time.perf_counter()
         self.forecast.observe(window, costs, outcome.rounds)
         self.log.took(costs.durations, outcome)
+        self.noting_s += time.perf_counter() - began
 
 
 def prediction(planners: Sequence[Planner], seed: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Compiles, or loads from numba's cache, everything that a job will call.
+"""Compiles, or loads from numba's cache, all that a job will call; and loads who trains its predictors.
 
 The first time takes ten seconds or more; with a cache it takes well under one. Done before a job's
 sessions open, in a thread, so that nobody waits for it inside a window.
@@ -8,8 +8,9 @@ import threading
 
 import numpy as np
 
-from orchestrator.learning.forest import Forest
+from orchestrator.learning.forest import Forest, trainer
 from orchestrator.learning.linear import fit
+from orchestrator.learning.samples import slowest_rank
 from orchestrator.policies.deal import (
     Beside,
     LastChunk,
@@ -26,14 +27,20 @@ _lock = threading.Lock()
 _done = threading.Event()
 
 
-def warm() -> None:
-    """Compile once a process; later calls return at once."""
+def warm(trains: bool) -> None:
+    """Compile once a process; later calls return at once.
+
+    Args:
+        trains: whether predictors will be trained: then scikit-learn is loaded too, which takes a second.
+    """
     with _lock:
         if not _done.is_set():
             _timelines()
             _policies()
             _learning()
             _done.set()
+        if trains:
+            trainer()
 
 
 def _timelines() -> None:
@@ -65,9 +72,10 @@ def _policies() -> None:
 
 
 def _learning() -> None:
-    """A tree that is a leaf, and a line through nothing."""
+    """A tree that is a leaf, a line through nothing, and one round of one rank."""
     one, value = np.zeros(1, dtype=np.int64), np.zeros(1)
     forest = Forest(one, one - 1, one - 1, one, value, value)
     forest.at(one, one)
     forest.line(0, 1)
     fit(value, value, value)
+    slowest_rank(one, one, np.ones((1, 1), dtype=np.int64), np.ones((1, 1)), one)

@@ -12,6 +12,7 @@ import numpy as np
 from l3sim.placement import Layout
 from l3sim.units import Floats, Int64s
 from l3sim.work import SubBatch, Window
+from orchestrator.compiling import compiled
 from orchestrator.costs import WindowCosts
 from orchestrator.state import RequestTable
 from orchestrator.timeline.base import RoundCosts
@@ -88,9 +89,8 @@ class Samples:
             for batch in window.sub_batches:
                 first = 1 + batch.index * WIDTH
                 values[:, first : first + WIDTH] = self._pass(batch, costs.durations, which)
-            # One after the other: of two rounds in one row the later one stays.
-            for row, value in zip(rows.tolist(), values, strict=True):
-                reservoir.rows[row] = value
+            # Of two rounds in one row the later one stays: numpy assigns in order.
+            reservoir.rows[rows] = values
         self.rounds += rounds
 
     def passes(self) -> Floats:
@@ -122,16 +122,36 @@ class Samples:
         """Tokens attended, times head groups and pace, of the rank that has most; and its head groups."""
         layout, table = self._layout, self._table
         place = table.offset[batch.decode] * layout.ranks + table.rank[batch.decode]
-        # Weights of bincount are float64: exact, since token counts stay far below 2^53.
-        sums = [
-            np.bincount(place, weights=weights, minlength=layout.ranksets * layout.ranks)
-            .reshape(layout.ranksets, layout.ranks)
-            .astype(np.int64)
-            @ layout.group_counts
-            for weights in (batch.context + 1, None)
-        ]
-        tokens, groups = (each.ravel() for each in sums)
-        pace = self._pace.ravel()
-        loads = (tokens[None, :] + which[:, None] * groups[None, :]) * pace[None, :]
-        slowest = loads.argmax(axis=1)
-        return loads[np.arange(len(which)), slowest], (groups * pace)[slowest]
+        return slowest_rank(place, batch.context, layout.group_counts, self._pace, which)
+
+
+@compiled
+def slowest_rank(
+    place: Int64s, context: Int64s, groups: Int64s, pace: Floats, which: Int64s
+) -> tuple[Floats, Floats]:
+    """Tokens attended, times head groups and pace, of the rank that has most; and its head groups times pace.
+
+    Args:
+        place: placement (offset * ranks + first rank) of each request, shape (n,).
+        context: tokens that each holds before the first round, shape (n,).
+        groups: head groups on rank r of first rank b, shape (ranks, ranks).
+        pace: slowness of the rank that serves (offset, rank), shape (R, ranks).
+        which: rounds, shape (m,), as are both results.
+    """
+    ranks = len(groups)
+    tokens, counts = np.zeros(pace.shape, dtype=np.int64), np.zeros(pace.shape, dtype=np.int64)
+    for index in range(len(place)):
+        offset, first = place[index] // ranks, place[index] % ranks
+        for rank in range(ranks):
+            tokens[offset, rank] += groups[first, rank] * (context[index] + 1)
+            counts[offset, rank] += groups[first, rank]
+    load, paced = np.zeros(len(which)), np.zeros(len(which))
+    for number in range(len(which)):
+        most = -1.0
+        for offset in range(len(pace)):
+            for rank in range(ranks):
+                here = (tokens[offset, rank] + which[number] * counts[offset, rank]) * pace[offset, rank]
+                if here > most:
+                    most, load[number] = here, here
+                    paced[number] = counts[offset, rank] * pace[offset, rank]
+    return load, paced
