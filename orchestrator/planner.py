@@ -31,7 +31,7 @@ def view_of(
     options: SchedulerConfig,
 ) -> PlanView:
     """What a policy sees of a replica now; whom this scheduling point preempted is not admitted at it."""
-    residents = table.rows(kv.residents)
+    residents = kv.rows
     decoding = table.phase[residents] == _DECODE
     return PlanView(
         table=table,

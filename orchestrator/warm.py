@@ -8,6 +8,7 @@ import threading
 
 import numpy as np
 
+from orchestrator.kv_loops import best_place, bins_of, booked_tokens, rounds_of_room, sum_at
 from orchestrator.learning.forest import Forest, trainer
 from orchestrator.learning.linear import fit
 from orchestrator.learning.samples import slowest_rank
@@ -36,6 +37,7 @@ def warm(trains: bool) -> None:
     with _lock:
         if not _done.is_set():
             _timelines()
+            _books()
             _policies()
             _learning()
             _done.set()
@@ -53,6 +55,18 @@ def _timelines() -> None:
         timeline = TIMELINES.get(name)(Rules(1, 1, overlap=True, half_duplex=True))
         timeline.compose(costs, 1, 2, [])
         timeline.drain(1000)
+
+
+def _books() -> None:
+    """One request that decodes, on one rank."""
+    one, square = np.ones(1, dtype=np.int64), np.ones((1, 1), dtype=np.int64)
+    who, phase = one - 1, np.zeros(1, dtype=np.int8)
+    booking = (0, phase, one, one, one)
+    booked_tokens(who, who, 0, *booking)
+    sum_at(who, one, 1)
+    bins_of(who, one, square, 1)
+    rounds_of_room(1, who, who, *booking, 1, one, one, square)
+    best_place(1, 0, one, False, one, one, square, one, square, square, square, 1)
 
 
 def _policies() -> None:
