@@ -52,12 +52,12 @@ class Planner:
     Attributes:
         log: the decision records.
         study: the plans that are compared with their alternatives.
-        noting_s: wall time spent on taking notice of what happened.
+        learning_s: wall time spent on taking notice of what happened, for the predictor.
     """
 
     def __init__(self, policy: Policy, forecast: Forecast, log: DecisionLog, study: Study) -> None:
         self.policy, self.forecast, self.log, self.study = policy, forecast, log, study
-        self.noting_s = 0.0
+        self.learning_s = 0.0
 
     def prepare(self) -> None:
         """A scheduling point has come."""
@@ -72,8 +72,8 @@ class Planner:
         """Rounds of a window were taken; their tokens are not booked yet."""
         began = time.perf_counter()
         self.forecast.observe(window, costs, outcome.rounds)
+        self.learning_s += time.perf_counter() - began
         self.log.took(costs.durations, outcome)
-        self.noting_s += time.perf_counter() - began
 
 
 def prediction(planners: Sequence[Planner], seed: int) -> dict[str, Any]:

@@ -240,10 +240,10 @@ class _Run:
         wall = time.monotonic() - self._began
         iterations = sum(replica.metrics.rounds for replica in self._replicas)
         windows = sum(replica.metrics.windows for replica in self._replicas)
-        noting = sum(replica.planner.noting_s for replica in self._replicas)
+        learning = sum(replica.planner.learning_s for replica in self._replicas)
         parts = {
-            "scheduler": self._wall["scheduler"] + noting,
-            "timeline": self._wall["timeline"] - noting,
+            "scheduler": self._wall["scheduler"] + learning,
+            "timeline": self._wall["timeline"] - learning,
         }
         return {
             "wall_s": wall,

@@ -104,13 +104,14 @@ class Samples:
         """A pass's columns in these rounds of a window: shape (len(which), WIDTH)."""
         s = batch.index
         values = np.zeros((len(which), WIDTH))
-        values[:, COLUMN["chunk_tokens"]] = sum(chunk.tokens for chunk in batch.chunks)
-        values[:, COLUMN["finished_tokens"]] = sum(chunk.finished_tokens for chunk in batch.chunks)
         values[:, COLUMN["decoding"]] = len(batch.decode)
-        values[:, COLUMN["t_p"]] = costs.p[which, s]
         values[:, COLUMN["t_batch"]] = costs.b_mid[which, s]
         # Layers of class 0: their ranksets are the offsets.
-        values[:, COLUMN["t_kv"]] = costs.kv[which, s, 0].sum(axis=1)
+        if batch.chunks:
+            values[:, COLUMN["chunk_tokens"]] = sum(chunk.tokens for chunk in batch.chunks)
+            values[:, COLUMN["finished_tokens"]] = sum(chunk.finished_tokens for chunk in batch.chunks)
+            values[:, COLUMN["t_p"]] = costs.p[which, s]
+            values[:, COLUMN["t_kv"]] = costs.kv[which, s, 0].sum(axis=1)
         if len(batch.decode):
             tokens, groups = self._slowest_rank(batch, which)
             values[:, COLUMN["rank_tokens"]], values[:, COLUMN["rank_groups"]] = tokens, groups

@@ -117,9 +117,7 @@ class _Sides:
 
     def _without_chunks(self, most: int) -> Beside:
         """As most plans are: both sub-batches have the same line."""
-        line = self._predictor.batch_line_ps(0, most)
-        lines = np.empty((2, most + 1))
-        lines[:] = line
+        lines = self._predictor.idle_lines_ps(most)
         return Beside(self._passes, self._target, _NOTHING, lines, _NOTHING, self._predictor.comm[:2])
 
     def _moved_ps(self, chunk_tokens: Int64s) -> Floats:
