@@ -11,7 +11,7 @@ import numpy as np
 from orchestrator.kv_loops import best_place, bins_of, booked_tokens, rounds_of_room, sum_at
 from orchestrator.learning.forest import Forest, trainer
 from orchestrator.learning.linear import fit
-from orchestrator.learning.samples import slowest_rank
+from orchestrator.learning.samples import kept_of, slowest_rank
 from orchestrator.policies.deal import (
     Beside,
     LastChunk,
@@ -92,4 +92,5 @@ def _learning() -> None:
     forest.at(one, one)
     forest.line(0, 1)
     fit(value, value, value)
+    kept_of(value, 0, 1)
     slowest_rank(one, one, np.ones((1, 1), dtype=np.int64), np.ones((1, 1)), one)

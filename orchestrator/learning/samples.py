@@ -26,7 +26,6 @@ FEATURES = ("chunk_tokens", "finished_tokens", "decoding", "rank_tokens", "rank_
 TIMES = ("t_p", "t_batch", "t_d", "t_comm", "t_kv")
 COLUMN = {name: number for number, name in enumerate((*FEATURES, *TIMES))}
 WIDTH = len(COLUMN)
-_NOTHING: Int64s = np.zeros(0, dtype=np.int64)
 
 
 class Reservoir:
@@ -49,17 +48,9 @@ class Reservoir:
 
     def offer(self, rounds: int) -> tuple[Int64s, Int64s]:
         """Take notice of so many rounds: (which of them to keep, rows for them), both of shape (hits,)."""
-        size = len(self.rows)
         drawn = self._stream.random(rounds)
-        if self.seen >= size and drawn.min() * (self.seen + 1) >= size:
-            # Most windows of a long run keep nothing, and need not look further.
-            self.seen += rounds
-            return _NOTHING, _NOTHING
-        number = np.arange(self.seen, self.seen + rounds, dtype=np.int64)
-        row = np.where(number < size, number, (drawn * (number + 1)).astype(np.int64))
-        self.seen += rounds
-        which = np.flatnonzero(row < size)
-        return which, row[which]
+        seen, self.seen = self.seen, self.seen + rounds
+        return kept_of(drawn, seen, len(self.rows))
 
 
 class Samples:
@@ -124,6 +115,24 @@ class Samples:
         layout, table = self._layout, self._table
         place = table.offset[batch.decode] * layout.ranks + table.rank[batch.decode]
         return slowest_rank(place, batch.context, layout.group_counts, self._pace, which)
+
+
+@compiled
+def kept_of(drawn: Floats, seen: int, size: int) -> tuple[Int64s, Int64s]:
+    """(which of the next rounds to keep, rows for them), where so many were seen before: shape (hits,).
+
+    Args:
+        drawn: a number from 0 to 1 for each, shape (rounds,).
+    """
+    which, rows = np.empty(len(drawn), dtype=np.int64), np.empty(len(drawn), dtype=np.int64)
+    hits = 0
+    for index in range(len(drawn)):
+        number = seen + index
+        row = number if number < size else np.int64(drawn[index] * (number + 1))
+        if row < size:
+            which[hits], rows[hits] = index, row
+            hits += 1
+    return which[:hits], rows[:hits]
 
 
 @compiled
