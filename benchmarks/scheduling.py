@@ -1,34 +1,50 @@
 """The runs behind docs/scheduling.md: policies over memory, ranksets, options and load.
 
     python -m benchmarks.scheduling --list                            what there is to run
-    python -m benchmarks.scheduling memory options >> results.jsonl   run those parts, a JSON object a run
-    python -m benchmarks.scheduling --page results.jsonl              the tables of what was run, Markdown
+    python -m benchmarks.scheduling memory options >> results.jsonl   run those parts, a JSON object a row
+    python -m benchmarks.scheduling --page results.jsonl              write the page and its plots
 
-Each run is one `./l3 run ... --in-process`; `--skip FILE` leaves out what stands in results already, so
-that an interrupted series goes on where it stopped.
+Each row is one `./l3 run ... --in-process`; rows that are the same job run once. `--skip FILE` leaves out
+the rows that stand in results already, and answers from them those that are the same job, so that an
+interrupted series goes on where it stopped. Results are printed as they come; the page puts them in order.
 """
 
 import argparse
 import json
+import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from os.path import relpath
 from pathlib import Path
 from typing import Any
 
 from benchmarks.meter import ROOT, environment
 from benchmarks.scheduling_page import page
+from benchmarks.scheduling_plots import plots
 from benchmarks.speed import CODE, CONVERSATION
+from l3sim.specs.catalog import load_model
+from orchestrator.policies.l3 import STEP_GQA, STEP_MHA
 
 MODELS = ("gpt-175b", "qwen-72b", "opt-66b")
 WORKLOADS = ("openr1", "dolphin", "openthoughts", "dolphin-short")
 POLICIES = ("l3", "fill", "serial")
 SHARES = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 RANKSETS = (1, 2, 4, 8)
-#: Of the reference machine: 64 ranks of 32 GiB.
-CAPACITY_BYTES = 64 * 2**35
-SPEEDS = (1, 2, 4, 8, 16, 32)
+#: Of the reference machine: 4 ranksets, 64 ranks of 32 GiB.
+BUILT, CAPACITY_BYTES = 4, 64 * 2**35
+#: What changes nothing on that machine.
+AS_BUILT = (
+    {"attention.memory_share=1"},
+    {f"attention.ranksets={BUILT}"},
+    {f"attention.ranksets={BUILT}", f"attention.capacity_bytes={CAPACITY_BYTES}"},
+)
+#: Of each trace, so that the point at which it saturates the machine lies between.
+SPEEDS = {CONVERSATION: (0.25, 0.5, 0.75, 1, 1.25, 1.5, 2), CODE: (0.5, 1, 1.5, 2, 3, 4)}
+#: The options are tried on few workloads: each is a dozen runs a model.
+OPTION_WORKLOADS = ("openr1", "dolphin-short")
 #: Settings of `l3` against its defaults.
 OPTIONS = {
     "defaults": (),
@@ -64,8 +80,10 @@ class Run:
 
     @property
     def words(self) -> list[str]:
-        """Of `./l3`."""
-        words = ["run", self.workload, "--model", self.model, "--policy", self.policy, *self.more]
+        """Of `./l3`, from the root of the tree."""
+        trace = self.workload.endswith(".csv")
+        workload = relpath(self.workload, ROOT) if trace else self.workload
+        words = ["run", workload, "--model", self.model, "--policy", self.policy, *self.more]
         for setting in self.settings:
             words += ["--set", setting]
         return [*words, "--in-process"]
@@ -94,7 +112,7 @@ def ranksets() -> Iterator[Run]:
 
 def options() -> Iterator[Run]:
     """What each choice of `l3` is worth."""
-    for model, workload, name in _product(MODELS, WORKLOADS, OPTIONS):
+    for model, workload, name in _product(MODELS, OPTION_WORKLOADS, OPTIONS):
         settings = tuple(f"scheduler.{setting}" for setting in OPTIONS[name])
         yield Run("options", model, workload, "l3", name, settings)
 
@@ -107,8 +125,9 @@ def policies() -> Iterator[Run]:
 
 def load() -> Iterator[Run]:
     """The Azure traces at several speeds, through saturation."""
-    for trace, speed, policy in _product((CONVERSATION, CODE), SPEEDS, POLICIES):
-        yield Run("load", "llama-2-70b", trace, policy, f"{speed}", more=("--speed", f"{speed}"))
+    for trace, speeds in SPEEDS.items():
+        for speed, policy in _product(speeds, POLICIES):
+            yield Run("load", "llama-2-70b", trace, policy, f"{speed:g}", more=("--speed", f"{speed:g}"))
 
 
 PARTS = {part.__name__: part for part in (memory, ranksets, options, policies, load)}
@@ -123,52 +142,131 @@ def _product(*axes: Sequence[Any] | dict[str, Any]) -> Iterator[tuple[Any, ...]]
             yield (first, *rest)
 
 
-def measure(run: Run, requests: int | None) -> dict[str, Any]:
-    """Run it; the figures of its row, or why it was refused."""
-    words = run.words + (["--requests", str(requests)] if requests else [])
+def job_of(words: Sequence[str]) -> tuple[str, ...]:
+    """What the words of a run come to: two runs of which this is equal are the same job.
+
+    Left out are settings that are the reference machine's own, and N of `l3` where it is the model's.
+    """
+    plain, settings = list(words), set[str]()
+    while "--set" in plain:
+        at = plain.index("--set")
+        settings.add(plain[at + 1])
+        del plain[at : at + 2]
+    machine = {one for one in settings if one.startswith("attention.")}
+    if machine in AS_BUILT:
+        settings -= machine
+    if "--model" in plain:
+        heads = load_model(plain[plain.index("--model") + 1]).queries_per_kv
+        settings.discard(f"scheduler.step={STEP_MHA if heads == 1 else STEP_GQA}")
+    return (*plain, *sorted(settings))
+
+
+def words_of(run: Run, requests: int | None) -> list[str]:
+    """The words of `./l3` that measure it, with another number of requests than usual."""
+    return run.words + (["--requests", str(requests)] if requests else [])
+
+
+def measure(words: Sequence[str]) -> dict[str, Any]:
+    """Run it; the figures of a row, or why it was refused."""
     command = [sys.executable, "-P", "-m", "launch", *words, "--json"]
     done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
-    result: dict[str, Any] = {"key": run.key, "command": " ".join(["./l3", *words])}
     if done.returncode:
-        return {**result, "refused": done.stderr.strip().splitlines()[-1]}
+        return {"refused": done.stderr.strip().splitlines()[-1]}
     report = json.loads(done.stdout)
     keep = ("tbt_s", "ttft_s", "batch", "utilization", "bubbles", "saturated", "prediction", "preemptions")
     figures = {name: report[name] for name in (*keep, "throughput_tokens_per_s", "makespan_s", "exchange")}
-    return {**result, "report": figures, "requests": report["requests"]["submitted"]}
+    return {"report": figures, "requests": report["requests"]["submitted"]}
+
+
+def series(
+    runs: Sequence[Run], requests: int | None, known: Mapping[tuple[str, ...], Any], workers: int
+) -> Iterator[dict[str, Any]]:
+    """Rows of runs, as they come; each job runs once, and not at all where its outcome is known."""
+    rows: dict[tuple[str, ...], list[Run]] = {}
+    for run in runs:
+        rows.setdefault(job_of(words_of(run, requests)), []).append(run)
+
+    def row(run: Run, outcome: Mapping[str, Any]) -> dict[str, Any]:
+        command = shlex.join(["./l3", *words_of(run, requests)])
+        return {"key": run.key, "command": command, **outcome}
+
+    pool, asked = ThreadPoolExecutor(workers), {}
+    try:
+        for job, same in rows.items():
+            if job in known:
+                yield from (row(run, known[job]) for run in same)
+            else:
+                asked[pool.submit(measure, words_of(same[0], requests))] = same
+        for done in as_completed(asked):
+            yield from (row(run, done.result()) for run in asked[done])
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def read(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """Results in the order of the series; of several with one key the last counts."""
+    found = {}
+    for path in paths:
+        for line in path.read_text().splitlines() if path.is_file() else []:
+            result = json.loads(line)
+            found[tuple(result["key"])] = result
+    order = [tuple(run.key) for part in PARTS.values() for run in part()]
+    ordered = [key for key in order if key in found]
+    return [found[key] for key in (*ordered, *(key for key in found if key not in set(ordered)))]
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run what is named, one after the other, or make the page."""
+    """Run what is named, or make the page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scheduling", description=__doc__)
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; default: all")
     parser.add_argument("--list", action="store_true", help="print the commands and stop")
-    parser.add_argument("--page", type=Path, metavar="FILE", help="print the page of these results")
-    parser.add_argument("--skip", type=Path, metavar="FILE", help="leave out what stands there already")
+    parser.add_argument(
+        "--page", type=Path, nargs="+", metavar="FILE", help="write the page of these results, and its plots"
+    )
+    parser.add_argument(
+        "--skip", type=Path, nargs="+", default=[], metavar="FILE", help="leave out what stands there already"
+    )
+    parser.add_argument(
+        "--into", type=Path, default=ROOT / "docs", metavar="DIR", help="where the page goes; default: docs"
+    )
     parser.add_argument("--only", action="append", default=[], help="models or workloads; repeatable")
     parser.add_argument("--requests", type=int, help="of each run, instead of 1,000 or all of a trace")
+    parser.add_argument("--workers", type=int, default=1, help="runs at a time; default: 1")
     arguments = parser.parse_args(argv)
     if arguments.page:
-        print(page([json.loads(line) for line in arguments.page.read_text().splitlines()]), end="")
+        results = read(arguments.page)
+        files = {"scheduling.md": page(results), **plots(results)}
+        for name, text in files.items():
+            (arguments.into / name).write_text(text)
         return 0
     unknown = [name for name in arguments.parts if name not in PARTS]
     if unknown:
         parser.error(f"no part is called {unknown[0]!r}; there are: {', '.join(PARTS)}")
-    known: list[list[str]] = []
-    if arguments.skip and arguments.skip.is_file():
-        known = [json.loads(line)["key"] for line in arguments.skip.read_text().splitlines()]
-    for part in arguments.parts or PARTS:
-        for run in PARTS[part]():
-            if arguments.only and not {run.model, run.workload} & set(arguments.only):
-                continue
-            if run.key in known:
-                continue
-            if arguments.list:
-                print(*run.key, "./l3", *run.words)
-            elif run.workload.endswith(".csv") and not Path(run.workload).is_file():
-                print(f"{run.row}: skipped, there is no {run.workload}", file=sys.stderr)
-            else:
-                print(json.dumps(measure(run, arguments.requests)), flush=True)
+    known = read(arguments.skip)
+    there = {tuple(one["key"]) for one in known}
+    runs = [
+        run
+        for part in arguments.parts or PARTS
+        for run in PARTS[part]()
+        if tuple(run.key) not in there
+        and (not arguments.only or {run.model, run.key[2]} & set(arguments.only))
+    ]
+    if arguments.list:
+        for run in runs:
+            print(*run.key, shlex.join(["./l3", *words_of(run, arguments.requests)]))
+        return 0
+    for trace in {run.workload for run in runs if run.workload.endswith(".csv")}:
+        if not Path(trace).is_file():
+            print(f"{Path(trace).stem}: skipped, there is no {trace}", file=sys.stderr)
+            runs = [run for run in runs if run.workload != trace]
+    outcomes = {job_of(shlex.split(one["command"])[1:]): _outcome(one) for one in known}
+    for result in series(runs, arguments.requests, outcomes, arguments.workers):
+        print(json.dumps(result), flush=True)
     return 0
+
+
+def _outcome(result: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in result.items() if name not in ("key", "command")}
 
 
 if __name__ == "__main__":

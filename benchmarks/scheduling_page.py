@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
+from benchmarks.scheduling_plots import MEMORY_PLOT, curves, load_plot, of, saturation
 from benchmarks.table import table
 
 Result = Mapping[str, Any]
@@ -21,55 +22,91 @@ NOTES = {
     "with the whole machine's whatever the count.",
     "options": "Policy `l3` with one setting changed. `predictor=oracle` against the default, `learned`, is "
     "what wrong predictions cost; the rest is what the policy does.",
-    "load": "Rows are `--speed`. The first row of a policy that is marked saturated is its saturation point: "
-    "from there on latencies grow with the length of the trace and say little.",
+    "load": "Requests come at the trace's times, divided by `--speed`; rows are these factors. A ring marks "
+    "the first run of a policy that the report calls `saturated`: from there on latencies grow with the "
+    "length of the trace and say little.",
 }
 HEAD = ("", "policy", "tokens/s", "TBT p50 ms", "TBT p99 ms", "batch", "GPU busy", "attention busy")
 HEAD_END = ("GPU bubble", "attention bubble")
-HEAD_LOAD = ("speed", "policy", "tokens/s", "TTFT p50 s", "TTFT p99 s", "TBT p99 ms", "")
+HEAD_LOAD = (
+    *("speed", "policy", "tokens/s", "TTFT p50 s", "TTFT p99 s"),
+    *("TBT p50 ms", "TBT p99 ms", "batch", ""),
+)
 
 INTRO = """# Scheduling, measured
 
-Made by `python -m benchmarks.scheduling --page FILE` from the results of `python -m benchmarks.scheduling`;
-do not edit. The machine is `l3-dgx-a100`. Above each table stands the command of its first row; the others
-differ in the settings that the rows name (`python -m benchmarks.scheduling --list` prints every one). Numbers
-are predictions of models that were fitted to no published result.
+Made of the results of a series of runs; do not edit. The machine is `l3-dgx-a100`. Numbers are predictions of
+models that were fitted to no published result. Above each table stands the command of its first row; the
+others differ in what the rows name, and `--list` prints every one. The whole page:
+
+```console
+$ .venv/bin/python -m benchmarks.scheduling --list
+$ .venv/bin/python -m benchmarks.scheduling --workers 2 > results.jsonl
+$ .venv/bin/python -m benchmarks.scheduling --page results.jsonl
+```
+
+A series that was interrupted goes on with `--skip results.jsonl >> results.jsonl`. Rows that are the same job
+(the whole memory, ranksets as built, the defaults) are of one run.
 """
 
 
 def page(results: Sequence[Result]) -> str:
     """The whole page; parts that were not run are left out."""
     models, workloads = (", ".join(dict.fromkeys(one["key"][at] for one in results)) for at in (1, 2))
-    parts = [
-        INTRO,
-        f"\nIt holds {len(results)} runs, of {models} with {workloads}; the others were not made.\n",
-    ]
+    parts = [INTRO, f"\nIt holds {len(results)} rows, of {models} with {workloads}.\n"]
     for part, title in TITLES.items():
-        own = [result for result in results if result["key"][0] == part]
-        if not own:
+        cases = of(results, part)
+        if not cases:
             continue
+        own = [one for rows in cases.values() for one in rows]
         parts.append(f"\n## {title}\n")
         if part in NOTES:
             parts.append(f"\n{NOTES[part]}\n")
         parts.append(f"\n{seen(part, own)}\n")
-        for model, workload in dict.fromkeys((one["key"][1], one["key"][2]) for one in own):
-            rows = [one for one in own if (one["key"][1], one["key"][2]) == (model, workload)]
+        if part == "memory":
+            parts.append(f"\n![Throughput by memory]({MEMORY_PLOT})\n")
+        for (model, workload), rows in cases.items():
             parts.append(f"\n### {title}: {model}, {workload}\n\n`{rows[0]['command']}`\n\n")
+            if part == "load":
+                parts.append(f"![Latencies by speed]({load_plot(workload)})\n\n{_saturations(rows)}\n\n")
             parts.append(f"{_table(part, rows)}\n")
+            parts.append(_refusals(rows))
     return "".join(parts)
 
 
 def seen(part: str, results: Sequence[Result]) -> str:
     """What the numbers of a part say, in a sentence for each comparison."""
-    if part == "options":
-        return _against(results, 4, "defaults")
-    lines = [_against(results, 3, "fill")]
-    refused = sum("refused" in one for one in results)
-    if refused:
-        lines.append(
-            f"\n- {refused} of {len(results)} runs are refused: a request fits no empty replica there."
+    return _against(results, 4, "defaults") if part == "options" else _against(results, 3, "fill")
+
+
+def _saturations(rows: Sequence[Result]) -> str:
+    """Between which speeds each policy's saturation lies."""
+    xs, lines = curves(rows)
+    said = []
+    for policy, line in lines.items():
+        first = saturation(line)
+        ran = [x for x, one in zip(xs, line, strict=True) if one]
+        if first is None:
+            said.append(
+                f"- `{policy}` is not saturated up to {max(ran):g}." if ran else f"- `{policy}`: no run."
+            )
+            continue
+        report = (line[first] or {})["report"]
+        before = f"not at {xs[first - 1]:g}" if first else "the slowest that was run"
+        said.append(
+            f"- `{policy}` is saturated from {xs[first]:g} on ({before}), where it serves "
+            f"{report['throughput_tokens_per_s']:,.0f} tokens/s."
         )
-    return "".join(lines)
+    return "\n".join(said)
+
+
+def _refusals(rows: Sequence[Result]) -> str:
+    """Why runs were refused, each reason once."""
+    why: dict[str, list[str]] = {}
+    for one in rows:
+        if "refused" in one:
+            why.setdefault(one["refused"], []).append(f"{one['key'][4]} with `{one['key'][3]}`")
+    return "".join(f"\nRefused: {', '.join(names)}: {text}\n" for text, names in why.items())
 
 
 def _against(results: Sequence[Result], axis: int, base: str) -> str:
@@ -112,8 +149,8 @@ def _row(result: Result) -> list[str]:
         name,
         policy,
         f"{report['throughput_tokens_per_s']:,.1f}",
-        f"{1000 * report['tbt_s']['p50']:,.1f}",
-        f"{1000 * report['tbt_s']['p99']:,.1f}",
+        f"{1000 * (report['tbt_s']['p50'] or 0):,.1f}",
+        f"{1000 * (report['tbt_s']['p99'] or 0):,.1f}",
         f"{report['batch']['mean_requests']:,.1f}",
         f"{report['utilization']['gpu']:.3f}",
         f"{report['utilization']['attention']:.3f}",
@@ -125,7 +162,7 @@ def _row(result: Result) -> list[str]:
 def _load_row(result: Result) -> list[str]:
     _, _, _, policy, name = result["key"]
     if "refused" in result:
-        return [name, policy, "refused", *[""] * 4]
+        return [name, policy, "refused", *[""] * 6]
     report = result["report"]
     return [
         name,
@@ -133,6 +170,8 @@ def _load_row(result: Result) -> list[str]:
         f"{report['throughput_tokens_per_s']:,.1f}",
         f"{report['ttft_s']['p50']:,.3f}",
         f"{report['ttft_s']['p99']:,.3f}",
+        f"{1000 * (report['tbt_s']['p50'] or 0):,.1f}",
         f"{1000 * (report['tbt_s']['p99'] or 0):,.1f}",
+        f"{report['batch']['mean_requests']:,.1f}",
         "saturated" if report["saturated"] else "",
     ]

@@ -32,6 +32,11 @@ class Picture:
         style = f'fill="none" stroke="{colour}" stroke-width="{_n(width)}"'
         self._shapes.append(f'<polyline points="{path}" {style}/>')
 
+    def ring(self, x: float, y: float, radius: float, colour: str) -> None:
+        """A circle around a point."""
+        style = f'fill="none" stroke="{colour}" stroke-width="1.5"'
+        self._shapes.append(f'<circle cx="{_n(x)}" cy="{_n(y)}" r="{_n(radius)}" {style}/>')
+
     def text(
         self, x: float, y: float, text: str, anchor: str = "start", size: int = 12, fill: str = INK
     ) -> None:

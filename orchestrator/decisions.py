@@ -132,12 +132,20 @@ def happened(costs: RoundCosts, terms: int) -> tuple[int, ...]:
         terms: 4, or 2 for a plan with one sub-batch: its own fully connected layers count then.
     """
     passes = terms // 2
+    moved, kv, attended, prefill, batch = (
+        each.tolist()
+        for each in (
+            (costs.d[0, :, 0] + costs.u[0, :, 0]).sum(axis=1),
+            costs.kv[0, :, 0].sum(axis=1),
+            costs.a[0, :, 0].max(axis=1),
+            costs.p[0],
+            costs.b_mid[0],
+        )
+    )
     found: list[int] = []
     for i in range(passes):
         other = passes - 1 - i
-        moved = int((costs.d[0, i, 0] + costs.u[0, i, 0] + costs.kv[0, other, 0]).sum())
-        gpu = int(costs.p[0, i] + costs.b_mid[0, other])
-        found += [gpu, int(costs.a[0, i, 0].max()) + moved]
+        found += [prefill[i] + batch[other], attended[i] + moved[i] + kv[other]]
     return tuple(found)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from l3sim.units import Int64s
 from l3sim.work import Placed
+from orchestrator.kv_loops import bins_of, booked_tokens, rounds_of_room, sum_at
 from orchestrator.kv_shape import KvShape
 from orchestrator.kv_view import KvView
 from orchestrator.sharing import Sharing
@@ -48,15 +49,26 @@ class KvLedger:
         self.shape = shape
         self.sharing = Sharing.of(table, shape.layout.kv_block_tokens, prefix_sharing)
         self._table = table
-        self._watermark, self._reserve_tokens = watermark, reserve_tokens
+        self._reserve_tokens = reserve_tokens
         self.residents: list[int] = []
         self.peak_bytes = 0
         self._admissions = 0
-        # Kept until somebody comes, goes or grows.
+        self._limit = shape.limit_bytes(watermark)
+        # Kept until somebody comes or goes, or, but for who they are, grows.
+        self._rows: Int64s | None = None
+        self._tokens: Int64s | None = None
         self._booked: Int64s | None = None
+        self._held_blocks: Int64s | None = None
         self._held: Int64s | None = None
 
     # -- counting ------------------------------------------------------------------------------------
+
+    @property
+    def rows(self) -> Int64s:
+        """The residents, as an index array."""
+        if self._rows is None:
+            self._rows = self._table.rows(self.residents)
+        return self._rows
 
     def places(self, requests: Int64s) -> Int64s:
         """Placement numbers of admitted requests."""
@@ -65,52 +77,74 @@ class KvLedger:
 
     def blocks_at(self, requests: Int64s, tokens: Int64s) -> Int64s:
         """Blocks that requests with so many tokens take at each placement, shared ones once: shape (P,)."""
-        blocks, shared = self.shape.layout.blocks(tokens), self.sharing.shareable[requests]
-        return self.sharing.once(requests, self.places(requests), blocks, shared, self._size)
+        blocks, places = self.shape.layout.blocks(tokens), self.places(requests)
+        if not self.sharing.any:
+            return sum_at(places, blocks, self._size)
+        return self.sharing.once(requests, places, blocks, self.sharing.shareable[requests], self._size)
 
     def tokens_at(self, requests: Int64s, tokens: Int64s) -> Int64s:
         """Tokens of requests at each placement, those in shared blocks once: shape (P,)."""
+        places = self.places(requests)
+        if not self.sharing.any:
+            return sum_at(places, tokens, self._size)
         shared = self.sharing.shareable[requests] * self.shape.layout.kv_block_tokens
-        return self.sharing.once(requests, self.places(requests), tokens, shared, self._size)
+        return self.sharing.once(requests, places, tokens, shared, self._size)
 
     def per_rank(self, requests: Int64s, tokens: Int64s) -> Int64s:
         """Bytes that requests with so many tokens take on each rank: shape (P,)."""
         return self.blocks_at(requests, tokens) @ self.shape.block_bytes
 
-    def booked_tokens(self, requests: Int64s, ahead: int = 0) -> Int64s:
-        """Tokens that each admitted request has booked, or will have so many rounds of decoding ahead."""
-        table = self._table
+    def booked_tokens(self, requests: Int64s) -> Int64s:
+        """Tokens that each admitted request has booked."""
+        table, places = self._table, self.places(requests)
         if table.foresee:
             tokens = table.prompt[requests] + table.output[requests] - 1
-        else:
-            decoding = table.phase[requests] == Phase.DECODE
-            tokens = np.where(decoding, table.held[requests] + ahead, table.target[requests])
-            tokens = np.maximum(tokens, table.target[requests] + self._reserve_tokens) + 1
-        bounded: Int64s = np.minimum(tokens, self.shape.fit_tokens[self.places(requests)])
-        return bounded
+            bounded: Int64s = np.minimum(tokens, self.shape.fit_tokens[places])
+            return bounded
+        return booked_tokens(requests, places, 0, *self._booking)
+
+    @property
+    def _booking(self) -> tuple[int, np.ndarray, Int64s, Int64s, Int64s]:
+        """What bookings depend on beside the request."""
+        table = self._table
+        return self._reserve_tokens, table.phase, table.held, table.target, self.shape.fit_tokens
+
+    def _booked_now(self) -> Int64s:
+        """Tokens that each resident has booked, in order of admission."""
+        if self._tokens is None:
+            self._tokens = self.booked_tokens(self.rows)
+        return self._tokens
 
     def booked_bytes(self) -> Int64s:
         """Bytes that each rank has booked: shape (P,)."""
         if self._booked is None:
-            requests = self._table.rows(self.residents)
-            self._booked = self.per_rank(requests, self.booked_tokens(requests))
+            self._booked = self.per_rank(self.rows, self._booked_now())
         return self._booked
+
+    def held_blocks(self) -> Int64s:
+        """Blocks in which residents hold KV at each placement, shared ones once: shape (P,)."""
+        if self._held_blocks is None:
+            self._held_blocks = self.blocks_at(self.rows, self._table.held[self.rows])
+        return self._held_blocks
 
     def held_bytes(self) -> Int64s:
         """Bytes of the blocks in which each rank holds KV: shape (P,)."""
         if self._held is None:
-            requests = self._table.rows(self.residents)
-            self._held = self.per_rank(requests, self._table.held[requests])
+            self._held = self.held_blocks() @ self.shape.block_bytes
         return self._held
 
     def changed(self) -> None:
-        """Somebody came, went or grew: the sums per rank are counted anew."""
-        self._booked = self._held = None
+        """Somebody grew: the sums per rank are counted anew."""
+        self._tokens = self._booked = self._held_blocks = self._held = None
+
+    def _moved(self) -> None:
+        """Somebody came or went."""
+        self._rows = None
+        self.changed()
 
     def _chain(self, prefix: int) -> Int64s:
         """Blocks of a prefix that residents book at each placement: shape (P,)."""
-        requests = self._table.rows(self.residents)
-        return self.sharing.chain(prefix, requests, self.places(requests), self._size)
+        return self.sharing.chain(prefix, self.rows, self.places(self.rows), self._size)
 
     @property
     def _size(self) -> int:
@@ -120,18 +154,15 @@ class KvLedger:
 
     def view(self) -> KvView:
         """A scratch copy for one plan."""
-        requests = self._table.rows(self.residents)
-        tokens, places = self.booked_tokens(requests), self.places(requests)
-        at_place = np.bincount(places, weights=tokens, minlength=self._size).astype(np.int64)
-        bins = at_place.reshape(-1, self.shape.layout.ranks) @ self.shape.groups
+        layout, places = self.shape.layout, self.places(self.rows)
         return KvView(
             self.shape,
             self.sharing,
             self.booked_bytes().copy(),
-            bins,
+            bins_of(places, self._booked_now(), self.shape.groups, layout.ranksets),
             len(self.residents),
             self._chain,
-            self._watermark,
+            self._limit,
             self._reserve_tokens,
         )
 
@@ -151,7 +182,7 @@ class KvLedger:
             placed = replace(placed, prefix=prefix, prefix_blocks=shared)
         self._admissions += 1
         self.residents.append(request)
-        self.changed()
+        self._moved()
         return placed
 
     def release(self, requests: list[int]) -> None:
@@ -159,7 +190,7 @@ class KvLedger:
         gone = set(requests)
         if gone:
             self.residents = [request for request in self.residents if request not in gone]
-            self.changed()
+            self._moved()
 
     def preempt(self) -> list[int]:
         """Drop whom there is no room for, and return them in that order.
@@ -169,11 +200,10 @@ class KvLedger:
         """
         dropped: list[int] = []
         while len(over := np.flatnonzero(self.booked_bytes() > self.shape.room_bytes)):
-            requests = self._table.rows(self.residents)
-            on_rank = self.shape.pieces[self.places(requests), over[0]] > 0
-            victim = int(requests[np.flatnonzero(on_rank)[-1]])
+            on_rank = self.shape.pieces[self.places(self.rows), over[0]] > 0
+            victim = int(self.rows[np.flatnonzero(on_rank)[-1]])
             self.residents.remove(victim)
-            self.changed()
+            self._moved()
             dropped.append(victim)
         return dropped
 
@@ -181,34 +211,31 @@ class KvLedger:
 
     def rounds_of_room(self, growing: Int64s, most: int) -> int:
         """Rounds of decoding until a rank lacks room for one more, `most` at the most; at least 1."""
-        if not self._lacks_after(growing, most):
-            return most
-        room, lacks = 0, most
-        while lacks - room > 1:
-            middle = (room + lacks) // 2
-            room, lacks = (room, middle) if self._lacks_after(growing, middle) else (middle, lacks)
-        return lacks
+        if self._table.foresee:  # all is booked already
+            return 1 if self.lacks_room() else most
+        shape = self.shape
+        # Who decodes has all of its prefix: what it opens is its own.
+        return rounds_of_room(
+            most,
+            growing,
+            self.places(growing),
+            *self._booking,
+            shape.layout.kv_block_tokens,
+            self.booked_bytes(),
+            shape.room_bytes,
+            shape.block_bytes,
+        )
 
     def lacks_room(self) -> bool:
         """Whether a rank has more booked than it holds."""
         return bool((self.booked_bytes() > self.shape.room_bytes).any())
-
-    def _lacks_after(self, growing: Int64s, rounds: int) -> bool:
-        """Whether a rank has more booked than it holds when these have decoded so many rounds."""
-        blocks = self.shape.layout.blocks
-        more = blocks(self.booked_tokens(growing, rounds)) - blocks(self.booked_tokens(growing))
-        # Who decodes has all of its prefix: what it opens is its own.
-        opened = np.bincount(self.places(growing), weights=more, minlength=self._size).astype(np.int64)
-        after = self.booked_bytes() + opened @ self.shape.block_bytes
-        return bool((after > self.shape.room_bytes).any())
 
     def note_peak(self) -> None:
         """Remember the most KV bytes that were held, and spared, at once."""
         held = int(self.held_bytes().sum())
         self.peak_bytes = max(self.peak_bytes, held)
         if self.sharing.any:
-            requests = self._table.rows(self.residents)
-            alone = int(self.shape.layout.blocks(self._table.held[requests]).sum())
+            alone = int(self.shape.layout.blocks(self._table.held[self.rows]).sum())
             saved = alone * int(self.shape.block_bytes[0].sum()) - held
             self.sharing.saved_peak_bytes = max(self.sharing.saved_peak_bytes, saved)
 

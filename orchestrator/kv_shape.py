@@ -42,3 +42,8 @@ class KvShape:
         blocks = np.where(pieces > 0, room_bytes[None, :] // np.maximum(block_bytes, 1), 2**62)
         longest = blocks.min(axis=1) * layout.kv_block_tokens
         return cls(layout, pieces, piece_bytes, block_bytes, layout.group_counts, room_bytes, longest)
+
+    def limit_bytes(self, watermark: float) -> Int64s:
+        """What may be booked on each rank when a share of it must stay free: shape (P,)."""
+        limit: Int64s = self.room_bytes - np.ceil(self.room_bytes * watermark).astype(np.int64)
+        return limit

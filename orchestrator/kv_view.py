@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from l3sim.units import Int64s
+from orchestrator.kv_loops import NOWHERE, best_place
 from orchestrator.kv_shape import KvShape
 from orchestrator.sharing import Sharing
 
@@ -16,7 +17,7 @@ class KvView:
         bins: booked tokens x groups of each (offset, rank), shape (ranksets, ranks).
         residents: how many are admitted.
         chain: blocks of a prefix that are booked at each placement, shape (P,).
-        watermark: share of every rank that stays free when somebody is admitted beside others.
+        limit: bytes of each rank that may be booked when somebody is admitted beside others, shape (P,).
         reserve_tokens: booked beyond what the policy asks for.
 
     Attributes:
@@ -31,7 +32,7 @@ class KvView:
         bins: Int64s,
         residents: int,
         chain: Callable[[int], Int64s],
-        watermark: float,
+        limit: Int64s,
         reserve_tokens: int,
     ) -> None:
         self._shape, self._sharing = shape, sharing
@@ -39,7 +40,7 @@ class KvView:
         self._bins, self._residents = bins, residents
         self._chain_of, self._chains = chain, dict[int, Int64s]()
         self._reserve_tokens = reserve_tokens
-        self._limit = shape.room_bytes - np.ceil(shape.room_bytes * watermark).astype(np.int64)
+        self._limit = limit
 
     def fits(self, tokens: int, request: int | None = None) -> tuple[int, int] | None:
         """Where a request that books so many tokens would go, or None where it does not fit.
@@ -52,23 +53,21 @@ class KvView:
             request: who it is, for what it shares; None: somebody who shares nothing.
         """
         shape = self._shape
-        ranks = shape.layout.ranks
-        booking = np.minimum(tokens + self._reserve_tokens, shape.fit_tokens)
-        hits = self._hits(request)
-        limit = self._limit if self._residents else shape.room_bytes
-        blocks = shape.layout.blocks(booking) - hits
-        after = self.booked[None, :] + shape.block_bytes * blocks[:, None]
-        fits = ((after <= limit[None, :]) | (shape.pieces == 0)).all(axis=1)
-        fits &= tokens - 1 <= shape.fit_tokens
-        places = np.flatnonzero(fits)
-        if len(places) == 0:
-            return None
-        added = shape.groups[None, :, :] * booking.reshape(-1, ranks)[:, :, None]
-        fullest = np.where(shape.groups[None] > 0, self._bins[:, None, :] + added, 0).max(axis=2).reshape(-1)
-        # Of lexsort's keys the last decides first; it is stable, so the lowest placement wins a tie.
-        keys = (-hits[places], fullest[places])
-        best = places[np.lexsort(keys[::-1] if self._sharing.longest else keys)[0]]
-        return divmod(int(best), ranks)
+        best = best_place(
+            tokens,
+            self._reserve_tokens,
+            self._hits(request),
+            self._sharing.longest,
+            self.booked,
+            self._limit if self._residents else shape.room_bytes,
+            self._bins,
+            shape.fit_tokens,
+            shape.block_bytes,
+            shape.pieces,
+            shape.groups,
+            shape.layout.kv_block_tokens,
+        )
+        return None if best == NOWHERE else divmod(best, shape.layout.ranks)
 
     def admit(self, tokens: int, offset: int, rank: int, request: int | None = None) -> None:
         """Book a request at a placement that `fits` gave."""

@@ -1,5 +1,6 @@
 """A policy at work for one replica: what it predicts with, and the record of what it decided."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,7 +31,7 @@ def view_of(
     options: SchedulerConfig,
 ) -> PlanView:
     """What a policy sees of a replica now; whom this scheduling point preempted is not admitted at it."""
-    residents = table.rows(kv.residents)
+    residents = kv.rows
     decoding = table.phase[residents] == _DECODE
     return PlanView(
         table=table,
@@ -51,10 +52,12 @@ class Planner:
     Attributes:
         log: the decision records.
         study: the plans that are compared with their alternatives.
+        learning_s: wall time spent on taking notice of what happened, for the predictor.
     """
 
     def __init__(self, policy: Policy, forecast: Forecast, log: DecisionLog, study: Study) -> None:
         self.policy, self.forecast, self.log, self.study = policy, forecast, log, study
+        self.learning_s = 0.0
 
     def prepare(self) -> None:
         """A scheduling point has come."""
@@ -67,7 +70,9 @@ class Planner:
 
     def took(self, window: Window, costs: WindowCosts, outcome: Outcome) -> None:
         """Rounds of a window were taken; their tokens are not booked yet."""
+        began = time.perf_counter()
         self.forecast.observe(window, costs, outcome.rounds)
+        self.learning_s += time.perf_counter() - began
         self.log.took(costs.durations, outcome)
 
 

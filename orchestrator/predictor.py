@@ -56,6 +56,11 @@ class Predictor(ABC):
         decoding = np.arange(most + 1, dtype=np.int64)
         return self.batch_ps(np.full_like(decoding, chunk_tokens), decoding)
 
+    def idle_lines_ps(self, most: int) -> Floats:
+        """t_batch without chunks, of 0, 1, ... decoding requests, to `most` at least; a row a sub-batch."""
+        line = self.batch_line_ps(0, most)
+        return np.stack([line, line])
+
 
 @dataclass(frozen=True)
 class Tables(Predictor):

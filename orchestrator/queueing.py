@@ -1,5 +1,6 @@
 """Who has not come yet, and who waits."""
 
+from bisect import insort
 from collections import deque
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush, merge
@@ -84,8 +85,7 @@ class Queue:
     def come_back(self, request: int) -> None:
         """Enter a preempted request."""
         self._table.phase[request] = Phase.WAITING
-        self._preempted.append(request)
-        self._preempted.sort(key=self._rank)
+        insort(self._preempted, request, key=self._rank)
         self._waiting += 1
 
     def admitted(self, request: int) -> None:

@@ -265,10 +265,9 @@ class Replica:
         self.kv.changed()
         self.kv.note_peak()
         kv, table, growing = self.kv, self.table, plan.decode
-        residents = table.rows(kv.residents)
         lasted = np.diff(outcome.join_ps, prepend=self.now_ps)
-        blocks = int(kv.blocks_at(residents, table.held[residents]).sum())
-        tokens = kv.tokens_at(residents, table.held[residents])
+        blocks = int(kv.held_blocks().sum())
+        tokens = kv.tokens_at(kv.rows, table.held[kv.rows])
         self.occupancy.add(lasted, blocks, tokens, table.held[growing], kv.places(growing))
 
     def _drain(self, until_ps: int) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,12 +15,13 @@ from orchestrator.artifacts import artifacts
 from orchestrator.costs import Assembler
 from orchestrator.decisions import DecisionLog
 from orchestrator.estimate import Grid
-from orchestrator.forecast import forecast_of
+from orchestrator.forecast import Learning, forecast_of
 from orchestrator.gpu_memory import GpuMemory
 from orchestrator.host import HostStages
 from orchestrator.invariants import books_differ, conservation, counts_differ, energy_adds_up
 from orchestrator.kv import KvLedger
 from orchestrator.kv_shape import KvShape
+from orchestrator.learning.learned import FIRST_ROUNDS
 from orchestrator.limits import Limits
 from orchestrator.observer import Observer, Progress
 from orchestrator.planner import Planner
@@ -64,7 +65,7 @@ async def run_job(
         Cancelled: `cancel` was set.
         InvariantBroken: the simulator contradicts itself.
     """
-    await asyncio.to_thread(warm)
+    await asyncio.to_thread(warm, _trains(job))
     run = _Run(job, await Sessions.open(job, source), observer, cancel, source.transport)
     try:
         return await run.whole()
@@ -209,9 +210,7 @@ class _Run:
     async def _train(self, replica: Replica) -> None:
         """Train off the event loop, one replica at a time, so that their times do not overlap."""
         async with self._training:
-            began = time.perf_counter()
-            await asyncio.to_thread(replica.planner.prepare)
-            self._wall["scheduler"] += time.perf_counter() - began
+            self._wall["scheduler"] += await asyncio.to_thread(_cpu_s, replica.planner.prepare)
 
     async def _close(self) -> list[str]:
         """Close the sessions and check what must hold; the list of what does not."""
@@ -241,6 +240,11 @@ class _Run:
         wall = time.monotonic() - self._began
         iterations = sum(replica.metrics.rounds for replica in self._replicas)
         windows = sum(replica.metrics.windows for replica in self._replicas)
+        learning = sum(replica.planner.learning_s for replica in self._replicas)
+        parts = {
+            "scheduler": self._wall["scheduler"] + learning,
+            "timeline": self._wall["timeline"] - learning,
+        }
         return {
             "wall_s": wall,
             "windows": windows,
@@ -248,7 +252,7 @@ class _Run:
             "simulated_iterations_per_wall_s": iterations / wall,
             "transport": self._transport,
             # Replicas wait for their devices side by side, so the exchange is what the rest leaves.
-            "parts_wall_s": {**self._wall, "exchange": wall - sum(self._wall.values())},
+            "parts_wall_s": {**parts, "exchange": wall - sum(parts.values())},
             **self._fidelity,
         }
 
@@ -270,6 +274,19 @@ class _Run:
                 wall_s=now - self._began,
             )
         )
+
+
+def _trains(job: ResolvedJob) -> bool:
+    """Whether predictors are sure to be trained: each round makes at most one token of a request."""
+    learns = policy_named(job.policy).predicts and job.machine.scheduler.predictor == Learning.name
+    return learns and int(job.table.output.max()) > FIRST_ROUNDS
+
+
+def _cpu_s(work: Callable[[], None]) -> float:
+    """Do it; the CPU time that it took this thread, for others work beside it."""
+    began = time.thread_time()
+    work()
+    return time.thread_time() - began
 
 
 def _refuse(wrong: list[str]) -> None:

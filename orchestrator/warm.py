@@ -1,4 +1,4 @@
-"""Compiles, or loads from numba's cache, everything that a job will call.
+"""Compiles, or loads from numba's cache, all that a job will call; and loads who trains its predictors.
 
 The first time takes ten seconds or more; with a cache it takes well under one. Done before a job's
 sessions open, in a thread, so that nobody waits for it inside a window.
@@ -8,8 +8,10 @@ import threading
 
 import numpy as np
 
-from orchestrator.learning.forest import Forest
+from orchestrator.kv_loops import best_place, bins_of, booked_tokens, rounds_of_room, sum_at
+from orchestrator.learning.forest import Forest, trainer
 from orchestrator.learning.linear import fit
+from orchestrator.learning.samples import kept_of, slowest_rank
 from orchestrator.policies.deal import (
     Beside,
     LastChunk,
@@ -26,14 +28,21 @@ _lock = threading.Lock()
 _done = threading.Event()
 
 
-def warm() -> None:
-    """Compile once a process; later calls return at once."""
+def warm(trains: bool) -> None:
+    """Compile once a process; later calls return at once.
+
+    Args:
+        trains: whether predictors will be trained: then scikit-learn is loaded too, which takes a second.
+    """
     with _lock:
         if not _done.is_set():
             _timelines()
+            _books()
             _policies()
             _learning()
             _done.set()
+        if trains:
+            trainer()
 
 
 def _timelines() -> None:
@@ -46,6 +55,18 @@ def _timelines() -> None:
         timeline = TIMELINES.get(name)(Rules(1, 1, overlap=True, half_duplex=True))
         timeline.compose(costs, 1, 2, [])
         timeline.drain(1000)
+
+
+def _books() -> None:
+    """One request that decodes, on one rank."""
+    one, square = np.ones(1, dtype=np.int64), np.ones((1, 1), dtype=np.int64)
+    who, phase = one - 1, np.zeros(1, dtype=np.int8)
+    booking = (0, phase, one, one, one)
+    booked_tokens(who, who, 0, *booking)
+    sum_at(who, one, 1)
+    bins_of(who, one, square, 1)
+    rounds_of_room(1, who, who, *booking, 1, one, one, square)
+    best_place(1, 0, one, False, one, one, square, one, square, square, square, 1)
 
 
 def _policies() -> None:
@@ -65,9 +86,11 @@ def _policies() -> None:
 
 
 def _learning() -> None:
-    """A tree that is a leaf, and a line through nothing."""
+    """A tree that is a leaf, a line through nothing, and one round of one rank."""
     one, value = np.zeros(1, dtype=np.int64), np.zeros(1)
     forest = Forest(one, one - 1, one - 1, one, value, value)
     forest.at(one, one)
     forest.line(0, 1)
     fit(value, value, value)
+    kept_of(value, 0, 1)
+    slowest_rank(one, one, np.ones((1, 1), dtype=np.int64), np.ones((1, 1)), one)

@@ -6,6 +6,7 @@ scikit-learn's order, so that the results are the same to the last bit (a test c
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -60,11 +61,8 @@ def train(features: Floats, values: Floats, seed: int, trees: int = TREES) -> Fo
     Args:
         seed: 0 to 2^32 - 1.
     """
-    # Not above: it takes a second, and only jobs that learn need it.
-    from sklearn.ensemble import RandomForestRegressor
-
     features, values = distinct(features, values)
-    model = RandomForestRegressor(n_estimators=trees, max_depth=DEPTH, random_state=seed, n_jobs=1)
+    model = trainer()(n_estimators=trees, max_depth=DEPTH, random_state=seed, n_jobs=1)
     model.fit(features, values)
     parts = [tree.tree_ for tree in model.estimators_]
     roots = np.cumsum([0, *(part.node_count for part in parts)]).astype(np.int64)[:-1]
@@ -84,6 +82,16 @@ def train(features: Floats, values: Floats, seed: int, trees: int = TREES) -> Fo
         np.concatenate([part.threshold for part in parts]).astype(np.float64),
         np.concatenate([part.value[:, 0, 0] for part in parts]).astype(np.float64),
     )
+
+
+def trainer() -> Any:
+    """scikit-learn's RandomForestRegressor; the first call of a process takes a second to load it.
+
+    Not imported above, for only jobs that learn need it.
+    """
+    from sklearn.ensemble import RandomForestRegressor
+
+    return RandomForestRegressor
 
 
 def distinct(features: Floats, values: Floats) -> tuple[Floats, Floats]:

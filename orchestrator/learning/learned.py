@@ -68,8 +68,8 @@ class Learned(Predictor):
     batch_knows_chunks: bool
     attend: tuple[float, float] | None
     comm: Floats
-    #: The line of plans without chunks, which are most of them: computed once for as many requests as came.
-    _line: dict[int, Floats] = field(default_factory=dict, compare=False)
+    #: The lines of plans without chunks, which are most of them: computed once for as many requests as came.
+    _idle: list[Floats] = field(default_factory=list, compare=False)
 
     @property
     def pace(self) -> Floats:  # type: ignore[override]
@@ -94,12 +94,19 @@ class Learned(Predictor):
         """See Predictor.batch_line_ps: each tree is walked once."""
         if self.batch is None or (chunk_tokens and not self.batch_knows_chunks):
             return self.cold.batch_line_ps(chunk_tokens, most)
-        if chunk_tokens:
-            return self.batch.line(chunk_tokens, most)
-        if 0 not in self._line or len(self._line[0]) <= most:
-            self._line[0] = self.batch.line(0, 2 * most)
-            self._line[0][0] = 0.0
-        return self._line[0][: most + 1]
+        return (
+            self.batch.line(chunk_tokens, most) if chunk_tokens else self.idle_lines_ps(most)[0, : most + 1]
+        )
+
+    def idle_lines_ps(self, most: int) -> Floats:
+        """See Predictor.idle_lines_ps."""
+        if self.batch is None:
+            return super().idle_lines_ps(most)
+        if not self._idle or self._idle[0].shape[1] <= most:
+            line = self.batch.line(0, 2 * most)
+            line[0] = 0.0
+            self._idle[:] = [np.stack([line, line])]
+        return self._idle[0]
 
     def attend_group_ps(self, tokens: Int64s) -> Floats:
         """See Predictor.attend_group_ps."""

@@ -12,6 +12,7 @@ import numpy as np
 from l3sim.placement import Layout
 from l3sim.units import Floats, Int64s
 from l3sim.work import SubBatch, Window
+from orchestrator.compiling import compiled
 from orchestrator.costs import WindowCosts
 from orchestrator.state import RequestTable
 from orchestrator.timeline.base import RoundCosts
@@ -25,7 +26,6 @@ FEATURES = ("chunk_tokens", "finished_tokens", "decoding", "rank_tokens", "rank_
 TIMES = ("t_p", "t_batch", "t_d", "t_comm", "t_kv")
 COLUMN = {name: number for number, name in enumerate((*FEATURES, *TIMES))}
 WIDTH = len(COLUMN)
-_NOTHING: Int64s = np.zeros(0, dtype=np.int64)
 
 
 class Reservoir:
@@ -48,17 +48,9 @@ class Reservoir:
 
     def offer(self, rounds: int) -> tuple[Int64s, Int64s]:
         """Take notice of so many rounds: (which of them to keep, rows for them), both of shape (hits,)."""
-        size = len(self.rows)
         drawn = self._stream.random(rounds)
-        if self.seen >= size and drawn.min() * (self.seen + 1) >= size:
-            # Most windows of a long run keep nothing, and need not look further.
-            self.seen += rounds
-            return _NOTHING, _NOTHING
-        number = np.arange(self.seen, self.seen + rounds, dtype=np.int64)
-        row = np.where(number < size, number, (drawn * (number + 1)).astype(np.int64))
-        self.seen += rounds
-        which = np.flatnonzero(row < size)
-        return which, row[which]
+        seen, self.seen = self.seen, self.seen + rounds
+        return kept_of(drawn, seen, len(self.rows))
 
 
 class Samples:
@@ -88,9 +80,8 @@ class Samples:
             for batch in window.sub_batches:
                 first = 1 + batch.index * WIDTH
                 values[:, first : first + WIDTH] = self._pass(batch, costs.durations, which)
-            # One after the other: of two rounds in one row the later one stays.
-            for row, value in zip(rows.tolist(), values, strict=True):
-                reservoir.rows[row] = value
+            # Of two rounds in one row the later one stays: numpy assigns in order.
+            reservoir.rows[rows] = values
         self.rounds += rounds
 
     def passes(self) -> Floats:
@@ -104,13 +95,14 @@ class Samples:
         """A pass's columns in these rounds of a window: shape (len(which), WIDTH)."""
         s = batch.index
         values = np.zeros((len(which), WIDTH))
-        values[:, COLUMN["chunk_tokens"]] = sum(chunk.tokens for chunk in batch.chunks)
-        values[:, COLUMN["finished_tokens"]] = sum(chunk.finished_tokens for chunk in batch.chunks)
         values[:, COLUMN["decoding"]] = len(batch.decode)
-        values[:, COLUMN["t_p"]] = costs.p[which, s]
         values[:, COLUMN["t_batch"]] = costs.b_mid[which, s]
         # Layers of class 0: their ranksets are the offsets.
-        values[:, COLUMN["t_kv"]] = costs.kv[which, s, 0].sum(axis=1)
+        if batch.chunks:
+            values[:, COLUMN["chunk_tokens"]] = sum(chunk.tokens for chunk in batch.chunks)
+            values[:, COLUMN["finished_tokens"]] = sum(chunk.finished_tokens for chunk in batch.chunks)
+            values[:, COLUMN["t_p"]] = costs.p[which, s]
+            values[:, COLUMN["t_kv"]] = costs.kv[which, s, 0].sum(axis=1)
         if len(batch.decode):
             tokens, groups = self._slowest_rank(batch, which)
             values[:, COLUMN["rank_tokens"]], values[:, COLUMN["rank_groups"]] = tokens, groups
@@ -122,16 +114,54 @@ class Samples:
         """Tokens attended, times head groups and pace, of the rank that has most; and its head groups."""
         layout, table = self._layout, self._table
         place = table.offset[batch.decode] * layout.ranks + table.rank[batch.decode]
-        # Weights of bincount are float64: exact, since token counts stay far below 2^53.
-        sums = [
-            np.bincount(place, weights=weights, minlength=layout.ranksets * layout.ranks)
-            .reshape(layout.ranksets, layout.ranks)
-            .astype(np.int64)
-            @ layout.group_counts
-            for weights in (batch.context + 1, None)
-        ]
-        tokens, groups = (each.ravel() for each in sums)
-        pace = self._pace.ravel()
-        loads = (tokens[None, :] + which[:, None] * groups[None, :]) * pace[None, :]
-        slowest = loads.argmax(axis=1)
-        return loads[np.arange(len(which)), slowest], (groups * pace)[slowest]
+        return slowest_rank(place, batch.context, layout.group_counts, self._pace, which)
+
+
+@compiled
+def kept_of(drawn: Floats, seen: int, size: int) -> tuple[Int64s, Int64s]:
+    """(which of the next rounds to keep, rows for them), where so many were seen before: shape (hits,).
+
+    Args:
+        drawn: a number from 0 to 1 for each, shape (rounds,).
+    """
+    which, rows = np.empty(len(drawn), dtype=np.int64), np.empty(len(drawn), dtype=np.int64)
+    hits = 0
+    for index in range(len(drawn)):
+        number = seen + index
+        row = number if number < size else np.int64(drawn[index] * (number + 1))
+        if row < size:
+            which[hits], rows[hits] = index, row
+            hits += 1
+    return which[:hits], rows[:hits]
+
+
+@compiled
+def slowest_rank(
+    place: Int64s, context: Int64s, groups: Int64s, pace: Floats, which: Int64s
+) -> tuple[Floats, Floats]:
+    """Tokens attended, times head groups and pace, of the rank that has most; and its head groups times pace.
+
+    Args:
+        place: placement (offset * ranks + first rank) of each request, shape (n,).
+        context: tokens that each holds before the first round, shape (n,).
+        groups: head groups on rank r of first rank b, shape (ranks, ranks).
+        pace: slowness of the rank that serves (offset, rank), shape (R, ranks).
+        which: rounds, shape (m,), as are both results.
+    """
+    ranks = len(groups)
+    tokens, counts = np.zeros(pace.shape, dtype=np.int64), np.zeros(pace.shape, dtype=np.int64)
+    for index in range(len(place)):
+        offset, first = place[index] // ranks, place[index] % ranks
+        for rank in range(ranks):
+            tokens[offset, rank] += groups[first, rank] * (context[index] + 1)
+            counts[offset, rank] += groups[first, rank]
+    load, paced = np.zeros(len(which)), np.zeros(len(which))
+    for number in range(len(which)):
+        most = -1.0
+        for offset in range(len(pace)):
+            for rank in range(ranks):
+                here = (tokens[offset, rank] + which[number] * counts[offset, rank]) * pace[offset, rank]
+                if here > most:
+                    most, load[number] = here, here
+                    paced[number] = counts[offset, rank] * pace[offset, rank]
+    return load, paced

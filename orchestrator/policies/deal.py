@@ -114,21 +114,24 @@ def _chains(place: Int64s, places: int) -> tuple[Int64s, Int64s]:
 
 @compiled
 def _next_balanced(
-    bins: Floats, groups: Int64s, pace: Floats, first: Int64s, cost: Floats, most: float
+    bins: Floats, full: Floats, groups: Int64s, pace: Floats, first: Int64s, cost: Floats, most: float
 ) -> int:
-    """The least loaded placement whose first request keeps its bins within `most` (ties: earliest)."""
+    """The least loaded placement whose first request keeps its bins within `most` (ties: earliest).
+
+    Args:
+        full: longest time among the bins of each placement, shape (places,).
+    """
     ranks = groups.shape[0]
     best = OUT
     least = 0.0
     for place in range(len(first)):
         if first[place] == OUT:
             continue
-        offset, rank = place // ranks, place % ranks
-        full = _fullest(bins, groups, offset, rank)
-        if best != OUT and (full > least or (full == least and first[place] > first[best])):
+        if best != OUT and (full[place] > least or (full[place] == least and first[place] > first[best])):
             continue
+        offset, rank = place // ranks, place % ranks
         if _fullest_with(bins, groups, pace, offset, rank, cost[first[place]]) <= most:
-            best, least = place, full
+            best, least = place, full[place]
     return best
 
 
@@ -137,6 +140,7 @@ def _take(
     i: int,
     place: int,
     bins: Floats,
+    full: Floats,
     groups: Int64s,
     pace: Floats,
     first: Int64s,
@@ -149,8 +153,11 @@ def _take(
     """Give the first request of a placement to sub-batch i; 1, the requests taken."""
     index = first[place]
     first[place] = after[index]
-    offset, rank = place // groups.shape[0], place % groups.shape[0]
+    ranks = groups.shape[0]
+    offset, rank = place // ranks, place % ranks
     fullest[i] = max(fullest[i], _add(bins[i], groups, pace, offset, rank, cost[index]))
+    for beginning in range(ranks):
+        full[i, offset * ranks + beginning] = _fullest(bins[i], groups, offset, beginning)
     counts[i] += 1
     side[index] = i
     return 1
@@ -176,7 +183,7 @@ def deal_aligned(
     Returns: (side of each request or OUT, (T_GPU_0, T_PIM_0, T_GPU_1, T_PIM_1), predictions made).
     """
     side = np.full(len(cost), OUT, dtype=np.int64)
-    bins = np.zeros((2, pace.shape[0], pace.shape[1]))
+    bins, full = np.zeros((2, pace.shape[0], pace.shape[1])), np.zeros((2, pace.size))
     fullest = np.zeros(2)
     counts = np.zeros(2, dtype=np.int64)
     first, after = _chains(place, pace.size)
@@ -192,13 +199,15 @@ def deal_aligned(
                 continue
             opened = True
             for _ in range(min(step, left)):
-                place_now = _next_balanced(bins[i], groups, pace, first, cost, np.inf)
-                left -= _take(i, place_now, bins, groups, pace, first, after, cost, side, fullest, counts)
+                place_now = _next_balanced(bins[i], full[i], groups, pace, first, cost, np.inf)
+                left -= _take(
+                    i, place_now, bins, full, groups, pace, first, after, cost, side, fullest, counts
+                )
     for i in range(beside.passes):
-        place_now = _next_balanced(bins[i], groups, pace, first, cost, fullest[i])
+        place_now = _next_balanced(bins[i], full[i], groups, pace, first, cost, fullest[i])
         while place_now != OUT:
-            _take(i, place_now, bins, groups, pace, first, after, cost, side, fullest, counts)
-            place_now = _next_balanced(bins[i], groups, pace, first, cost, fullest[i])
+            _take(i, place_now, bins, full, groups, pace, first, after, cost, side, fullest, counts)
+            place_now = _next_balanced(bins[i], full[i], groups, pace, first, cost, fullest[i])
     return side, both(fullest, counts, beside), asked
 
 

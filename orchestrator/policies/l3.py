@@ -26,6 +26,8 @@ from orchestrator.predictor import Predictor
 #: Decoding requests added at a time: 1 for MHA, 16 for GQA (arXiv 2504.17584).
 STEP_MHA = 1
 STEP_GQA = 16
+#: Of two sub-batches without chunks.
+_NOTHING = np.zeros(2)
 
 
 @POLICIES.register("l3")
@@ -56,7 +58,7 @@ class L3(Policy):
         may_cut = options.chunking == "aligned" and memory_full and dealt.unchunked < 0
         if may_cut and any(dealt.chunks) and sides.align(dealt, side, times):
             side, times = sides.deal(dealt)
-        left_out = int((side == OUT).sum())
+        left_out = np.count_nonzero(side == OUT)
         chunks = [tuple(some) for some in dealt.chunks] + [()]
         return Plan(
             (PassPlan(sides.order[side == 0], chunks[0]), PassPlan(sides.order[side == 1], chunks[1])),
@@ -115,10 +117,8 @@ class _Sides:
 
     def _without_chunks(self, most: int) -> Beside:
         """As most plans are: both sub-batches have the same line."""
-        line = self._predictor.batch_line_ps(0, most)
-        lines = np.empty((2, most + 1))
-        lines[:] = line
-        return Beside(self._passes, self._target, np.zeros(2), lines, np.zeros(2), self._predictor.comm[:2])
+        lines = self._predictor.idle_lines_ps(most)
+        return Beside(self._passes, self._target, _NOTHING, lines, _NOTHING, self._predictor.comm[:2])
 
     def _moved_ps(self, chunk_tokens: Int64s) -> Floats:
         """Transfer of the KV of so many chunk tokens: the second half of t_comm."""

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import assume, given, settings
@@ -15,6 +16,8 @@ from l3sim.placement import layout_of
 from l3sim.specs.job import JobSpec
 from l3sim.testing.builders import small_model
 from l3sim.transport.in_process import InProcessSource
+from orchestrator import warm
+from orchestrator.learning.learned import FIRST_ROUNDS
 from orchestrator.run import JobResult, run_job
 from services.dimm_pim.servicer import DimmPimDevice
 from services.gpu.servicer import GpuDevice
@@ -151,6 +154,17 @@ def test_max_window_and_spans_leave_the_digest_alone() -> None:
     assert job.but(seed=1).resolved.digest != job.resolved.digest
     assert job.but(policy="serial").resolved.digest != job.resolved.digest
     assert job.with_output([3, 9, 2]).resolved.digest != job.resolved.digest
+
+
+@pytest.mark.parametrize(("tokens", "loads"), [(FIRST_ROUNDS, 0), (FIRST_ROUNDS + 1, 1)])
+def test_who_trains_is_loaded_beforehand_where_rounds_are_sure_to_suffice(tokens: int, loads: int) -> None:
+    job = job_of("l3").with_output([1, 1, tokens])
+    with patch.object(warm, "trainer") as trainer:
+        job.run()
+    assert trainer.call_count == loads
+    with patch.object(warm, "trainer") as trainer:
+        job.but(policy="fill").run()
+    assert trainer.call_count == 0
 
 
 def source_with_half_a_module(job: SmallJob) -> InProcessSource:

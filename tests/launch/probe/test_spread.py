@@ -27,7 +27,7 @@ def engine(
     bins = np.zeros((layout.ranksets, layout.ranks), dtype=np.int64)
     nothing = np.zeros(ranks, dtype=np.int64)
     nobody = Sharing(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), longest=False)
-    view = KvView(shape, nobody, nothing.copy(), bins, 0, lambda _: nothing, watermark, 0)
+    view = KvView(shape, nobody, nothing.copy(), bins, 0, lambda _: nothing, shape.limit_bytes(watermark), 0)
     places: list[tuple[int, int]] = []
     while len(places) < requests and (place := view.fits(tokens)) is not None:
         view.admit(tokens, *place)

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.learning.samples import Reservoir
+from orchestrator.learning.samples import Reservoir, slowest_rank
 
 
 def reservoir(size: int, seed: int = 0) -> Reservoir:
@@ -38,3 +38,30 @@ def test_every_round_has_the_same_chance() -> None:
         counts[kept([20], 5, seed)] += 1
     assert counts.sum() == 5 * 2000
     assert np.abs(counts / 2000 - 0.25).max() < 5 * (0.25 * 0.75 / 2000) ** 0.5
+
+
+@settings(max_examples=50, derandomize=True)
+@given(st.data())
+def test_the_slowest_rank_is_that_of_the_longest_sum(data: st.DataObject) -> None:
+    """Two ranksets of three ranks; ties go to the lowest rank."""
+    some = data.draw(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9)), max_size=6))
+    groups, pace = (
+        np.array(data.draw(st.lists(st.integers(low, 3), min_size=count, max_size=count))).reshape(-1, 3)
+        for low, count in ((0, 9), (1, 6))
+    )
+    place, context = np.array(some, dtype=np.int64).reshape(-1, 2).T
+    which = np.array([0, 4])
+    load, counts = slowest_rank(place.copy(), context.copy(), groups, pace.astype(np.float64), which)
+    for number, later in enumerate(which.tolist()):
+        sums = [
+            (
+                float(
+                    sum((held + 1 + later) * groups[at % 3, rank] for at, held in some if at // 3 == offset)
+                ),
+                float(sum(groups[at % 3, rank] for at, _ in some if at // 3 == offset)),
+            )
+            for offset in range(2)
+            for rank in range(3)
+        ]
+        paced = [(tokens * p, many * p) for (tokens, many), p in zip(sums, pace.ravel(), strict=True)]
+        assert (load[number], counts[number]) == max(paced, key=lambda pair: pair[0])
