@@ -39,7 +39,7 @@ class Head:
     row_bytes: int
     row_s: float
     softmax_elements_per_s: float
-    ends_s: float
+    ends_s: float  # T_q + T_out
 
     @classmethod
     def of(cls, hbm: HbmPimConfig, model: ModelShape, layout: Layout) -> "Head":
@@ -57,11 +57,26 @@ class Head:
             ends_s=ends_bytes / hbm.bus_bytes_per_s + 2 * hbm.pass_overhead_ns / 1e9,
         )
 
+    def unit_bytes(self, tokens: Int64s) -> Int64s:
+        """K, or V, that one unit reads in a pass."""
+        return -(-tokens // self.units) * self.token_bytes
+
+    def compute_s(self, tokens: Int64s) -> Floats:
+        """T_comp."""
+        seconds: Floats = self.unit_bytes(tokens) * self.passes / self.unit_bytes_per_s
+        return seconds
+
+    def softmax_s(self, tokens: Int64s) -> Floats:
+        """T_exp."""
+        return tokens * self.queries / self.softmax_elements_per_s
+
+    def rows(self, tokens: Int64s) -> Int64s:
+        """Rows that one unit opens for K and V together."""
+        return -(-self.unit_bytes(tokens) // self.row_bytes) * (2 * self.passes)
+
     def cost_s(self, tokens: Int64s) -> Floats:
         """T over each count of tokens (the new one included), any shape."""
-        unit_bytes = -(-tokens // self.units) * self.token_bytes
-        compute = unit_bytes * self.passes / self.unit_bytes_per_s
-        softmax = tokens * self.queries / self.softmax_elements_per_s
-        rows = -(-unit_bytes // self.row_bytes) * (2 * self.passes)
-        seconds: Floats = np.maximum(compute, softmax) + compute + rows * self.row_s + self.ends_s
+        compute = self.compute_s(tokens)
+        opening = self.rows(tokens) * self.row_s
+        seconds: Floats = np.maximum(compute, self.softmax_s(tokens)) + compute + opening + self.ends_s
         return seconds

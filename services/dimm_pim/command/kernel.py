@@ -153,7 +153,7 @@ def kernel_of(pim: RankConfig, model: ModelShape, layout: Layout) -> Kernel:
     if pim.column_bytes % pim.result_bytes:
         raise InvalidInput(("result_bytes", f"must divide a burst of {pim.column_bytes} bytes"))
     if pim.pu == "rank" and not pim.pipelining:
-        raise InvalidInput(("pipelining", "nothing is collected with pu = rank; leave it on"))
+        raise InvalidInput(("pipelining", "K and V are read whole, and nothing is collected; leave it on"))
     needs = f"for {at.queries} queries a KV head"
     if not (kernel.result_slots and kernel.turn_queries):
         raise InvalidInput(("result_buffer_bytes", f"{pim.result_buffer_bytes} hold no token's sums {needs}"))
