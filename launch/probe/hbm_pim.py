@@ -1,7 +1,7 @@
 """`./l3 probe hbm-pim`: decode attention in HBM stacks with units, one layer of equal requests.
 
 ./l3 probe hbm-pim --model gpt-175b --batch 16 --context 2048
-./l3 probe hbm-pim --model llama-2-7b --machine hbm-pim-ext-dgx-a100 --batch 1 --context 64 --trace
+./l3 probe hbm-pim --model llama-2-7b --batch 1 --context 64 --trace
 """
 
 from dataclasses import dataclass
