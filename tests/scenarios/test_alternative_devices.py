@@ -28,6 +28,7 @@ ALTERNATIVES = [
     "r-pim-dgx-a100",
     "hbm-pim-dgx-a100",
     "hbm-pim-ext-dgx-a100",
+    "hbm-pim-dgx-h100",
     "cpu-dgx-a100",
 ]
 LINK = {"pcie_bytes_per_s": 3.2e16, "channel_bytes_per_s": 2.56e16, "setup_us": 0}

@@ -1,4 +1,4 @@
-"""Pseudo channels of the HBM-PIM machine with some keys changed."""
+"""Pseudo channels of the HBM-PIM machines with some keys changed."""
 
 from functools import cache
 from typing import Any
@@ -34,9 +34,9 @@ SWITCHES: dict[str, tuple[Any, ...]] = {
 }
 
 
-def stack_of(**keys: Any) -> HbmPimConfig:
-    """The stack of the machine with some keys changed."""
-    hbm: HbmPimConfig = machine("hbm-pim-dgx-a100").attention
+def stack_of(on: str = "hbm-pim-dgx-a100", **keys: Any) -> HbmPimConfig:
+    """The stack of a machine with some keys changed."""
+    hbm: HbmPimConfig = machine(on).attention
     return msgspec.structs.replace(hbm, **keys)
 
 
