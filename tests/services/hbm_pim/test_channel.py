@@ -47,6 +47,15 @@ def test_commands_of_a_head_by_hand(pu: str, macs: int, reads: int, collected: i
     assert took.command(Cmd.WR) == (8 + 128 if macs else 8 + 8)
 
 
+def test_a_group_s_unit_has_its_banks_one_after_the_other() -> None:
+    _, steps = traced(kernel(pu="bank-group"), [101])
+    # Token 100 is the thirteenth of unit 4: its columns 96 to 103, which are 0 to 7 of its fourth bank.
+    assert [step.bank for step in steps if step.command == Cmd.ACT] == [4 + 3 * 8]
+    written = [step.bank for step in steps if step.command == Cmd.WR]
+    # Its V is in the seventh column of 16 tokens: 16 columns from 96 on, in the fourth bank of every unit.
+    assert written == [*(bank for _ in range(16) for bank in range(24, 32)), *[28] * 8]
+
+
 @pytest.mark.parametrize(
     ("on", "channels", "bytes_per_s"),
     [("hbm-pim-dgx-a100", 16, 2.0375e12), ("hbm-pim-dgx-h100", 32, 3.35e12)],
