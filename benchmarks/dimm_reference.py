@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.svg import COLOURS, FAINT, Picture
 from l3sim.placement import layout_of
 from l3sim.specs.catalog import load_machine, load_model
-from l3sim.specs.dimm_pim import DimmPimConfig
+from l3sim.specs.rank import RankConfig
 from services.dimm_pim.command.constraints import ACTIVATIONS_A_WINDOW, CONSTRAINTS
 from services.dimm_pim.command.kernel import Kernel, kernel_of
 from services.dimm_pim.command.result import attend
@@ -53,7 +53,7 @@ def page(text: str) -> str:
     return text
 
 
-def constraints(pim: DimmPimConfig) -> str:
+def constraints(pim: RankConfig) -> str:
     """The timing table in Markdown, with the cycles of a module."""
     lines = ["| level | from any of | to any of | at least | tCK | rule |", "|---|---|---|---|---:|---|"]
     for row in CONSTRAINTS:

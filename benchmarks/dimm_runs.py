@@ -10,7 +10,7 @@ from l3sim.placement import layout_of
 from l3sim.specs.catalog import load_machine, load_model
 from l3sim.specs.model import ModelShape
 from launch.probe.attention import probe, with_attention
-from launch.probe.calls import Call, Caller
+from launch.probe.calls import Call, DimmCaller
 
 MACHINE = "l3-dgx-a100"
 MODELS = ("gpt-175b", "opt-66b", "qwen-72b")
@@ -88,7 +88,7 @@ def chips_per_head() -> dict[tuple[int, int, bool], Call]:
             for pipelining in (True, False):
                 settings = {"level": "command", "n_hc": chips, "pipelining": pipelining}
                 pim = with_attention(machine, settings).attention
-                found[queries, chips, pipelining] = Caller(pim, model, layout_of(pim, model, 8, 1)).call(
+                found[queries, chips, pipelining] = DimmCaller(pim, model, layout_of(pim, model, 8, 1)).call(
                     1, LONG
                 )
     return found
@@ -100,5 +100,5 @@ def buses() -> dict[int, Call]:
     for cycles in BUSES:
         burst = {"ccd_s_tck": cycles, "bl_tck": min(cycles, machine.attention.bl_tck)}
         pim = with_attention(machine, {"level": "command", "n_hc": 8, **burst}).attention
-        found[cycles] = Caller(pim, model, layout_of(pim, model, 8, 1)).call(1, LONG)
+        found[cycles] = DimmCaller(pim, model, layout_of(pim, model, 8, 1)).call(1, LONG)
     return found

@@ -108,6 +108,10 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
         ("./l3 report job-000001 --regret", AS_WRITTEN),
         ("./l3 down", AS_WRITTEN),
     ],
+    "docs/hbm-pim.md": [
+        ("./l3 probe hbm-pim --model llama-2-70b --batch 16 --context 8192", AS_WRITTEN),
+        ("./l3 probe hbm-pim --model llama-2-7b --batch 1 --context 64 --trace", AS_WRITTEN),
+    ],
     "docs/machines.md": [
         ("cp machines/l3-mini.yaml mine.yaml", AS_WRITTEN),
         ("./l3 run fixed:128:64 --machine ./mine.yaml --requests 20", AS_WRITTEN),

@@ -1,11 +1,12 @@
 """Sessions of attention modules that attend whole heads on their own: one rank each, one rankset.
 
-A device says what one head costs over its tokens; here heads become the time of a module: those of a layer
-run one after the other, and each module's cost is the sum of its own.
+A device says what one head costs over its tokens, or has a model of whole calls; here heads become the time
+of a module: those of a layer run one after the other.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
@@ -13,17 +14,16 @@ import numpy as np
 
 from l3sim.device.configured import ConfiguredDevice
 from l3sim.device.ledger import Ledger
+from l3sim.device.levels import HeadCost, HeadModel, LevelModel
 from l3sim.device.session import BookkeepingSession
-from l3sim.device.sums import RankSums, check_sum, decoding
+from l3sim.device.sums import Decoding, RankSums, gathered
 from l3sim.errors import InvalidInput
 from l3sim.placement import kv_room_bytes
 from l3sim.ports import DeviceSession
 from l3sim.specs.modules import ModuleConfig
-from l3sim.units import Floats, Int64s, nj, ps
+from l3sim.units import Int64s, ps
 from l3sim.work import DeviceReady, Hello, MemoryRegion, Op, OpCost, Role, Window
 
-#: Seconds of one head over counts of tokens, the new one included; any shape.
-HeadCost = Callable[[Int64s], Floats]
 ModuleT = TypeVar("ModuleT", bound=ModuleConfig)
 
 _REGION = "kv"
@@ -39,11 +39,29 @@ class ModuleDevice(ConfiguredDevice[ModuleT]):
 
     @abstractmethod
     def head_cost(self, config: ModuleT, hello: Hello) -> HeadCost:
-        """What one head of the job costs on a module so configured.
+        """What one head of the job costs on a module so configured, at level `roofline`.
 
         Raises:
             InvalidInput: the model does not fit it; the field is a key of its section.
         """
+
+    def level_model(self, config: ModuleT, hello: Hello) -> LevelModel[object]:
+        """What calls cost at the level of a module; a device with more levels than `roofline` overrides it.
+
+        Raises:
+            InvalidInput: the model does not fit it; the field is a key of its section.
+            ValueError: a rate makes costs beyond measure.
+        """
+        cost = self.head_cost(config, hello)
+        ps(cost(np.ones(1, dtype=np.int64)))
+        made: LevelModel[object] = HeadModel(cost, config.module_active_w, hello.layout)  # type: ignore[assignment]
+        return made
+
+    def session(
+        self, hello: Hello, configs: Sequence[ModuleT], models: Sequence[LevelModel[object]]
+    ) -> "ModuleSession":
+        """The session of a job that was found in order."""
+        return ModuleSession(hello, configs, models)
 
     def open(self, hello: Hello) -> DeviceSession:
         """See Device.open."""
@@ -54,50 +72,54 @@ class ModuleDevice(ConfiguredDevice[ModuleT]):
                 raise InvalidInput((slot.slot, text))
             if slot.seats[0].rankset or hello.layout.ranksets != 1:
                 raise InvalidInput((slot.slot, f"knows one rankset only; the layout is {hello.layout}"))
-        costs: dict[ModuleT, HeadCost] = {}
+        models: dict[ModuleT, LevelModel[object]] = {}
         for slot, config in zip(hello.slots, configs, strict=True):
-            if config in costs:
+            if config in models:
                 continue
             try:
-                costs[config] = self.head_cost(config, hello)
-                ps(costs[config](np.ones(1, dtype=np.int64)))
+                models[config] = self.level_model(config, hello)
             except InvalidInput as error:
                 renamed = [(f"{slot.slot}.{key}", text) for key, text in error.violations]
                 raise InvalidInput(*renamed) from None
             except ValueError as error:
                 raise InvalidInput((slot.slot, f"{error}; check the rates of its configuration")) from None
-        return ModuleSession(hello, configs, [costs[config] for config in configs])
+        return self.session(hello, configs, [models[config] for config in configs])
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Modules of one replica that cost the same; `slots` has their numbers."""
+
+    model: LevelModel[object]
+    slots: Sequence[int]
+    sums: RankSums
 
 
 class ModuleSession(BookkeepingSession):
     """One job on this process's modules.
 
     Args:
-        configs, costs: of each slot of `hello`.
+        configs, models: of each slot of `hello`.
     """
 
-    def __init__(self, hello: Hello, configs: Sequence[ModuleConfig], costs: Sequence[HeadCost]) -> None:
+    def __init__(
+        self, hello: Hello, configs: Sequence[ModuleConfig], models: Sequence[LevelModel[object]]
+    ) -> None:
         self._configs = configs
         self._rooms = [kv_room_bytes(config, hello.layout, hello.model) for config in configs]
         super().__init__(hello, np.array(self._rooms, dtype=np.int64))
-        self._costs = costs
-        #: By replica: (cost and power of the modules that share them, their slots, their sums).
+        self._models = models
         self._kinds = [self._kinds_of(replica) for replica in range(hello.layout.dp)]
 
-    def _kinds_of(self, replica: int) -> list[tuple[HeadCost, float, list[int], RankSums]]:
-        slots: dict[ModuleConfig, list[int]] = {}
+    def _kinds_of(self, replica: int) -> list[Kind]:
+        slots: dict[LevelModel[object], list[int]] = {}
         for number, slot in enumerate(self.hello.slots):
             if slot.seats[0].replica == replica:
-                slots.setdefault(self._configs[number], []).append(number)
+                slots.setdefault(self._models[number], []).append(number)
         ranks = [slot.seats[0].rank for slot in self.hello.slots]
         return [
-            (
-                self._costs[here[0]],
-                config.module_active_w,
-                here,
-                RankSums(self.hello.layout, [ranks[number] for number in here]),
-            )
-            for config, here in slots.items()
+            Kind(model, here, RankSums(self.hello.layout, [ranks[number] for number in here]))
+            for model, here in slots.items()
         ]
 
     def ready(self) -> Sequence[DeviceReady]:
@@ -117,32 +139,27 @@ class ModuleSession(BookkeepingSession):
         ]
 
     def costs(self, window: Window, ledger: Ledger) -> tuple[OpCost, ...]:
-        """See BookkeepingSession.costs."""
-        layout, kinds = self.hello.layout, self._kinds[window.replica]
-        found = []
-        for batch in window.sub_batches if kinds else ():
-            if not len(batch.decode):
-                continue
-            requests = decoding(
-                ledger.rank[batch.decode], layout.ranks, batch.context, self.valid_rounds(window)
+        """See BookkeepingSession.costs. Both sub-batches are costed at once."""
+        kinds = self._kinds[window.replica]
+        batches = [batch for batch in window.sub_batches if len(batch.decode)]
+        if not kinds or not batches:
+            return ()
+        requests = gathered(batches, ledger, self.hello.layout, self.valid_rounds(window))
+        costs = [kind.model.cost(kind.model.look_up(requests), requests, kind.sums) for kind in kinds]
+        if ledger is self.ledger:
+            self.costed(window, requests, kinds, [time for time, _ in costs])
+        devices = tuple(slot for kind in kinds for slot in kind.slots)
+        # Of shape (sub-batches, 1 rankset, modules, rounds).
+        times, energies = (np.concatenate(parts, axis=2)[:, 0] for parts in zip(*costs, strict=True))
+        return tuple(
+            OpCost(
+                Op.ATTEND_DECODE, batch.index, devices, (0,) * len(devices), time[:, None, :],
+                energy.sum(axis=0)[None, :],
             )
-            devices: list[int] = []
-            times, energies = [], []
-            for cost, active_w, slots, sums in kinds:
-                heads = ps(cost(requests.tokens))
-                check_sum(int(heads.max()), len(heads), layout)
-                time = sums.add(heads, requests.bounds)[0, 0]  # (modules, rounds)
-                devices += slots
-                times.append(time)
-                energies.append(nj(active_w, time).sum(axis=0))
-            found.append(
-                OpCost(
-                    Op.ATTEND_DECODE,
-                    batch.index,
-                    tuple(devices),
-                    (0,) * len(devices),
-                    np.concatenate(times)[:, None, :],
-                    np.sum(energies, axis=0)[None, :],
-                )
-            )
-        return tuple(found)
+            for batch, time, energy in zip(batches, times, energies, strict=True)
+        )  # fmt: skip
+
+    def costed(
+        self, window: Window, requests: Decoding, kinds: Sequence[Kind], times: Sequence[Int64s]
+    ) -> None:
+        """Told of every window that was costed for the job itself, with what each kind's model said."""

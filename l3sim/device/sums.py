@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from l3sim.device.ledger import Ledger
 from l3sim.placement import Layout
 from l3sim.units import MAX_COST_PS, Int64s
+from l3sim.work import SubBatch
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,18 @@ def decoding(keys: Int64s, bins: int, context: Int64s, rounds: int) -> Decoding:
     np.cumsum(np.bincount(keys, minlength=bins), out=bounds[1:])
     tokens = context[order][:, None] + np.arange(1, rounds + 1)
     return Decoding(tokens, int(context.max()) + rounds, bounds)
+
+
+def gathered(batches: Sequence[SubBatch], ledger: Ledger, layout: Layout, rounds: int) -> Decoding:
+    """Those who decode in one sub-batch or two of a window, none of them empty."""
+    bins = layout.ranksets * layout.ranks
+    requests, context = batches[0].decode, batches[0].context
+    if len(batches) == 2:
+        requests = np.concatenate([requests, batches[1].decode])
+        context = np.concatenate([context, batches[1].context])
+    keys = ledger.offset[requests] * layout.ranks + ledger.rank[requests]
+    keys[len(batches[0].decode) :] += bins
+    return decoding(keys, bins * len(batches), context, rounds)
 
 
 class RankSums:

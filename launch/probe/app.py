@@ -8,6 +8,7 @@ import typer
 
 from launch.probe.dimm_pim import dimm_pim
 from launch.probe.gpu import gpu
+from launch.probe.hbm_pim import hbm_pim
 from launch.probe.link import link
 
 app = typer.Typer(
@@ -26,4 +27,5 @@ def _group() -> None:
 
 app.command()(dimm_pim)
 app.command()(gpu)
+app.command()(hbm_pim)
 app.command()(link)

@@ -1,4 +1,7 @@
-"""What decode attention of equal requests costs on all modules of a machine, layer by layer."""
+"""What decode attention of equal requests costs on all modules of a machine, layer by layer.
+
+A machine's modules are DIMMs, each of ranks, or HBM stacks, each of which is called a rank here.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,11 +10,12 @@ import numpy as np
 
 from l3sim.errors import InvalidInput
 from l3sim.placement import Layout, layout_of
-from l3sim.specs.dimm_pim import DimmPimConfig
+from l3sim.specs.config import DimmPimConfig, HbmPimConfig
 from l3sim.specs.machine import Machine
 from l3sim.specs.model import ModelShape
-from launch.probe.calls import PARTS, Call, Caller
+from launch.probe.calls import PARTS, Call, Caller, DimmCaller
 from launch.probe.spread import spread
+from launch.probe.stack import StackCaller
 
 #: Keys that level `roofline` does not read, with the values that it stands for.
 _NOT_IN_ROOFLINE = {"pu": "bank", "relayout": "unit", "pim_activation": "faw", "host_transfer_bytes": 0}
@@ -95,25 +99,32 @@ def layout_for(machine: Machine, model: ModelShape, tp: int | None, dp: int | No
     return layout_of(machine.attention, model, tp, dp)
 
 
-def caller_of(pim: DimmPimConfig, model: ModelShape, layout: Layout) -> Caller:
+def caller_of(on: DimmPimConfig | HbmPimConfig, model: ModelShape, layout: Layout) -> Caller:
     """The level's model, with what is refused named as on the command line."""
-    if pim.level == "roofline":
-        for key, value in _NOT_IN_ROOFLINE.items():
-            given = getattr(pim, key)
-            if given != value:
-                text = f"level roofline knows only {key}={value}, got {given}; use --level fast"
-                raise InvalidInput((f"attention.{key}", text))
     try:
-        return Caller(pim, model, layout)
+        if isinstance(on, HbmPimConfig):
+            return StackCaller(on, model, layout)
+        _check_roofline(on)
+        return DimmCaller(on, model, layout)
     except InvalidInput as error:
         raise InvalidInput(*((f"attention.{key}", text) for key, text in error.violations)) from None
 
 
-def peak_bytes_per_s(pim: DimmPimConfig, ranks: int) -> float:
+def _check_roofline(pim: DimmPimConfig) -> None:
+    for key, value in _NOT_IN_ROOFLINE.items():
+        given = getattr(pim, key)
+        if pim.level == "roofline" and given != value:
+            text = f"level roofline knows only {key}={value}, got {given}; use --level fast"
+            raise InvalidInput((key, text))
+
+
+def peak_bytes_per_s(on: DimmPimConfig | HbmPimConfig, ranks: int) -> float:
     """What the units could read of K and V: all banks of all chips, or the buses of all ranks."""
-    if pim.pu == "rank":
-        return ranks * pim.rank_bytes_per_s
-    return ranks * pim.chips_per_rank * pim.banks_per_chip * pim.bank_bytes_per_s
+    if isinstance(on, HbmPimConfig):
+        return ranks * on.module_bytes_per_s
+    if on.pu == "rank":
+        return ranks * on.rank_bytes_per_s
+    return ranks * on.chips_per_rank * on.banks_per_chip * on.bank_bytes_per_s
 
 
 def with_attention(machine: Machine, settings: Mapping[str, Any]) -> Machine:

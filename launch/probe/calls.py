@@ -1,4 +1,4 @@
-"""One attend call of a rank at each level, and what it took in words: parts of the time, buses, energy.
+"""One attend call of a rank or a stack at each level, and what it took: parts of the time, buses, energy.
 
 The parts are *exposed* time: each cycle of the rank is put down to one cause, so that they sum to the whole,
 and what is hidden behind the banks' work is in none of them.
@@ -11,6 +11,7 @@ and what is hidden behind the banks' work is in none of them.
     host             a transfer of the host's
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -57,31 +58,66 @@ class Call:
     bus_busy: Mapping[str, float] | None = None
 
 
-class Caller:
+class Caller(ABC):
     """Costs calls over equal head groups at the level of a module.
+
+    Attributes:
+        kernel: what runs under one DRAM controller; None at level `roofline`.
+    """
+
+    def __init__(self, level: str, kernel: Kernel | None) -> None:
+        self.kernel = kernel
+        self._level = level
+
+    def call(self, groups: int, tokens: int) -> Call:
+        """So many head groups, each over so many tokens, the new one included."""
+        if self.kernel is None:
+            return self.roofline(groups, tokens)
+        share = self.share(tokens)
+        if self._level == "command":
+            # The compiler is loaded by those who run commands.
+            from services.dimm_pim.command.result import attend
+
+            return told(self.kernel, attend(self.kernel, [share] * groups), self.weights(self.kernel))
+        from services.dimm_pim.fast.store import table_of
+
+        took = table_of(self.kernel).call(np.full(groups, share, dtype=np.int64))
+        return told(self.kernel, took, self.weights(self.kernel))
+
+    @abstractmethod
+    def roofline(self, groups: int, tokens: int) -> Call:
+        """The same at level `roofline`."""
+
+    @abstractmethod
+    def share(self, tokens: int) -> int:
+        """Tokens of a head group under the controller that has most of them."""
+
+    @abstractmethod
+    def weights(self, kernel: Kernel) -> Mapping[str, Floats]:
+        """Picojoules of each column of what a call took, by part."""
+
+
+class DimmCaller(Caller):
+    """Calls of one rank of a DIMM.
 
     Raises:
         InvalidInput: the model does not fit the chips or buffers; the field is a key of the section.
     """
 
     def __init__(self, pim: DimmPimConfig, model: ModelShape, layout: Layout) -> None:
+        super().__init__(pim.level, None if pim.level == "roofline" else kernel_of(pim, model, layout))
         self.pim, self.model, self.layout = pim, model, layout
-        self._kernel = None if pim.level == "roofline" else kernel_of(pim, model, layout)
 
-    def call(self, groups: int, tokens: int) -> Call:
-        """So many head groups, each over so many tokens, the new one included."""
-        if self._kernel is None:
-            return self._roofline(groups, tokens)
-        if self.pim.level == "command":
-            # The compiler is loaded by those who run commands.
-            from services.dimm_pim.command.result import attend
+    def share(self, tokens: int) -> int:
+        """See Caller."""
+        return tokens
 
-            return told(self._kernel, attend(self._kernel, [tokens] * groups))
-        from services.dimm_pim.fast.store import table_of
+    def weights(self, kernel: Kernel) -> Mapping[str, Floats]:
+        """See Caller."""
+        return weights(kernel)
 
-        return told(self._kernel, table_of(self._kernel).call(np.full(groups, tokens, dtype=np.int64)))
-
-    def _roofline(self, groups: int, tokens: int) -> Call:
+    def roofline(self, groups: int, tokens: int) -> Call:
+        """See Caller."""
         group = head_group(self.pim, self.model, self.layout)
         count = np.array([tokens])
         time_ps = groups * int(ps(group.cost_s(count))[0])
@@ -111,8 +147,8 @@ class Caller:
         )
 
 
-def told(kernel: Kernel, took: Took) -> Call:
-    """A call of level `command` or `fast`."""
+def told(kernel: Kernel, took: Took, picojoules: Mapping[str, Floats]) -> Call:
+    """A call of level `command` or `fast`; `picojoules` of each column, by part."""
     pim = kernel.pim
     parts = {part: took.cause(cause) for part, cause in _CAUSES.items()}
     parts["score"] = took.cause(Cause.COMPUTE, phase=Phase.SCORE)
@@ -120,8 +156,8 @@ def told(kernel: Kernel, took: Took) -> Call:
     count = took.command
     activations = count(Command.ACT) + count(Command.ACTA) * pim.banks_per_chip
     columns = sum(count(command) for command in (Command.RD, Command.WR, Command.PIM_LD_SB))
-    columns += count(Command.PIM_MAC) * pim.banks_per_chip
-    energy_j = {part: float(took.values @ of) / 1e12 for part, of in weights(kernel).items()}
+    columns += count(Command.PIM_MAC) * kernel.at.units
+    energy_j = {part: float(took.values @ of) / 1e12 for part, of in picojoules.items()}
     busy = {
         "inner": sum(map(count, _INNER)) * pim.ccd_l_tck,
         "outer": sum(map(count, _OUTER)) * pim.burst_tck,

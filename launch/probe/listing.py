@@ -6,9 +6,8 @@ from typing import Any
 from l3sim.errors import InvalidInput
 from l3sim.specs.machine import Machine
 from l3sim.specs.model import ModelShape
-from launch.probe.attention import layout_for
+from launch.probe.attention import caller_of, layout_for
 from launch.probe.calls import PARTS
-from services.dimm_pim.command.kernel import kernel_of
 from services.dimm_pim.command.trace import HEAD, Line, folded, lines_of
 from services.dimm_pim.command.trace import text_of as line_text
 
@@ -24,8 +23,11 @@ def listing(machine: Machine, model: ModelShape, values: Mapping[str, Any]) -> l
     """
     from services.dimm_pim.command.result import attend
 
-    kernel = kernel_of(machine.attention, model, layout_for(machine, model, values["tp"], values["dp"]))
-    tokens = [values["context"]] * values["head_groups_slowest_rank"]
+    layout = layout_for(machine, model, values["tp"], values["dp"])
+    caller = caller_of(machine.attention, model, layout)
+    kernel = caller.kernel
+    assert kernel is not None, "a trace is of level command"
+    tokens = [caller.share(values["context"])] * values["head_groups_slowest_rank"]
     outcome = attend(kernel, tokens, traced=MAX_TRACED + 1)
     if len(outcome.trace) > MAX_TRACED:
         text = f"the slowest rank takes more than {MAX_TRACED} commands; lower --batch or --context"

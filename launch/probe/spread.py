@@ -8,7 +8,7 @@ to the lowest. Requests are equal here, so bins are counted in head groups.
 import numpy as np
 
 from l3sim.errors import InvalidInput
-from l3sim.placement import Layout, rank_room_bytes
+from l3sim.placement import Layout, kv_room_bytes
 from l3sim.specs.machine import Machine
 from l3sim.specs.model import ModelShape
 from l3sim.units import Int64s
@@ -27,7 +27,7 @@ def spread(machine: Machine, model: ModelShape, layout: Layout, requests: int, t
     Raises:
         InvalidInput: they do not all fit.
     """
-    room = rank_room_bytes(machine.attention, layout)
+    room = kv_room_bytes(machine.attention, layout, model)
     most = -(-requests // layout.dp)
     places = places_of(layout, model, room, most, tokens)
     if len(places) < most:

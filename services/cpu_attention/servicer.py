@@ -1,6 +1,7 @@
 """The host's memory channels and cores as devices: role attention, kind `cpu-attention`."""
 
-from l3sim.device.modules import HeadCost, ModuleDevice
+from l3sim.device.levels import HeadCost
+from l3sim.device.modules import ModuleDevice
 from l3sim.specs.config import CpuAttentionConfig
 from l3sim.work import Hello
 from services.cpu_attention.model import Head

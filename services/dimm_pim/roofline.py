@@ -26,13 +26,11 @@ from functools import cached_property
 
 import numpy as np
 
+from l3sim.device.levels import TABLE_TOKENS
 from l3sim.placement import Layout
 from l3sim.specs.dimm_pim import DimmPimConfig
 from l3sim.specs.model import ELEMENT_BYTES, ModelShape
 from l3sim.units import Floats, Int64s, ps
-
-#: Costs are tabled up to so many tokens (2 MB), and worked out anew beyond.
-TABLE_TOKENS = 2**18
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,18 @@ import msgspec
 import numpy as np
 
 from l3sim.device import BookkeepingSession, ConfiguredDevice, Ledger
-from l3sim.device.sums import Decoding, RankSums, decoding
+from l3sim.device.levels import LevelModel
+from l3sim.device.sums import Decoding, RankSums, gathered
 from l3sim.errors import InvalidInput
 from l3sim.functional import Functional, FunctionalAnswer
 from l3sim.placement import rank_room_bytes
 from l3sim.ports import DeviceSession
 from l3sim.specs.config import DimmPimConfig
 from l3sim.units import Int64s
-from l3sim.work import Account, Costs, DeviceReady, Hello, MemoryRegion, Op, OpCost, Role, SubBatch, Window
-from services.dimm_pim.fidelity import FidelityCheck
-from services.dimm_pim.model import FastModel, LevelModel, level_model
+from l3sim.work import Account, Costs, DeviceReady, Hello, MemoryRegion, Op, OpCost, Role, Window
+from services.dimm_pim.fast.fidelity import FidelityCheck
+from services.dimm_pim.fast.model import FastModel
+from services.dimm_pim.model import level_model
 
 if TYPE_CHECKING:
     from services.dimm_pim.functional.store import Store
@@ -134,7 +136,7 @@ class DimmPimSession(BookkeepingSession):
         batches = [batch for batch in window.sub_batches if len(batch.decode)]
         if replica is None or not batches:
             return ()
-        requests = self._gather(batches, ledger, self.valid_rounds(window))
+        requests = gathered(batches, ledger, self.hello.layout, self.valid_rounds(window))
         times, energies = [], []
         looked_up: dict[LevelModel[object], object] = {}
         for kind in replica.kinds:
@@ -164,7 +166,7 @@ class DimmPimSession(BookkeepingSession):
     ) -> None:
         """Check a window on those ranks that run at level `fast`."""
         fast = [
-            (kind.model.kernel, kind.sums, time.reshape(*kind.sums.shape(requests.bounds), -1))
+            (kind.model, kind.sums, time.reshape(*kind.sums.shape(requests.bounds), -1))
             for kind, time in zip(replica.kinds, times, strict=True)
             if isinstance(kind.model, FastModel)
         ]
@@ -187,17 +189,6 @@ class DimmPimSession(BookkeepingSession):
 
             self._store = Store(self.hello, self._configs, self.ledger)
         return self._store.answer(work)
-
-    def _gather(self, batches: Sequence[SubBatch], ledger: Ledger, rounds: int) -> Decoding:
-        layout = self.hello.layout
-        bins = layout.ranksets * layout.ranks
-        requests, context = batches[0].decode, batches[0].context
-        if len(batches) == 2:
-            requests = np.concatenate([requests, batches[1].decode])
-            context = np.concatenate([context, batches[1].context])
-        keys = ledger.offset[requests] * layout.ranks + ledger.rank[requests]
-        keys[len(batches[0].decode) :] += bins
-        return decoding(keys, bins * len(batches), context, rounds)
 
     def _lanes(self, replica: int) -> _Replica | None:
         """Lay out the used ranks of one replica; None when there are none here."""

@@ -1,67 +1,88 @@
-"""Decode attention of one head in an HBM stack with processing units, at level `roofline`.
+"""What attend calls cost on an HBM stack with units, at three levels behind one face.
 
-    pseudo channel 0 .. n-1      bank: a unit beside each bank          n * banks units
-      [bank][bank].. [bank]      bank-group: one for the banks of       n * groups
-        |      |       |         a group; buffer: one at the pads       n
-      ------- TSVs ------------- buffer die: softmax, adders
+| level      | what it is                                        | where                        |
+|------------|---------------------------------------------------|------------------------------|
+| `roofline` | rates and row openings, in closed form            | `roofline`                   |
+| `command`  | every command of a pseudo channel: slow           | `channel`, and the commands  |
+| `fast`     | the command level's periods, carried on (default) | and tables of the DIMMs      |
 
-Tokens of K spread over the units, dimensions of V likewise, so that all work on any head. Over t tokens, the
-new one included:
-
-    T = T_q + max(T_comp, T_exp) + T_comp + T_out + rows * (RCD + RP)
-    T_comp = ceil(t / units) * E_h * 2 B * passes / unit rate        T_exp = t * N_gqa / softmax rate
-
-with passes = ceil(N_gqa / N_cmr), and T_q + T_out of 2-byte elements over the stack's bus with a fixed pass
-cost each. A unit opens ceil(bytes / row) rows for K and as many for V, anew for each pass, unhidden. The same
-reading of arXiv 2504.17584 as that of the DIMM modules, but that sums stay inside the stack: they move over
-its TSVs, which are assumed to keep up.
+A call is the heads of one layer and sub-batch on one stack, one after the other. Its time is that of the
+pseudo channel with the most tokens (see `channel`); its energy is power x time at every level, since no
+currents of these stacks are published.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import replace
 
-import numpy as np
-
+from l3sim.device.levels import LevelModel
+from l3sim.device.sums import Decoding, RankSums
 from l3sim.placement import Layout
 from l3sim.specs.config import HbmPimConfig
-from l3sim.specs.model import ELEMENT_BYTES, ModelShape
-from l3sim.units import Floats, Int64s
+from l3sim.specs.model import ModelShape
+from l3sim.units import Int64s
+from services.dimm_pim.command.columns import each_cycle
+from services.dimm_pim.command.model import CommandModel
+from services.dimm_pim.fast import store
+from services.dimm_pim.fast.model import FastModel
+from services.hbm_pim.channel import kernel_of
 
 
-@dataclass(frozen=True)
-class Head:
-    """One KV head of a request and layer on one stack."""
+class StackModel(LevelModel[tuple[Decoding, object]]):
+    """A stack at the level of its busiest pseudo channel.
 
-    token_bytes: int  # of K, or of V
-    queries: int
-    passes: int
-    units: int
-    unit_bytes_per_s: float
-    row_bytes: int
-    row_s: float
-    softmax_elements_per_s: float
-    ends_s: float
+    Args:
+        channel: a model of that level. channels: of the stack.
+    """
 
-    @classmethod
-    def of(cls, hbm: HbmPimConfig, model: ModelShape, layout: Layout) -> "Head":
-        """The head of a model on a stack."""
-        ends_bytes = 2 * model.queries_per_kv * model.head_size * ELEMENT_BYTES
-        return cls(
-            token_bytes=model.head_size * ELEMENT_BYTES,
-            queries=model.queries_per_kv,
-            passes=-(-model.queries_per_kv // layout.queries_per_read),
-            units=hbm.units,
-            unit_bytes_per_s=hbm.unit_bytes_per_s,
-            row_bytes=hbm.row_bytes,
-            row_s=(hbm.rcd_tck + hbm.rp_tck) * hbm.tck_ps / 1e12,
-            softmax_elements_per_s=hbm.softmax_elements_per_s,
-            ends_s=ends_bytes / hbm.bus_bytes_per_s + 2 * hbm.pass_overhead_ns / 1e9,
+    def __init__(self, channel: LevelModel[object], channels: int) -> None:
+        self._channel = channel
+        self._channels = channels
+
+    def look_up(self, requests: Decoding) -> tuple[Decoding, object]:
+        """See LevelModel."""
+        share = replace(
+            requests, tokens=self.share(requests.tokens), most=-(-requests.most // self._channels)
         )
+        return share, self._channel.look_up(share)
 
-    def cost_s(self, tokens: Int64s) -> Floats:
-        """T over each count of tokens (the new one included), any shape."""
-        unit_bytes = -(-tokens // self.units) * self.token_bytes
-        compute = unit_bytes * self.passes / self.unit_bytes_per_s
-        softmax = tokens * self.queries / self.softmax_elements_per_s
-        rows = -(-unit_bytes // self.row_bytes) * (2 * self.passes)
-        seconds: Floats = np.maximum(compute, softmax) + compute + rows * self.row_s + self.ends_s
-        return seconds
+    def cost(
+        self,
+        looked_up: tuple[Decoding, object],
+        requests: Decoding,  # noqa: ARG002
+        sums: RankSums,
+    ) -> tuple[Int64s, Int64s]:
+        """See LevelModel."""
+        share, found = looked_up
+        return self._channel.cost(found, share, sums)
+
+    def share(self, tokens: Int64s) -> Int64s:
+        """Tokens of the busiest channel."""
+        return -(-tokens // self._channels)
+
+
+class FastStack(StackModel):
+    """Level `fast`."""
+
+    def __init__(self, channel: FastModel, channels: int) -> None:
+        super().__init__(channel, channels)  # type: ignore[arg-type]
+        self._fast = channel
+
+    def exact(self) -> Callable[[Int64s], tuple[int, int]]:
+        """Picoseconds and nanojoules of one call over heads of so many tokens, at level `command`."""
+        call = self._fast.exact()
+        return lambda tokens: call(self.share(tokens))
+
+
+def stack_model(hbm: HbmPimConfig, model: ModelShape, layout: Layout) -> StackModel:
+    """The model of a stack at level `command` or `fast`.
+
+    Raises:
+        InvalidInput: the model does not fit the stack's units or buffers; the field is a key of its section.
+        ValueError: a rate makes costs beyond measure.
+    """
+    kernel = kernel_of(hbm, model, layout)
+    picojoules = each_cycle(hbm.module_active_w * hbm.tck_ps)
+    if hbm.level == "command":
+        return StackModel(CommandModel(kernel, picojoules), hbm.pseudo_channels)  # type: ignore[arg-type]
+    fast = FastModel(kernel, layout, store.table_of(kernel), picojoules)
+    return FastStack(fast, hbm.pseudo_channels)

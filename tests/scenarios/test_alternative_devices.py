@@ -18,13 +18,17 @@ FAST_DRAM: dict[str, Any] = {"tck_ps": 1, "ccd_s_tck": 1, "ccd_l_tck": 1, "rcd_t
 FAST_DRAM |= {"pass_overhead_ns": 0}
 DIMM = {**FAST_DRAM, "level": "roofline", "bl_tck": 1, "column_bytes": 64, "banks_per_chip": 256}
 DIMM |= {"capacity_bytes": 2**60, "softmax_elements_per_s": 1.28e16}
-HBM = {**FAST_DRAM, "column_bytes": 256, "banks": 256, "module_capacity_bytes": 2**55}
+HBM = {**FAST_DRAM, "level": "roofline", "column_bytes": 256, "banks": 256, "module_capacity_bytes": 2**55}
 HBM |= {"softmax_elements_per_s": 5.12e17, "prefill_share": 0.5}
+#: The same command by command: a head's dimensions must fill the banks.
+HBM_FAST = {**HBM, "level": "fast", "banks": 128, "bl_tck": 1, "mac_latency_tck": 0, "softmax_latency_tck": 0}
+HBM_FAST |= {f"{name}_tck": 0 for name in ("ras", "rc", "cl", "wl", "wtr_s", "wtr_l", "wr", "rtp", "rfc")}
 ALTERNATIVES = [
     "gpu-only-dgx-a100",
     "r-pim-dgx-a100",
     "hbm-pim-dgx-a100",
     "hbm-pim-ext-dgx-a100",
+    "hbm-pim-dgx-h100",
     "cpu-dgx-a100",
 ]
 LINK = {"pcie_bytes_per_s": 3.2e16, "channel_bytes_per_s": 2.56e16, "setup_us": 0}
@@ -44,6 +48,7 @@ def test_without_limits_all_attention_devices_are_the_same() -> None:
     l3 = iteration_s("l3-dgx-a100", DIMM)
     assert iteration_s("r-pim-dgx-a100", DIMM) == pytest.approx(l3, rel=0.001)
     assert iteration_s("hbm-pim-dgx-a100", HBM) == pytest.approx(l3, rel=0.001)
+    assert iteration_s("hbm-pim-dgx-a100", HBM_FAST) == pytest.approx(l3, rel=0.001)
 
 
 @pytest.mark.parametrize(

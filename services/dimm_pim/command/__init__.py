@@ -8,6 +8,8 @@
     engine       issues a program as early as legal (compiled)
     result       what it took: cycles by cause, commands, energy
     trace        the same for people to read
+    model        what attend calls cost at this level
 
-Only `engine` needs a compiler; it is imported when the level is used.
+Only `engine` needs a compiler; it is imported when the level is used. The pseudo channels of
+`services/hbm_pim` run the same commands under a table of their own.
 """

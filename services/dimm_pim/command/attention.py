@@ -99,7 +99,7 @@ class Attention:
 
         def write(row_first: int, row_tokens: int) -> None:
             self.rows.open(Phase.SCORE, group, "K", (first + row_first) // at.k_row_tokens)
-            step = kernel.score_chunk * at.banks
+            step = kernel.score_chunk * at.units
             for inside in range(0, row_tokens, step):
                 chunk = Chunk(min(step, row_tokens - inside), first + row_first + inside, inside, len(moved))
                 sums, softmax = self._score_chunk(chunk, [*waits, *self._score_waits(moved, done)])
@@ -115,10 +115,10 @@ class Attention:
         """One chunk of scores; returns the events (sums collected, exponentials done)."""
         kernel, at, add = self.kernel, self.kernel.at, self.program.add
         passes = kernel.passes(at.queries)
-        slots = -(-chunk.tokens // at.banks)
+        slots = -(-chunk.tokens // at.units)
         mac = add(
             Cmd.PIM_MAC, INNER, Phase.SCORE, Cause.COMPUTE, *waits,
-            count=slots * at.token_columns * passes, column=chunk.inside // at.banks * at.token_columns,
+            count=slots * at.token_columns * passes, column=chunk.inside // at.units * at.token_columns,
             column_hold=passes, row=self.rows.current, slot=chunk.number, first=chunk.first, signal=True,
         )  # fmt: skip
         sums = self._collect(chunk, mac)
@@ -143,12 +143,12 @@ class Attention:
     def _collect(self, chunk: Chunk, mac: int) -> int:
         """Bring a chunk's sums to the rank's unit, banks in turn; the last may be in some banks only."""
         kernel, at = self.kernel, self.kernel.at
-        whole, rest = divmod(chunk.tokens, at.banks)
+        whole, rest = divmod(chunk.tokens, at.units)
         bursts = -(-whole * at.queries // kernel.burst_sums)
         more = -(-(whole + 1) * at.queries // kernel.burst_sums) - bursts if rest else 0
         ready = Wait(mac, self._sum_ready, Cause.COMPUTE)
         done = NO_EVENT
-        for count, banks, entry in ((bursts * at.banks, at.banks, 0), (more * rest, rest, bursts)):
+        for count, banks, entry in ((bursts * at.units, at.units, 0), (more * rest, rest, bursts)):
             if count:
                 done = self.program.add(
                     Cmd.PIM_RD_RB, OUTER, Phase.SCORE, Cause.COLLECT, ready, count=count, bank_span=banks,
@@ -169,13 +169,13 @@ class Attention:
             self._drained = self.program.add(
                 Cmd.PIM_RD_RB, OUTER, Phase.OUTPUT, Cause.COLLECT,
                 Wait(self._last_mac, self._sum_ready, Cause.COMPUTE),
-                count=-(-at.bank_dims * len(queries) // kernel.burst_sums) * at.banks, bank_span=at.banks,
-                column_hold=at.banks, first=query, signal=True,
+                count=-(-at.bank_dims * len(queries) // kernel.burst_sums) * at.units, bank_span=at.units,
+                column_hold=at.units, first=query, signal=True,
             )  # fmt: skip
             self._output = self.program.add(
                 Cmd.UNIT, UNIT, Phase.OUTPUT, Cause.COLLECT,
                 Wait(self._drained, self._collected, Cause.COLLECT),
-                count=kernel.adder_lag(at.chips * at.banks * at.bank_dims * len(queries)), signal=True,
+                count=kernel.adder_lag(at.chips * at.units * at.bank_dims * len(queries)), signal=True,
             )  # fmt: skip
             waits = [
                 Wait(self._drained, self._slot_free, Cause.COLLECT),

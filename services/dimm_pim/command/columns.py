@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from l3sim.units import Int64s
+from l3sim.units import Floats, Int64s
 from services.dimm_pim.command.commands import ISSUED, Command
 from services.dimm_pim.command.program import Cause, Phase
 
@@ -50,6 +50,13 @@ def cycles_of(rows: Int64s) -> Int64s:
     """Cycles of rows, shape (..., WIDTH) to (...)."""
     total: Int64s = rows[..., :_SPENT].sum(axis=-1)
     return total
+
+
+def each_cycle(weight: float) -> Floats:
+    """Weights of a row's columns that come to so much a cycle, shape (WIDTH,)."""
+    of = np.zeros(WIDTH)
+    of[:_SPENT] = weight
+    return of
 
 
 def row_of(spent: Int64s, commands: Int64s, open_cycles: int, elements: int) -> Int64s:

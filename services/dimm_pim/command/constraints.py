@@ -1,23 +1,28 @@
-"""Which command may follow which, and after how many cycles: the table, and nothing else.
+"""Which command may follow which, and after how many cycles: the tables, and nothing else.
+
+There is one for the rank of a DIMM and one for the pseudo channel of an HBM stack; inside the chips they
+agree.
 
 A row says: at this level, from any of `before` to any of `after`, at least `cycles`. Levels: `rank`; `group`
 (the same bank group); `bank`; `slot` (the same slot of a buffer: the program makes these waits, since only it
 knows the slots). Cycles are in tCK, by JEDEC's names; their values are keys of the machine file, which has
-their sources; JESD79-4 has the rules. Rows of PIM commands say what they come from: a PIM command is as
-slow as the part of the DRAM's own command that it shares.
+their sources; JESD79-4 has the rules of DDR4, JESD235 and JESD238 those of HBM2 and HBM3. Rows of PIM
+commands say what they come from: a PIM command is as slow as the part of the DRAM's own command that it
+shares.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from l3sim.specs.dimm_pim import DimmPimConfig
+from l3sim.specs.rank import RankConfig
 from services.dimm_pim.command.commands import ISSUED, Command
 
 Level = Literal["rank", "group", "bank", "slot"]
 
-CYCLES: Mapping[str, Callable[[DimmPimConfig], int]] = {
+CYCLES: Mapping[str, Callable[[RankConfig], int]] = {
     "RCD": lambda pim: pim.rcd_tck,
+    "RCDWR": lambda pim: pim.write_rcd_tck,
     "RAS": lambda pim: pim.ras_tck,
     "RC": lambda pim: pim.rc_tck,
     "RP": lambda pim: pim.rp_tck,
@@ -49,47 +54,21 @@ class Constraint:
     cycles: str
     source: str
 
-    def tck(self, pim: DimmPimConfig) -> int:
+    def tck(self, pim: RankConfig) -> int:
         """Its cycles on a module."""
         return CYCLES[self.cycles](pim)
 
 
 JEDEC = "JESD79-4"
+HBM = "JESD235, JESD238"
 ALL_BANKS = "derived: a MAC reads all banks"
 PATH = "derived: the column path is shared"
 _ANY = " ".join(command.name for command in ISSUED)
 
-_TABLE: tuple[tuple[Level, str, str, str, str], ...] = (
-    # Rows.
-    ("bank", "ACT", "RD WR PIM_LD_SB", "RCD", JEDEC),
-    ("rank", "ACTA", "RD WR PIM_LD_SB", "RCD", JEDEC),
-    ("rank", "ACT ACTA", "PIM_MAC", "RCD", ALL_BANKS),
-    ("bank", "ACT", "PRE", "RAS", JEDEC),
-    ("rank", "ACT ACTA", "PREA", "RAS", JEDEC),
-    ("rank", "ACTA", "PRE", "RAS", JEDEC),
-    ("bank", "ACT", "ACT", "RC", JEDEC),
-    ("rank", "ACT ACTA", "ACTA REF", "RC", JEDEC),
-    ("rank", "ACTA", "ACT", "RC", JEDEC),
-    ("rank", "ACT", "ACT", "RRD_S", JEDEC),
-    ("group", "ACT", "ACT", "RRD_L", JEDEC),
-    ("bank", "PRE", "ACT", "RP", JEDEC),
-    ("rank", "PREA", "ACT", "RP", JEDEC),
-    ("rank", "PRE PREA", "ACTA REF", "RP", JEDEC),
-    ("bank", "RD PIM_LD_SB", "PRE", "RTP", JEDEC),
-    ("rank", "RD PIM_LD_SB", "PREA", "RTP", JEDEC),
-    ("rank", "PIM_MAC", "PRE PREA", "RTP", ALL_BANKS),
-    ("bank", "WR", "PRE", "WL + BL + WR", JEDEC),
-    ("rank", "WR", "PREA", "WL + BL + WR", JEDEC),
-    # Refresh.
-    ("rank", "REF", _ANY, "RFC", JEDEC),
-    # The outer bus: bursts towards the rank's unit, and away from it.
-    ("rank", "RD PIM_RD_RB", "RD PIM_RD_RB", "max(CCD_S, BL)", JEDEC),
-    ("rank", "WR PIM_WR_SB", "WR PIM_WR_SB", "max(CCD_S, BL)", JEDEC),
-    ("group", "RD PIM_RD_RB", "RD PIM_RD_RB", "CCD_L", JEDEC),
-    ("group", "WR", "WR", "CCD_L", JEDEC),
-    ("rank", "RD PIM_RD_RB", "WR PIM_WR_SB", "CL + BL + 2 - WL", JEDEC),
-    ("rank", "WR PIM_WR_SB", "RD PIM_RD_RB", "WL + BL + WTR_S", JEDEC),
-    ("group", "WR", "RD", "WL + BL + WTR_L", JEDEC),
+Rows = tuple[tuple[Level, str, str, str, str], ...]
+
+#: The part that the PIM adds, the same in any chip.
+_INSIDE: Rows = (
     # The inner bus: column reads that end inside the chip.
     ("rank", "PIM_MAC PIM_LD_SB", "PIM_MAC PIM_LD_SB", "CCD_L", "derived: a column of every bank group"),
     ("rank", "PIM_MAC PIM_LD_SB", "RD WR", "CCD_L", PATH),
@@ -111,22 +90,88 @@ _TABLE: tuple[tuple[Level, str, str, str, str], ...] = (
 )
 
 
+def _any_dram(rule: str, turn: str) -> Rows:
+    """What DDR and HBM have in common.
+
+    Args:
+        rule: the standard. turn: where the cycles come from in which a bus turns from reading to writing.
+    """
+    return (
+        ("rank", "ACT ACTA", "PIM_MAC", "RCD", ALL_BANKS),
+        ("bank", "ACT", "PRE", "RAS", rule),
+        ("rank", "ACT ACTA", "PREA", "RAS", rule),
+        ("rank", "ACTA", "PRE", "RAS", rule),
+        ("bank", "ACT", "ACT", "RC", rule),
+        ("rank", "ACT ACTA", "ACTA REF", "RC", rule),
+        ("rank", "ACTA", "ACT", "RC", rule),
+        ("rank", "ACT", "ACT", "RRD_S", rule),
+        ("group", "ACT", "ACT", "RRD_L", rule),
+        ("bank", "PRE", "ACT", "RP", rule),
+        ("rank", "PREA", "ACT", "RP", rule),
+        ("rank", "PRE PREA", "ACTA REF", "RP", rule),
+        ("bank", "RD PIM_LD_SB", "PRE", "RTP", rule),
+        ("rank", "RD PIM_LD_SB", "PREA", "RTP", rule),
+        ("rank", "PIM_MAC", "PRE PREA", "RTP", ALL_BANKS),
+        ("bank", "WR", "PRE", "WL + BL + WR", rule),
+        ("rank", "WR", "PREA", "WL + BL + WR", rule),
+        # Refresh.
+        ("rank", "REF", _ANY, "RFC", rule),
+        # The outer bus: bursts towards the rank's unit, and away from it.
+        ("rank", "RD PIM_RD_RB", "RD PIM_RD_RB", "max(CCD_S, BL)", rule),
+        ("rank", "WR PIM_WR_SB", "WR PIM_WR_SB", "max(CCD_S, BL)", rule),
+        ("group", "RD PIM_RD_RB", "RD PIM_RD_RB", "CCD_L", rule),
+        ("group", "WR", "WR", "CCD_L", rule),
+        ("rank", "RD PIM_RD_RB", "WR PIM_WR_SB", "CL + BL + 2 - WL", turn),
+        ("rank", "WR PIM_WR_SB", "RD PIM_RD_RB", "WL + BL + WTR_S", rule),
+        ("group", "WR", "RD", "WL + BL + WTR_L", rule),
+        *_INSIDE,
+    )
+
+
+_DDR: Rows = (
+    ("bank", "ACT", "RD WR PIM_LD_SB", "RCD", JEDEC),
+    ("rank", "ACTA", "RD WR PIM_LD_SB", "RCD", JEDEC),
+    *_any_dram(JEDEC, JEDEC),
+)
+
+#: A pseudo channel, with the banks of all its stack ids; its outer bus are the TSVs to the buffer die.
+_HBM: Rows = (
+    ("bank", "ACT", "RD PIM_LD_SB", "RCD", HBM),
+    ("bank", "ACT", "WR", "RCDWR", HBM),
+    ("rank", "ACTA", "RD PIM_LD_SB", "RCD", HBM),
+    ("rank", "ACTA", "WR", "RCDWR", HBM),
+    *_any_dram(HBM, "assumed: as of DDR4"),
+)
+
+
 def _commands(names: str) -> tuple[Command, ...]:
     return tuple(Command[name] for name in names.split())
 
 
-CONSTRAINTS = tuple(
-    Constraint(level, _commands(before), _commands(after), cycles, source)
-    for level, before, after, cycles, source in _TABLE
-)
+def _read(rows: Rows) -> tuple[Constraint, ...]:
+    return tuple(
+        Constraint(level, _commands(before), _commands(after), cycles, source)
+        for level, before, after, cycles, source in rows
+    )
+
+
+CONSTRAINTS = _read(_DDR)
+HBM_CONSTRAINTS = _read(_HBM)
 
 #: Activations that may fall into one window of FAW cycles; ACTA stands outside of it.
 ACTIVATIONS_A_WINDOW = 4
 
 
-def slot_wait(pim: DimmPimConfig, before: Command, after: Command) -> int:
+def constraints_of(pim: RankConfig) -> tuple[Constraint, ...]:
+    """The table that a controller keeps."""
+    return HBM_CONSTRAINTS if pim.dram == "hbm" else CONSTRAINTS
+
+
+def slot_wait(pim: RankConfig, before: Command, after: Command) -> int:
     """Cycles of the `slot` row from one command to another."""
     (row,) = [
-        row for row in CONSTRAINTS if row.level == "slot" and before in row.before and after in row.after
+        row
+        for row in constraints_of(pim)
+        if row.level == "slot" and before in row.before and after in row.after
     ]
     return row.tck(pim)

@@ -30,8 +30,12 @@ PARTS = ("activate", "column", "write", "refresh", "standby", "io", "logic")
 
 
 def weights(kernel: Kernel) -> Mapping[str, Floats]:
-    """pJ of each column of a row (see `columns`), by part: shape (WIDTH,) each; they sum to the total."""
-    pim, at = kernel.pim, kernel.at
+    """pJ of each column of a row (see `columns`), by part: shape (WIDTH,) each; they sum to the total.
+
+    Raises:
+        TypeError: the kernel is no DIMM's; no currents of others are known.
+    """
+    pim, at = kernel.dimm, kernel.at
     tck_ns = pim.tck_ps / 1000
     read = pim.vdd_v * (pim.idd4r_ma - pim.idd3n_ma) * pim.bl_tck * tck_ns
     write = pim.vdd_v * (pim.idd4w_ma - pim.idd3n_ma) * pim.bl_tck * tck_ns

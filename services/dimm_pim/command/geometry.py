@@ -26,6 +26,9 @@ every bank gets D columns, of which two bytes are written under the data mask. W
 computed in the chips: K and V lie as the host would write them, a 64-byte burst over all chips, banks of four
 groups in turn.
 
+With `pu: bank-group` (HBM) a unit has the u banks of its group, which stand for one bank of u rows: the
+columns of bank g come first, then those of bank g + groups, and so on. Below, "bank" is what one unit reads.
+
 Source: arXiv 2504.17584 for heads over chips and tokens over banks; V by dimension is our reading.
 """
 
@@ -34,8 +37,8 @@ from functools import cached_property
 
 from l3sim.errors import InvalidInput
 from l3sim.placement import Layout
-from l3sim.specs.dimm_pim import DimmPimConfig
 from l3sim.specs.model import ELEMENT_BYTES, ModelShape
+from l3sim.specs.rank import RankConfig
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,8 @@ class Geometry:
     """Sizes of one head group on one rank.
 
     Attributes:
-        queries: N_gqa, query heads of a KV head. chips_per_head: N_hc. heads: KV heads of the group.
+        banks: of a chip. queries: N_gqa, query heads of a KV head. chips_per_head: N_hc.
+        unit_banks: banks that share a unit.
     """
 
     chips: int
@@ -54,6 +58,12 @@ class Geometry:
     head_size: int
     queries: int
     chips_per_head: int
+    unit_banks: int = 1
+
+    @property
+    def units(self) -> int:
+        """Units of a chip."""
+        return self.banks // self.unit_banks
 
     @property
     def heads(self) -> int:
@@ -67,6 +77,11 @@ class Geometry:
 
     @property
     def row_columns(self) -> int:
+        """Columns that one unit reads of a row block."""
+        return self.unit_banks * self.bank_columns
+
+    @property
+    def bank_columns(self) -> int:
         """Columns of a row."""
         return self.row_bytes // self.column_bytes
 
@@ -83,7 +98,7 @@ class Geometry:
     @cached_property
     def bank_dims(self) -> int:
         """D: dimensions of V in one bank."""
-        return self.chip_elements // self.banks
+        return self.chip_elements // self.units
 
     @cached_property
     def k_slots(self) -> int:
@@ -93,7 +108,7 @@ class Geometry:
     @cached_property
     def k_row_tokens(self) -> int:
         """Tokens of K in a row block."""
-        return self.k_slots * self.banks
+        return self.k_slots * self.units
 
     @cached_property
     def v_row_tokens(self) -> int:
@@ -103,7 +118,7 @@ class Geometry:
     def k_place(self, token: int) -> tuple[int, int, int]:
         """(row block, bank, first of `token_columns` columns) of a token's K."""
         block, inside = divmod(token, self.k_row_tokens)
-        slot, bank = divmod(inside, self.banks)
+        slot, bank = divmod(inside, self.units)
         return block, bank, slot * self.token_columns
 
     def v_place(self, token: int, dim: int) -> tuple[int, int, int, int]:
@@ -114,11 +129,15 @@ class Geometry:
         """
         block, inside = divmod(token, self.v_row_tokens)
         quad, element = divmod(inside, self.column_elements)
-        slot, bank = divmod(dim, self.banks)
+        slot, bank = divmod(dim, self.units)
         return block, bank, quad * self.bank_dims + slot, element
 
+    def bank_of(self, unit: int, column: int) -> int:
+        """The bank in which a column of a unit's row block lies."""
+        return unit + column // self.bank_columns * self.units
 
-def geometry_of(pim: DimmPimConfig, model: ModelShape, layout: Layout) -> Geometry:
+
+def geometry_of(pim: RankConfig, model: ModelShape, layout: Layout) -> Geometry:
     """The head group of a model on a rank of a module.
 
     Raises:
@@ -133,23 +152,24 @@ def geometry_of(pim: DimmPimConfig, model: ModelShape, layout: Layout) -> Geomet
         head_size=model.head_size,
         queries=model.queries_per_kv,
         chips_per_head=layout.chips_per_head,
+        unit_banks=pim.unit_banks,
     )
     _check(made)
     return made
 
 
 def _check(made: Geometry) -> None:
+    if made.banks % made.bank_groups:
+        raise InvalidInput(("bank_groups", f"{made.banks} banks do not form {made.bank_groups} groups"))
     nhc, size = made.chips_per_head, made.head_size
     if made.chips % nhc:
         raise InvalidInput(("n_hc", f"{made.chips} chips cannot be shared by heads of {nhc}; use a divisor"))
     if size % nhc or (size // nhc) % made.column_elements:
         text = f"a head of {size} elements over {nhc} chips does not fill columns of {made.column_elements}"
         raise InvalidInput(("n_hc", f"{text}; lower n_hc, or use another model"))
-    if (size // nhc) % made.banks:
+    if (size // nhc) % made.units:
         text = f"a head of {size} elements over {nhc} chips has {size // nhc} dimensions a chip"
-        raise InvalidInput(("n_hc", f"{text}, no multiple of {made.banks} banks; lower n_hc"))
-    if made.banks % made.bank_groups:
-        raise InvalidInput(("bank_groups", f"{made.banks} banks do not form {made.bank_groups} groups"))
+        raise InvalidInput(("n_hc", f"{text}, no multiple of {made.units} banks; lower n_hc"))
     if max(made.token_columns, made.bank_dims) > made.row_columns:
         text = f"a row of {made.row_bytes} bytes cannot hold a token's K of {made.token_columns} columns"
         raise InvalidInput(("row_bytes", f"{text}; raise n_hc"))

@@ -22,6 +22,7 @@ from l3sim.errors import InvalidInput
 from l3sim.placement import Layout
 from l3sim.specs.dimm_pim import DimmPimConfig
 from l3sim.specs.model import ELEMENT_BYTES, ModelShape
+from l3sim.specs.rank import RankConfig
 from services.dimm_pim.command.geometry import Geometry, geometry_of
 
 
@@ -33,9 +34,20 @@ class Kernel:
         queries_per_read: N_cmr, at most the queries.
     """
 
-    pim: DimmPimConfig
+    pim: RankConfig
     at: Geometry
     queries_per_read: int
+
+    @property
+    def dimm(self) -> DimmPimConfig:
+        """The whole module.
+
+        Raises:
+            TypeError: it is no DIMM.
+        """
+        if not isinstance(self.pim, DimmPimConfig):
+            raise TypeError(f"{type(self.pim).__name__} is no DIMM")
+        return self.pim
 
     def passes(self, queries: int) -> int:
         """MACs of one column for so many queries."""
@@ -60,7 +72,7 @@ class Kernel:
     def score_chunk(self) -> int:
         """Tokens of one bank in a chunk of scores: so that the result buffer holds two, within a row."""
         fit = self.pim.result_buffer_bytes // (2 * self.at.queries * self.pim.result_bytes)
-        return max(min(self.pim.chunk_tokens // self.at.banks, fit, self.at.k_slots), 1)
+        return max(min(self.pim.chunk_tokens // self.at.units, fit, self.at.k_slots), 1)
 
     @cached_property
     def result_slots(self) -> int:
@@ -130,7 +142,7 @@ class Kernel:
         return max(cycles - bursts * self.pim.burst_tck, 0)
 
 
-def kernel_of(pim: DimmPimConfig, model: ModelShape, layout: Layout) -> Kernel:
+def kernel_of(pim: RankConfig, model: ModelShape, layout: Layout) -> Kernel:
     """The kernel of a job on a module.
 
     Raises:
@@ -141,7 +153,7 @@ def kernel_of(pim: DimmPimConfig, model: ModelShape, layout: Layout) -> Kernel:
     if pim.column_bytes % pim.result_bytes:
         raise InvalidInput(("result_bytes", f"must divide a burst of {pim.column_bytes} bytes"))
     if pim.pu == "rank" and not pim.pipelining:
-        raise InvalidInput(("pipelining", "nothing is collected with pu = rank; leave it on"))
+        raise InvalidInput(("pipelining", "K and V are read whole, and nothing is collected; leave it on"))
     needs = f"for {at.queries} queries a KV head"
     if not (kernel.result_slots and kernel.turn_queries):
         raise InvalidInput(("result_buffer_bytes", f"{pim.result_buffer_bytes} hold no token's sums {needs}"))

@@ -7,13 +7,13 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from l3sim.specs.dimm_pim import DimmPimConfig
+from l3sim.specs.rank import RankConfig
 from l3sim.units import Int64s
 from services.dimm_pim.command import compiling
 from services.dimm_pim.command.attention import Attention
 from services.dimm_pim.command.columns import Took, row_of
 from services.dimm_pim.command.commands import ISSUED, Command
-from services.dimm_pim.command.constraints import ACTIVATIONS_A_WINDOW, CONSTRAINTS
+from services.dimm_pim.command.constraints import ACTIVATIONS_A_WINDOW, constraints_of
 from services.dimm_pim.command.engine import run_program
 from services.dimm_pim.command.kernel import Kernel
 from services.dimm_pim.command.program import Cause, Field, Phase, Program
@@ -70,7 +70,7 @@ def attend(kernel: Kernel, tokens: Sequence[int], traced: int = 0) -> Outcome:
 
 
 def execute(
-    pim: DimmPimConfig, program: Program, rows: Sequence[RowName] = (), traced: int = 0, elements: int = 0
+    pim: RankConfig, program: Program, rows: Sequence[RowName] = (), traced: int = 0, elements: int = 0
 ) -> Outcome:
     """Run any program.
 
@@ -111,7 +111,7 @@ def _queues(queue: Int64s) -> Int64s:
     return queues
 
 
-def _at_first(pim: DimmPimConfig) -> tuple[Int64s, Int64s, Int64s, NDArray[np.bool_]]:
+def _at_first(pim: RankConfig) -> tuple[Int64s, Int64s, Int64s, NDArray[np.bool_]]:
     """A rank on which nothing has happened: its scalars, last commands, last activations and open banks."""
     state = np.zeros(compiling.STATE_SIZE, dtype=np.int64)
     state[compiling.BUS] = -1
@@ -123,7 +123,7 @@ def _at_first(pim: DimmPimConfig) -> tuple[Int64s, Int64s, Int64s, NDArray[np.bo
 
 
 @lru_cache(maxsize=64)
-def _table(pim: DimmPimConfig) -> tuple[Int64s, Int64s, Int64s, NDArray[np.bool_]]:
+def _table(pim: RankConfig) -> tuple[Int64s, Int64s, Int64s, NDArray[np.bool_]]:
     """The table as the engine reads it: rows, where those of a command begin, steps, bars.
 
     Rows are (before, level, cycles), sorted by the command after. What follows a refresh is not among them:
@@ -131,7 +131,7 @@ def _table(pim: DimmPimConfig) -> tuple[Int64s, Int64s, Int64s, NDArray[np.bool_
     """
     rows = sorted(
         (after, before, LEVELS[row.level], row.tck(pim))
-        for row in CONSTRAINTS
+        for row in constraints_of(pim)
         if row.level != "slot" and row.before != (Command.REF,)
         for before in row.before
         for after in row.after

@@ -80,14 +80,16 @@ class Rows:
             self._append_bursts(token, group, *waits)
             return
         block, inside = divmod(token, at.v_row_tokens)
+        column = inside // at.column_elements * at.bank_dims
         self._activate(Phase.APPEND, Cause.WRITE, (group, "V", block), at.banks, *waits)
         add(
-            Cmd.WR, INNER, Phase.APPEND, Cause.WRITE, count=at.banks * at.bank_dims, bank_span=at.banks,
-            column=inside // at.column_elements * at.bank_dims, column_hold=at.banks, row=self.current,
-            first=token,
+            Cmd.WR, INNER, Phase.APPEND, Cause.WRITE, count=at.units * at.bank_dims,
+            bank=at.bank_of(0, column), bank_span=at.units, column=column, column_hold=at.units,
+            row=self.current, first=token,
         )  # fmt: skip
         self.close(Phase.APPEND, Cause.WRITE)
-        block, bank, column = at.k_place(token)
+        block, unit, column = at.k_place(token)
+        bank = at.bank_of(unit, column)
         self._activate(Phase.APPEND, Cause.WRITE, (group, "K", block), 1, bank=bank)
         add(
             Cmd.WR, INNER, Phase.APPEND, Cause.WRITE, count=at.token_columns, bank=bank, column=column,

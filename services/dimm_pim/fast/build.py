@@ -1,18 +1,18 @@
-"""Makes an `AttendTable` with the command level, and proves on larger calls that it goes on like this.
+"""Makes an `AttendTable` with the command level, of as many periods as prove on larger calls that it goes on.
 
 `python -m services.dimm_pim.fast.build OUT < KERNEL` is how a device process has one made: it loads the
 compiler, the device does not. KERNEL is the JSON of `store`.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from l3sim.specs.dimm_pim import DimmPimConfig
+from l3sim.specs.rank import RankConfig
 from l3sim.units import Int64s
 from services.dimm_pim.command.columns import WIDTH, row_of
 from services.dimm_pim.command.commands import Command
@@ -21,9 +21,8 @@ from services.dimm_pim.command.program import Cause, Phase
 from services.dimm_pim.command.result import attend
 from services.dimm_pim.fast.table import AttendTable
 
-#: Periods that are tabled at least: the first of these with which the table goes on. What waits in a buffer
-#: may grow for some periods before it slows the pattern down. And at most.
-LEAST, MOST = (3, 6, 12, 24), 40
+#: Periods that are tabled at least and at most.
+LEAST, MOST = 3, 40
 
 
 def build(kernel: Kernel) -> AttendTable:
@@ -34,15 +33,27 @@ def build(kernel: Kernel) -> AttendTable:
     """
     pim = kernel.pim
     quiet = replace(kernel, pim=msgspec.structs.replace(pim, refresh=False))
-    base = np.zeros((1, WIDTH), dtype=np.int64)
-    for least in LEAST:
-        base = _steady(quiet, base, least)
-        table = _quiet_table(quiet, base)
-        gap = _gap(quiet, table)
-        if not gap:
+    limit, period = kernel.segment_tokens, kernel.row_tokens
+    one, more = _rows(quiet, [1])[0], _rows(quiet, [limit + 1])[0]
+    pair = attend(quiet, [1, 1]).values
+    wrong = f"does not repeat within {MOST} row blocks"
+    for base in _steady(quiet):
+        slope = base[-period:] - base[-2 * period : -period] if len(base) > 2 * period else base[-period:]
+        table = AttendTable(
+            base=base,
+            slope=slope,
+            segment_tokens=limit,
+            segment=more - one,
+            saving=2 * one - pair,
+            refresh=np.zeros_like(one),
+            refi_tck=0,
+            phase_tck=int(pim.refresh_phase * pim.refi_tck),
+        )
+        wrong = _found_wrong(quiet, table)
+        if not wrong:
             break
     else:
-        raise ValueError(f"the command pattern of {kernel} does not go on: {gap}")
+        raise ValueError(f"the command pattern of {kernel} {wrong}")
     if not pim.refresh:
         return table
     if pim.rfc_tck >= pim.refi_tck:
@@ -52,54 +63,32 @@ def build(kernel: Kernel) -> AttendTable:
     return replace(table, refi_tck=pim.refi_tck, refresh=_refresh(pim))
 
 
-def _quiet_table(kernel: Kernel, base: Int64s) -> AttendTable:
-    """The table without refreshes, from rows of 0 to n tokens."""
-    period = kernel.row_tokens
-    slope = base[-period:] - base[-2 * period : -period] if len(base) > 2 * period else base[-period:]
-    limit = kernel.segment_tokens
-    one, more = _rows(kernel, [1])[0], _rows(kernel, [limit + 1])[0]
-    pair = attend(kernel, [1, 1]).values
-    return AttendTable(
-        base=base,
-        slope=slope,
-        segment_tokens=limit,
-        segment=more - one,
-        saving=2 * one - pair,
-        refresh=np.zeros_like(one),
-        refi_tck=0,
-        phase_tck=int(kernel.pim.refresh_phase * kernel.pim.refi_tck),
-    )
-
-
 def _rows(kernel: Kernel, tokens: Sequence[int]) -> Int64s:
     return np.array([attend(kernel, [count]).values for count in tokens])
 
 
-def _steady(kernel: Kernel, base: Int64s, least: int) -> Int64s:
-    """More rows, to n tokens, where the last two periods grew alike or a segment is full.
+def _steady(kernel: Kernel) -> Iterator[Int64s]:
+    """Rows of 0 to n tokens, where the last two periods grew alike or a segment is full; then twice as many.
 
-    Args:
-        base: rows of 0 to some whole number of periods.
-        least: periods to have at least.
-
-    Raises:
-        ValueError: no two periods grow alike.
+    Growing alike is not enough where results pile up: a buffer may take many periods to be full.
     """
-    period = kernel.row_tokens
-    for periods in range((len(base) - 1) // period + 1, MOST + 1):
+    period, least = kernel.row_tokens, LEAST
+    base = np.zeros((1, WIDTH), dtype=np.int64)
+    for periods in range(1, MOST + 1):
         first = len(base)
         if first > kernel.segment_tokens:
-            return base
+            yield base
+            return
         base = np.concatenate([base, _rows(kernel, range(first, first + period))])
         if periods >= least:
             late, middle, early = (base[len(base) - i * period :][:period] for i in (1, 2, 3))
             if (late - middle == middle - early).all():
-                return base
-    raise ValueError(f"the command pattern of {kernel} does not repeat within {MOST} row blocks")
+                yield base
+                least = 2 * periods
 
 
-def _gap(kernel: Kernel, table: AttendTable) -> str:
-    """Compare with calls that reach beyond the table; the first that it misses, in words."""
+def _found_wrong(kernel: Kernel, table: AttendTable) -> str:
+    """Compare with calls that reach beyond the table; returns what is wrong, or nothing."""
     period, limit = kernel.row_tokens, kernel.segment_tokens
     singles = [
         period * 7 + 3,
@@ -112,11 +101,11 @@ def _gap(kernel: Kernel, table: AttendTable) -> str:
     for tokens in calls:
         told, seen = table.call(np.array(tokens)).cycles, attend(kernel, tokens).cycles
         if abs(told - seen) > 2 * len(tokens):
-            return f"{tokens} take {seen}, not {told} tCK"
+            return f"does not go on: {tokens} take {seen}, not {told} tCK"
     return ""
 
 
-def _refresh(pim: DimmPimConfig) -> Int64s:
+def _refresh(pim: RankConfig) -> Int64s:
     """What one refresh adds: RFC, wherever it falls, and a command."""
     spent = np.zeros((len(Phase), len(Cause)), dtype=np.int64)
     spent[Phase.OUTPUT, Cause.REFRESH] = pim.rfc_tck

@@ -24,28 +24,18 @@ import numpy as np
 
 from l3sim.errors import NotReady
 from l3sim.specs.dimm_pim import DimmPimConfig
+from l3sim.specs.rank import PseudoChannelConfig, RankConfig
 from services.dimm_pim.command.geometry import Geometry
 from services.dimm_pim.command.kernel import Kernel
 from services.dimm_pim.fast.table import AttendTable
 
 ROOT = Path(__file__).parents[3]
-#: Keys that change no cycle of a head group: they are not part of a table's digest.
-_ELSEWHERE = frozenset(
-    {
-        *(
-            "level",
-            "modules",
-            "modules_per_channel",
-            "ranks_per_module",
-            "rank_capacity_bytes",
-            "capacity_bytes",
-        ),
-        *("memory_share", "ranksets", "kv_block_tokens", "n_hc", "n_cmr", "check_fidelity"),
-        *("pass_overhead_ns", "rank_active_w"),
-        *("module_idle_w", "vdd_v", "idd0_ma", "idd2n_ma", "idd3n_ma", "idd4r_ma", "idd4w_ma", "idd5b_ma"),
-        *("mac_pj", "column_core_share", "io_pj_per_bit", "adder_pj", "softmax_pj"),
-    }
-)
+#: Kernels as JSON say which of these their rank is.
+_RANKS: dict[str, type[RankConfig]] = {
+    struct.__name__: struct for struct in (DimmPimConfig, PseudoChannelConfig)
+}
+#: What a table depends on of a rank; currents, capacities and counts of modules are elsewhere.
+_READ = frozenset({*RankConfig.__struct_fields__, *PseudoChannelConfig.__struct_fields__})
 
 
 def folder() -> Path:
@@ -70,7 +60,7 @@ def table_of(kernel: Kernel) -> AttendTable:
 
 def digest(kernel: Kernel) -> str:
     """Of everything that a table depends on, the code that makes it included; 16 hex digits."""
-    pim = {key: value for key, value in msgspec.to_builtins(kernel.pim).items() if key not in _ELSEWHERE}
+    pim = {key: value for key, value in msgspec.to_builtins(kernel.pim).items() if key in _READ}
     return hashlib.sha256(_json(kernel, pim) + _sources()).hexdigest()[:16]
 
 
@@ -117,7 +107,7 @@ def kernel_from(raw: bytes) -> Kernel:
     """The kernel that `whole_kernel` wrote."""
     whole = json.loads(raw)
     return Kernel(
-        pim=msgspec.convert(whole["pim"], DimmPimConfig),
+        pim=msgspec.convert(whole["pim"], _RANKS[whole["rank"]]),
         at=Geometry(**whole["at"]),
         queries_per_read=whole["queries_per_read"],
     )
@@ -130,7 +120,8 @@ def whole_kernel(kernel: Kernel) -> bytes:
 
 def _json(kernel: Kernel, pim: dict[str, object]) -> bytes:
     at = {name: getattr(kernel.at, name) for name in Geometry.__dataclass_fields__}
-    whole = {"pim": pim, "at": at, "queries_per_read": kernel.queries_per_read}
+    rank = type(kernel.pim).__name__
+    whole = {"rank": rank, "pim": pim, "at": at, "queries_per_read": kernel.queries_per_read}
     return json.dumps(whole, sort_keys=True, separators=(",", ":")).encode()
 
 

@@ -24,7 +24,7 @@ from enum import IntEnum
 import numpy as np
 
 from l3sim.errors import InvariantBroken
-from l3sim.specs.dimm_pim import DimmPimConfig
+from l3sim.specs.rank import RankConfig
 from l3sim.units import Int64s
 from services.dimm_pim.command.columns import COMMANDS
 from services.dimm_pim.command.commands import Command
@@ -42,7 +42,7 @@ class Effect(IntEnum):
     LOST = 4  # of PIM_WR_SB
 
 
-def effects_of(pim: DimmPimConfig, outcome: Outcome) -> Iterator[tuple[int, Effect, int, int]]:
+def effects_of(pim: RankConfig, outcome: Outcome) -> Iterator[tuple[int, Effect, int, int]]:
     """(cycle, effect, run, number in the run) of a call, in order.
 
     Raises:

@@ -40,7 +40,7 @@ class Rank:
         self.kernel = kernel
         self._layout = HostLayout(at, kernel.token_bursts) if kernel.pim.pu == "rank" else PimLayout(at)
         block_bytes = at.chips * at.banks * at.row_bytes
-        blocks = min(room_bytes, kernel.pim.rank_capacity_bytes - block_bytes) // block_bytes
+        blocks = min(room_bytes, kernel.dimm.rank_capacity_bytes - block_bytes) // block_bytes
         self._scratch = max(blocks, 0)
         self.blocks = RowBlocks(self._scratch)
         self.chips = Chips(at)

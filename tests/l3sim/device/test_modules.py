@@ -11,11 +11,11 @@ from l3sim.errors import InvalidInput
 from l3sim.ports import DeviceSession
 from l3sim.units import ps
 from l3sim.work import Hello, OpCost, Seat
-from services.hbm_pim.model import Head
+from services.hbm_pim.roofline import Head
 from services.hbm_pim.servicer import HbmPimDevice
 from tests.services.builders import decoding, hello, machine, window
 
-ON = machine("hbm-pim-ext-dgx-a100", attention__modules=4)
+ON = machine("hbm-pim-ext-dgx-a100", attention__modules=4, attention__level="roofline")
 
 
 def opened(message: Hello, **overrides: Any) -> DeviceSession:

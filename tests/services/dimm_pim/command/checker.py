@@ -14,7 +14,7 @@ lets it go. `check` walks a trace with it and names the first command that comes
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from l3sim.specs.dimm_pim import DimmPimConfig
+from l3sim.specs.rank import RankConfig
 from services.dimm_pim.command.commands import Command as Cmd
 from tests.services.dimm_pim.command.kernels import Step
 
@@ -48,7 +48,7 @@ class Bank:
 class Rank:
     """A rank as its commands have left it."""
 
-    pim: DimmPimConfig
+    pim: RankConfig
     banks: list[Bank] = field(init=False)
     activations: list[int] = field(default_factory=list)
     last: dict[Cmd, int] = field(default_factory=dict)
@@ -88,7 +88,7 @@ class Rank:
             rules |= self._closing(self.banks if command == Cmd.PREA else [self.banks[bank]])
         elif command in COLUMNS or command == Cmd.PIM_MAC:
             opened = self.opened if command == Cmd.PIM_MAC else self.banks[bank].opened
-            rules["tRCD"] = opened + self.pim.rcd_tck
+            rules["tRCD"] = opened + (self.pim.write_rcd_tck if command == Cmd.WR else self.pim.rcd_tck)
             rules |= self._inside(command)
         if command in OUT or command in IN:
             rules |= self._bursts(command, bank % self.pim.bank_groups)
@@ -164,7 +164,7 @@ class Rank:
             self.refreshed = cycle
 
 
-def check(pim: DimmPimConfig, steps: Iterable[Step]) -> None:
+def check(pim: RankConfig, steps: Iterable[Step]) -> None:
     """Refuse a trace that a rank does not allow.
 
     Raises:

@@ -3,36 +3,36 @@
     setup, long before | NOP up to cycle 2000 | before, what lies between, after
 
 `gate` runs it and returns how long `after` kept behind `before`; the second checker must allow that and must
-refuse one cycle less.
+refuse one cycle less. It works for any rank, of DIMMs or of stacks.
 """
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import TypeVar
 
+import msgspec
 import pytest
 
-from l3sim.specs.dimm_pim import DimmPimConfig
+from l3sim.specs.rank import RankConfig
 from services.dimm_pim.command.commands import Command as Cmd
-from services.dimm_pim.command.constraints import CONSTRAINTS, Constraint
+from services.dimm_pim.command.constraints import Constraint, constraints_of
 from services.dimm_pim.command.program import INNER, Cause, Phase, Program, Wait
 from tests.services.dimm_pim.command.checker import Illegal, check
-from tests.services.dimm_pim.command.kernels import Step, pim_of, run_traced
+from tests.services.dimm_pim.command.kernels import Step, run_traced
 
 SETTLED = 2000
-#: Banks of `before` and `after`; successive banks are of different groups, of which there are 4.
-BANKS = {"rank": (0, 1), "group": (0, 4), "bank": (0, 0)}
 NEED_A_ROW = (Cmd.RD, Cmd.WR, Cmd.PIM_LD_SB, Cmd.PIM_MAC)
 CLOSED = (Cmd.ACT, Cmd.ACTA, Cmd.REF)
 Order = tuple[Cmd, int]
+RankT = TypeVar("RankT", bound=RankConfig)
 
 
-def reachable() -> Iterator[tuple[Constraint, Cmd, Cmd]]:
-    """Each row but those of slots, with each pair that can follow one another directly, or over a row.
+def reachable(pim: RankConfig) -> Iterator[tuple[Constraint, Cmd, Cmd]]:
+    """Each row of a table but those of slots, with each pair that can follow directly, or over a row.
 
     After a refresh no row is open: a column command waits for an activation, which waits for RFC.
     """
-    for row in CONSTRAINTS:
+    for row in constraints_of(pim):
         if row.level == "slot":
             continue
         for before in row.before:
@@ -41,14 +41,17 @@ def reachable() -> Iterator[tuple[Constraint, Cmd, Cmd]]:
                     yield row, before, after
 
 
-def scenario(level: str, before: Cmd, after: Cmd) -> tuple[list[Order], list[Order], list[Order]]:
+def scenario(
+    pim: RankConfig, level: str, before: Cmd, after: Cmd
+) -> tuple[list[Order], list[Order], list[Order]]:
     """(setup, what comes between, the end) of a pair."""
-    first, second = BANKS[level]
+    # Successive banks are of different groups.
+    first, second = {"rank": (0, 1), "group": (0, pim.bank_groups), "bank": (0, 0)}[level]
     setup: list[Order] = []
     between: list[Order] = []
     if before == Cmd.ACT:
         if after == Cmd.PIM_MAC:
-            setup = [(Cmd.ACT, bank) for bank in range(1, 16)]
+            setup = [(Cmd.ACT, bank) for bank in range(1, pim.banks_per_chip)]
         if after in CLOSED and not (after == Cmd.ACT and first != second):
             between = [(Cmd.PRE, first)]
     elif before == Cmd.ACTA:
@@ -61,12 +64,15 @@ def scenario(level: str, before: Cmd, after: Cmd) -> tuple[list[Order], list[Ord
     return setup, [(before, first), *between], [(after, second)]
 
 
-def config(before: Cmd, after: Cmd) -> DimmPimConfig:
-    """Timings of the reference machine; tRC longer than tRAS + tRP, so that it shows."""
-    keys: dict[str, Any] = {"rc_tck": 200, "refresh": Cmd.REF in (before, after)}
-    # One refresh is due when the commands come, or two.
-    keys["refi_tck"] = 1100 if before == after == Cmd.REF else 1500
-    return pim_of(**keys)
+def config(pim: RankT, before: Cmd, after: Cmd) -> RankT:
+    """The rank with tRC longer than tRAS + tRP, so that it shows."""
+    return msgspec.structs.replace(
+        pim,
+        rc_tck=200,
+        refresh=Cmd.REF in (before, after),
+        # One refresh is due when the commands come, or two.
+        refi_tck=1100 if before == after == Cmd.REF else 1500,
+    )
 
 
 def write(orders: list[list[Order]]) -> Program:
@@ -81,16 +87,16 @@ def write(orders: list[list[Order]]) -> Program:
     return program
 
 
-def gate(level: str, before: Cmd, after: Cmd) -> int:
+def gate(of: RankConfig, level: str, before: Cmd, after: Cmd) -> int:
     """Cycles from `before` to `after`, which the checker finds tight.
 
     Raises:
         Illegal: the trace is illegal. AssertionError: or it is not tight.
     """
-    setup, begin, end = scenario(level, before, after)
+    setup, begin, end = scenario(of, level, before, after)
     if before == after == Cmd.REF:
         end = []  # a run of REF takes all that are due
-    pim = config(before, after)
+    pim = config(of, before, after)
     _, steps = run_traced(pim, write([setup, begin, end]))
     at = len(setup)
     assert (steps[at].command, steps[at].cycle) == (before, SETTLED)

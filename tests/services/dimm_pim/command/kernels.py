@@ -9,6 +9,7 @@ import msgspec
 
 from l3sim.placement import layout_of
 from l3sim.specs.dimm_pim import DimmPimConfig
+from l3sim.specs.rank import RankConfig
 from l3sim.units import Int64s
 from services.dimm_pim.command.commands import Command
 from services.dimm_pim.command.kernel import Kernel, kernel_of
@@ -58,7 +59,7 @@ def traced(of: Kernel, tokens: Sequence[int]) -> tuple[Outcome, list[Step]]:
     return outcome, steps_of(outcome)
 
 
-def run_traced(pim: DimmPimConfig, program: Program) -> tuple[Outcome, list[Step]]:
+def run_traced(pim: RankConfig, program: Program) -> tuple[Outcome, list[Step]]:
     """Any program with every command of it."""
     outcome = execute(pim, program, traced=issued(execute(pim, program)))
     return outcome, steps_of(outcome)

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from l3sim.specs.dimm_pim import DimmPimConfig
+from l3sim.specs.rank import RankConfig
 from l3sim.units import Int64s
 from services.dimm_pim.command.commands import Command as Cmd
 from services.dimm_pim.command.program import NO_EVENT, UNIT, Field
@@ -102,7 +102,7 @@ class Replay:
         return queue, self.waited(step.run)
 
 
-def reasons(pim: DimmPimConfig, ops: Int64s, steps: Sequence[Step]) -> Counter[str]:
+def reasons(pim: RankConfig, ops: Int64s, steps: Sequence[Step]) -> Counter[str]:
     """How often each reason held a command back.
 
     Raises:

@@ -7,7 +7,7 @@ import pytest
 
 from services.dimm_pim.command import constraints, result
 from services.dimm_pim.command.commands import Command as Cmd
-from services.dimm_pim.command.constraints import CONSTRAINTS, CYCLES, Constraint, slot_wait
+from services.dimm_pim.command.constraints import CONSTRAINTS, CYCLES, HBM_CONSTRAINTS, Constraint, slot_wait
 from services.dimm_pim.command.kernel import Kernel
 from services.dimm_pim.command.program import INNER, Cause, Phase, Program, Wait
 from tests.services.dimm_pim.command.buffers import chunks, runs_of
@@ -39,7 +39,7 @@ EXPECTED = {
 }
 PAIRS = [
     pytest.param(row, before, after, id=f"{row.level}-{before.name}-{after.name}")
-    for row, before, after in reachable()
+    for row, before, after in reachable(pim_of())
 ]
 ROWS = [
     pytest.param(row, delta, id=f"{row.level}-{row.before[0].name}-{row.after[0].name}{delta:+}")
@@ -52,12 +52,13 @@ SLOTS = {(row.before[0], row.after[0]): row for row in CONSTRAINTS if row.level 
 
 @pytest.mark.parametrize(("row", "before", "after"), PAIRS)
 def test_each_pair_keeps_its_distance(row: Constraint, before: Cmd, after: Cmd) -> None:
-    assert gate(row.level, before, after) == EXPECTED[row.cycles]
+    assert gate(pim_of(), row.level, before, after) == EXPECTED[row.cycles]
 
 
 def test_every_row_is_looked_at() -> None:
-    assert {row for row, _, _ in reachable()} | set(SLOTS.values()) == set(CONSTRAINTS)
-    assert set(CYCLES) == {row.cycles for row in CONSTRAINTS} == set(EXPECTED)
+    assert {row for row, _, _ in reachable(pim_of())} | set(SLOTS.values()) == set(CONSTRAINTS)
+    assert {row.cycles for row in CONSTRAINTS} == set(EXPECTED)
+    assert {row.cycles for row in (*CONSTRAINTS, *HBM_CONSTRAINTS)} == set(CYCLES)
 
 
 def changed(patch: pytest.MonkeyPatch, row: Constraint, delta: int) -> None:
@@ -65,7 +66,6 @@ def changed(patch: pytest.MonkeyPatch, row: Constraint, delta: int) -> None:
     cycles = CYCLES[row.cycles]
     patch.setitem(CYCLES, "changed", lambda pim: cycles(pim) + delta)
     table = tuple(replace(row, cycles="changed") if one is row else one for one in CONSTRAINTS)
-    patch.setattr(result, "CONSTRAINTS", table)
     patch.setattr(constraints, "CONSTRAINTS", table)
     patch.setattr(result, "_table", result._table.__wrapped__)
 
@@ -74,7 +74,7 @@ def changed(patch: pytest.MonkeyPatch, row: Constraint, delta: int) -> None:
 def test_a_changed_row_is_seen(monkeypatch: pytest.MonkeyPatch, row: Constraint, delta: int) -> None:
     changed(monkeypatch, row, delta)
     with pytest.raises((AssertionError, pytest.fail.Exception)):
-        assert gate(row.level, row.before[0], row.after[0]) == EXPECTED[row.cycles]
+        assert gate(pim_of(), row.level, row.before[0], row.after[0]) == EXPECTED[row.cycles]
 
 
 def activations(pim: Any) -> list[int]:

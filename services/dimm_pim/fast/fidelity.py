@@ -6,17 +6,25 @@ account.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 
 from l3sim.device.sums import Decoding, RankSums
 from l3sim.units import Int64s
 from l3sim.work import Fidelity
-from services.dimm_pim.command.kernel import Kernel
-from services.dimm_pim.model import CommandModel
 
 PPM = 1_000_000
+#: Picoseconds and nanojoules of one call over head groups of so many tokens.
+CallCost = Callable[[Int64s], tuple[int, int]]
+
+
+class Checked(Protocol):
+    """A model of level `fast`, and the same at level `command`."""
+
+    def exact(self) -> CallCost:
+        """Costs of single calls at level `command`."""
 
 
 class FidelityCheck:
@@ -32,7 +40,7 @@ class FidelityCheck:
     def __init__(self, share: float, seed: int) -> None:
         self._share = share
         self._seed = seed
-        self._commands: dict[Kernel, CommandModel] = {}
+        self._exact: dict[Checked, CallCost] = {}
         self.found = Fidelity()
 
     def wants(self, window_id: int) -> bool:
@@ -41,12 +49,16 @@ class FidelityCheck:
         return int.from_bytes(drawn[:8], "big") < self._share * 2**64
 
     def compare(
-        self, requests: Decoding, kernels: Sequence[Kernel], sums: Sequence[RankSums], times: Sequence[Int64s]
+        self,
+        requests: Decoding,
+        models: Sequence[Checked],
+        sums: Sequence[RankSums],
+        times: Sequence[Int64s],
     ) -> None:
         """Run the slowest call of each sub-batch.
 
         Args:
-            kernels, sums, times: of each kind of rank; what level `fast` said, as LevelModel.cost returns it.
+            models, sums, times: of each kind of rank; what level `fast` said, as LevelModel.cost returns it.
         """
         calls, gap_ps, gap_ppm = 0, 0, 0
         for batch in range(len(times[0])):
@@ -57,8 +69,8 @@ class FidelityCheck:
             if not len(who):
                 continue
             told = int(first[offset, rank])
-            command = self._commands.setdefault(kernels[kind], CommandModel(kernels[kind]))
-            seen, _ = command.call(requests.tokens[who, 0])
+            exact = self._exact.setdefault(models[kind], models[kind].exact())
+            seen, _ = exact(requests.tokens[who, 0])
             calls += 1
             gap_ps = max(gap_ps, abs(told - seen))
             gap_ppm = max(gap_ppm, -(-abs(told - seen) * PPM // seen))

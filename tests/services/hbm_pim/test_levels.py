@@ -1,0 +1,70 @@
+"""What stacks answer at levels `fast` and `command`: a lane is the call of its busiest pseudo channel."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from l3sim.device import Identity
+from l3sim.errors import InvalidInput
+from l3sim.ports import DeviceSession
+from l3sim.units import nj
+from l3sim.work import Hello, Op
+from services.dimm_pim.command.result import attend
+from services.dimm_pim.fast import store
+from services.hbm_pim.channel import kernel_of
+from services.hbm_pim.servicer import HbmPimDevice
+from tests.services.builders import decoding, hello, machine, op_cost, reshaped, window
+
+#: (request, offset, first module, context): eight heads over four modules, two of each request on each.
+RESIDENTS = [(0, 0, 0, 100), (1, 0, 1, 5000)]
+
+
+def job(**keys: Any) -> tuple[Hello, DeviceSession]:
+    settings = {f"attention__{key}": value for key, value in keys.items()}
+    on = machine("hbm-pim-ext-dgx-a100", attention__modules=4, **settings)
+    message = hello("attention", on, "llama-2-70b", 4, modules=range(4))
+    return message, HbmPimDevice([Identity(f"d{m}") for m in range(4)]).open(message)
+
+
+@pytest.mark.parametrize("level", ["fast", "command"])
+@pytest.mark.parametrize("pu", ["bank", "buffer"])
+def test_a_lane_is_the_call_of_the_busiest_channel(level: str, pu: str) -> None:
+    message, session = job(level=level, pu=pu)
+    on = machine("hbm-pim-ext-dgx-a100", attention__modules=4, attention__pu=pu).attention
+    kernel = kernel_of(on, message.model, message.layout)
+    both = window(decoding(RESIDENTS[:1]), decoding(RESIDENTS[1:], index=1), residents=RESIDENTS, rounds=2)
+    (answer,) = session.estimate([both])
+    for index, (_, _, _, context) in enumerate(RESIDENTS):
+        cost = op_cost(answer, Op.ATTEND_DECODE, index)
+        for round_ in range(2):
+            tokens = [-(-(context + 1 + round_) // 16)] * 2
+            took = (
+                store.table_of(kernel).call(np.array(tokens)) if level == "fast" else attend(kernel, tokens)
+            )
+            time = took.cycles * on.tck_ps
+            assert cost.duration_ps[:, 0, round_].tolist() == [time] * 4
+            energy = 4 * int(nj(on.module_active_w, np.array([time]))[0])
+            assert abs(int(cost.energy_nj[0, round_]) - energy) <= 4  # lanes, each rounded
+
+
+def test_a_job_checks_itself() -> None:
+    new = [(request, 0, first, 0) for request, _, first, _ in RESIDENTS]
+    _, session = job(check_fidelity=1.0)
+    session.window(window(decoding(new), residents=new, rounds=3))
+    found = session.audit()[0].fidelity
+    assert (found.windows, found.calls) == (1, 1)
+    assert found.gap_ppm <= 5000
+    _, rough = job(check_fidelity=1.0, level="roofline")
+    rough.window(window(decoding(new), residents=new, rounds=3))
+    assert rough.audit()[0].fidelity.calls == 0
+
+
+def test_a_model_that_does_not_fit_is_refused_by_slot() -> None:
+    on = machine("hbm-pim-ext-dgx-a100", attention__modules=4)
+    message = hello("attention", on, reshaped("llama-2-7b", head_size=80), 1, modules=range(4))
+    device = HbmPimDevice([Identity(f"d{m}") for m in range(4)])
+    with pytest.raises(
+        InvalidInput, match=r"^dimm-00.level: heads of 80 elements do not fill .*; use level roofline$"
+    ):
+        device.open(message)
