@@ -53,7 +53,7 @@ def build(kernel: Kernel) -> AttendTable:
         if not wrong:
             break
     else:
-        raise ValueError(f"the command pattern of {kernel} {wrong}")
+        raise ValueError(f"the command pattern of {kernel} {wrong}; use level command")
     if not pim.refresh:
         return table
     if pim.rfc_tck >= pim.refi_tck:

@@ -21,7 +21,7 @@ from tests.services.dimm_pim.command.buffers import check_buffers
 from tests.services.dimm_pim.command.checker import check
 from tests.services.dimm_pim.command.kernels import traced
 from tests.services.dimm_pim.command.replay import reasons
-from tests.services.hbm_pim.channels import calls, kernel, pseudo_channel, stack_of
+from tests.services.hbm_pim.channels import SWITCHES, calls, kernel, pseudo_channel, stack_of
 
 
 @pytest.mark.parametrize(
@@ -123,6 +123,24 @@ def test_level_fast_says_what_level_command_says(at: int, tables: dict[int, Atte
     compare()
     growing = cycles_of(made.groups(np.arange(1, 20_000)))
     assert (np.diff(growing) >= 0).all()
+
+
+def test_a_random_sample_of_settings_and_calls() -> None:
+    rng = np.random.default_rng(6)  # draws each place of the units
+    seen: list[str] = []
+    while len(seen) < 3:
+        keys = {key: values[rng.integers(len(values))] for key, values in SWITCHES.items()}
+        try:
+            of = kernel(int(rng.choice([1, 4, 8, 16])), **keys)
+        except InvalidInput:
+            continue
+        made = build(of)
+        for _ in range(4):
+            tokens = np.exp(rng.random(rng.integers(1, 12)) * np.log(3000)).round().astype(np.int64)
+            took = attend(of, tokens.tolist()).cycles
+            assert abs(made.call(tokens).cycles - took) <= max(0.005 * took, 2), keys
+        seen.append(keys["pu"])
+    assert set(seen) == {"bank", "bank-group", "buffer"}
 
 
 @pytest.fixture(scope="module")
