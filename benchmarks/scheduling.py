@@ -42,7 +42,7 @@ AS_BUILT = (
     {f"attention.ranksets={BUILT}", f"attention.capacity_bytes={CAPACITY_BYTES}"},
 )
 #: Of each trace, so that the point at which it saturates the machine lies between.
-SPEEDS = {CONVERSATION: (0.25, 0.5, 0.75, 1, 1.25, 1.5, 2), CODE: (0.5, 1, 1.5, 2, 3, 4)}
+SPEEDS = {CONVERSATION: (0.5, 0.75, 1, 1.25, 1.5, 2), CODE: (0.5, 1, 1.5, 2, 3, 4)}
 #: The options are tried on few workloads: each is a dozen runs a model.
 OPTION_WORKLOADS = ("openr1", "dolphin-short")
 #: Settings of `l3` against its defaults.
