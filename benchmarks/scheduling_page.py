@@ -105,7 +105,9 @@ def _refusals(rows: Sequence[Result]) -> str:
     why: dict[str, list[str]] = {}
     for one in rows:
         if "refused" in one:
-            why.setdefault(one["refused"], []).append(f"{one['key'][4]} with `{one['key'][3]}`")
+            why.setdefault(one["refused"].removeprefix("l3: error: "), []).append(
+                f"{one['key'][4]} with `{one['key'][3]}`"
+            )
     return "".join(f"\nRefused: {', '.join(names)}: {text}\n" for text, names in why.items())
 
 
