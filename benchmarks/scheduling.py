@@ -14,7 +14,7 @@ import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from os.path import relpath
@@ -229,7 +229,13 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--into", type=Path, default=ROOT / "docs", metavar="DIR", help="where the page goes; default: docs"
     )
-    parser.add_argument("--only", action="append", default=[], help="models or workloads; repeatable")
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="these models, these workloads; repeatable",
+    )
     parser.add_argument("--requests", type=int, help="of each run, instead of 1,000 or all of a trace")
     parser.add_argument("--workers", type=int, default=1, help="runs at a time; default: 1")
     arguments = parser.parse_args(argv)
@@ -248,8 +254,7 @@ def main(argv: Sequence[str]) -> int:
         run
         for part in arguments.parts or PARTS
         for run in PARTS[part]()
-        if tuple(run.key) not in there
-        and (not arguments.only or {run.model, run.key[2]} & set(arguments.only))
+        if tuple(run.key) not in there and _wanted(run, set(arguments.only))
     ]
     if arguments.list:
         for run in runs:
@@ -263,6 +268,13 @@ def main(argv: Sequence[str]) -> int:
     for result in series(runs, arguments.requests, outcomes, arguments.workers):
         print(json.dumps(result), flush=True)
     return 0
+
+
+def _wanted(run: Run, only: Set[str]) -> bool:
+    """Whether a run is of the models that are named, if any, and of the workloads that are."""
+    models = only & {"llama-2-70b", *MODELS}
+    workloads = only - models
+    return (not models or run.model in models) and (not workloads or run.key[2] in workloads)
 
 
 def _outcome(result: Mapping[str, Any]) -> dict[str, Any]:

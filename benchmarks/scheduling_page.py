@@ -33,7 +33,9 @@ HEAD_LOAD = (
     *("TBT p50 ms", "TBT p99 ms", "batch", ""),
 )
 
-INTRO = """# Scheduling, measured
+#: Of the series, what the tests run of it.
+FEW = "policies --only opt-66b --only dolphin-short --requests 5"
+INTRO = f"""# Scheduling, measured
 
 Made of the results of a series of runs; do not edit. The machine is `l3-dgx-a100`. Numbers are predictions of
 models that were fitted to no published result. Above each table stands the command of its first row; the
@@ -41,8 +43,8 @@ others differ in what the rows name, and `--list` prints every one. The whole pa
 
 ```console
 $ .venv/bin/python -m benchmarks.scheduling --list
-$ .venv/bin/python -m benchmarks.scheduling --workers 2 > results.jsonl
-$ .venv/bin/python -m benchmarks.scheduling --page results.jsonl
+$ .venv/bin/python -m benchmarks.scheduling --workers 2 > results.jsonl  # CI: {FEW}
+$ .venv/bin/python -m benchmarks.scheduling --page results.jsonl  # CI: --into .
 ```
 
 A series that was interrupted goes on with `--skip results.jsonl >> results.jsonl`. Rows that are the same job

@@ -107,6 +107,11 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
         ("./l3 report job-000001 --regret", AS_WRITTEN),
         ("./l3 down", AS_WRITTEN),
     ],
+    "docs/scheduling.md": [
+        (".venv/bin/python -m benchmarks.scheduling --list", AS_WRITTEN),
+        (".venv/bin/python -m benchmarks.scheduling --workers 2 > results.jsonl", SMALLER),
+        (".venv/bin/python -m benchmarks.scheduling --page results.jsonl", SMALLER),
+    ],
     "docs/machines.md": [
         ("cp machines/l3-mini.yaml mine.yaml", AS_WRITTEN),
         ("./l3 run fixed:128:64 --machine ./mine.yaml --requests 20", AS_WRITTEN),
