@@ -72,7 +72,9 @@ def _draw(picture: Picture, case: Panel, names: Sequence[str], left: float, top:
 
     def x_of(x: float) -> float:
         if case.doubling:
-            return left + WIDTH * (log2(x / case.xs[0]) / log2(case.xs[-1] / case.xs[0]))
+            # A single point stands at the left.
+            doublings = log2(case.xs[-1] / case.xs[0]) or 1.0
+            return left + WIDTH * log2(x / case.xs[0]) / doublings
         return left + WIDTH * x / case.xs[-1]
 
     picture.text(left + WIDTH / 2, top - 8, case.title, anchor="middle")

@@ -14,7 +14,7 @@ import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from os.path import relpath
@@ -42,7 +42,7 @@ AS_BUILT = (
     {f"attention.ranksets={BUILT}", f"attention.capacity_bytes={CAPACITY_BYTES}"},
 )
 #: Of each trace, so that the point at which it saturates the machine lies between.
-SPEEDS = {CONVERSATION: (0.25, 0.5, 0.75, 1, 1.25, 1.5, 2), CODE: (0.5, 1, 1.5, 2, 3, 4)}
+SPEEDS = {CONVERSATION: (0.5, 0.75, 1, 1.25, 1.5, 2), CODE: (0.25, 0.5, 1, 1.5, 2, 3, 4)}
 #: The options are tried on few workloads: each is a dozen runs a model.
 OPTION_WORKLOADS = ("openr1", "dolphin-short")
 #: Settings of `l3` against its defaults.
@@ -217,26 +217,11 @@ def read(paths: Sequence[Path]) -> list[dict[str, Any]]:
 
 def main(argv: Sequence[str]) -> int:
     """Run what is named, or make the page."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.scheduling", description=__doc__)
-    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; default: all")
-    parser.add_argument("--list", action="store_true", help="print the commands and stop")
-    parser.add_argument(
-        "--page", type=Path, nargs="+", metavar="FILE", help="write the page of these results, and its plots"
-    )
-    parser.add_argument(
-        "--skip", type=Path, nargs="+", default=[], metavar="FILE", help="leave out what stands there already"
-    )
-    parser.add_argument(
-        "--into", type=Path, default=ROOT / "docs", metavar="DIR", help="where the page goes; default: docs"
-    )
-    parser.add_argument("--only", action="append", default=[], help="models or workloads; repeatable")
-    parser.add_argument("--requests", type=int, help="of each run, instead of 1,000 or all of a trace")
-    parser.add_argument("--workers", type=int, default=1, help="runs at a time; default: 1")
+    parser = _parser()
     arguments = parser.parse_args(argv)
     if arguments.page:
         results = read(arguments.page)
-        files = {"scheduling.md": page(results), **plots(results)}
-        for name, text in files.items():
+        for name, text in {"scheduling.md": page(results), **plots(results)}.items():
             (arguments.into / name).write_text(text)
         return 0
     unknown = [name for name in arguments.parts if name not in PARTS]
@@ -248,8 +233,7 @@ def main(argv: Sequence[str]) -> int:
         run
         for part in arguments.parts or PARTS
         for run in PARTS[part]()
-        if tuple(run.key) not in there
-        and (not arguments.only or {run.model, run.key[2]} & set(arguments.only))
+        if tuple(run.key) not in there and _wanted(run, set(arguments.only))
     ]
     if arguments.list:
         for run in runs:
@@ -263,6 +247,35 @@ def main(argv: Sequence[str]) -> int:
     for result in series(runs, arguments.requests, outcomes, arguments.workers):
         print(json.dumps(result), flush=True)
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scheduling", description=__doc__)
+    add = parser.add_argument
+    add("parts", nargs="*", help=f"of {', '.join(PARTS)}; default: all")
+    add("--list", action="store_true", help="print the commands and stop")
+    add("--page", type=Path, nargs="+", metavar="FILE", help="write the page of these results, and its plots")
+    add("--into", type=Path, default=ROOT / "docs", metavar="DIR", help="where the page goes; default: docs")
+    add(
+        "--skip", type=Path, nargs="+", default=[], metavar="FILE", help="leave out what stands there already"
+    )
+    add(
+        "--only",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="these models, these workloads; repeatable",
+    )
+    add("--requests", type=int, help="of each run, instead of 1,000 or all of a trace")
+    add("--workers", type=int, default=1, help="runs at a time; default: 1")
+    return parser
+
+
+def _wanted(run: Run, only: Set[str]) -> bool:
+    """Whether a run is of the models that are named, if any, and of the workloads that are."""
+    models = only & {"llama-2-70b", *MODELS}
+    workloads = only - models
+    return (not models or run.model in models) and (not workloads or run.key[2] in workloads)
 
 
 def _outcome(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,9 @@ HEAD_LOAD = (
     *("TBT p50 ms", "TBT p99 ms", "batch", ""),
 )
 
-INTRO = """# Scheduling, measured
+#: Of the series, what the tests run of it.
+FEW = "policies --only opt-66b --only dolphin-short --requests 5"
+INTRO = f"""# Scheduling, measured
 
 Made of the results of a series of runs; do not edit. The machine is `l3-dgx-a100`. Numbers are predictions of
 models that were fitted to no published result. Above each table stands the command of its first row; the
@@ -41,8 +43,8 @@ others differ in what the rows name, and `--list` prints every one. The whole pa
 
 ```console
 $ .venv/bin/python -m benchmarks.scheduling --list
-$ .venv/bin/python -m benchmarks.scheduling --workers 2 > results.jsonl
-$ .venv/bin/python -m benchmarks.scheduling --page results.jsonl
+$ .venv/bin/python -m benchmarks.scheduling --workers 2 > results.jsonl  # CI: {FEW}
+$ .venv/bin/python -m benchmarks.scheduling --page results.jsonl  # CI: --into .
 ```
 
 A series that was interrupted goes on with `--skip results.jsonl >> results.jsonl`. Rows that are the same job
@@ -105,7 +107,9 @@ def _refusals(rows: Sequence[Result]) -> str:
     why: dict[str, list[str]] = {}
     for one in rows:
         if "refused" in one:
-            why.setdefault(one["refused"], []).append(f"{one['key'][4]} with `{one['key'][3]}`")
+            why.setdefault(one["refused"].removeprefix("l3: error: "), []).append(
+                f"{one['key'][4]} with `{one['key'][3]}`"
+            )
     return "".join(f"\nRefused: {', '.join(names)}: {text}\n" for text, names in why.items())
 
 

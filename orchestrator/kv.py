@@ -24,6 +24,8 @@ from orchestrator.kv_view import KvView
 from orchestrator.sharing import Sharing
 from orchestrator.state import Phase, RequestTable
 
+_DECODE = int(Phase.DECODE)
+
 
 class KvLedger:
     """The books of one replica.
@@ -104,10 +106,11 @@ class KvLedger:
         return booked_tokens(requests, places, 0, *self._booking)
 
     @property
-    def _booking(self) -> tuple[int, np.ndarray, Int64s, Int64s, Int64s]:
+    def _booking(self) -> tuple[int, int, np.ndarray, Int64s, Int64s, Int64s]:
         """What bookings depend on beside the request."""
         table = self._table
-        return self._reserve_tokens, table.phase, table.held, table.target, self.shape.fit_tokens
+        columns = table.phase, table.held, table.target
+        return self._reserve_tokens, _DECODE, *columns, self.shape.fit_tokens
 
     def _booked_now(self) -> Int64s:
         """Tokens that each resident has booked, in order of admission."""

@@ -8,9 +8,7 @@ import numpy as np
 
 from l3sim.units import Int64s
 from orchestrator.compiling import compiled
-from orchestrator.state import Phase
 
-_DECODE = int(Phase.DECODE)
 NOWHERE = -1
 
 
@@ -20,6 +18,7 @@ def booked_tokens(
     places: Int64s,
     ahead: int,
     reserve: int,
+    decode: int,
     phase: np.ndarray,
     held: Int64s,
     target: Int64s,
@@ -30,13 +29,14 @@ def booked_tokens(
     Args:
         places: of the requests, shape (n,).
         reserve: booked beyond what is to be prefilled.
+        decode: the phase of who decodes; an argument, for numba's cache would not see it change elsewhere.
         phase, held, target: of all requests.
         fit_tokens: the longest request that an empty replica holds, shape (P,).
     """
     result = np.empty(len(requests), dtype=np.int64)
     for index in range(len(requests)):
         one = requests[index]
-        tokens = held[one] + ahead if phase[one] == _DECODE else target[one]
+        tokens = held[one] + ahead if phase[one] == decode else target[one]
         result[index] = min(max(tokens, target[one] + reserve) + 1, fit_tokens[places[index]])
     return result
 
@@ -87,6 +87,7 @@ def rounds_of_room(
     requests: Int64s,
     places: Int64s,
     reserve: int,
+    decode: int,
     phase: np.ndarray,
     held: Int64s,
     target: Int64s,
@@ -104,11 +105,11 @@ def rounds_of_room(
         block_bytes: that a block of a request at a placement takes on each rank, shape (P, P).
         The others: as for `booked_tokens`.
     """
-    now = booked_tokens(requests, places, 0, reserve, phase, held, target, fit_tokens)
+    now = booked_tokens(requests, places, 0, reserve, decode, phase, held, target, fit_tokens)
     ahead = most
     enough, lacks = 0, most
     while True:
-        then = booked_tokens(requests, places, ahead, reserve, phase, held, target, fit_tokens)
+        then = booked_tokens(requests, places, ahead, reserve, decode, phase, held, target, fit_tokens)
         more = -(-then // block_tokens) + (-now // block_tokens)
         if _lacks(more, places, booked, room, block_bytes):
             lacks = ahead

@@ -61,7 +61,7 @@ def _books() -> None:
     """One request that decodes, on one rank."""
     one, square = np.ones(1, dtype=np.int64), np.ones((1, 1), dtype=np.int64)
     who, phase = one - 1, np.zeros(1, dtype=np.int8)
-    booking = (0, phase, one, one, one)
+    booking = (0, 0, phase, one, one, one)
     booked_tokens(who, who, 0, *booking)
     sum_at(who, one, 1)
     bins_of(who, one, square, 1)

@@ -112,6 +112,11 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
         ("./l3 probe hbm-pim --model llama-2-70b --batch 16 --context 8192", AS_WRITTEN),
         ("./l3 probe hbm-pim --model llama-2-7b --batch 1 --context 64 --trace", AS_WRITTEN),
     ],
+    "docs/scheduling.md": [
+        (".venv/bin/python -m benchmarks.scheduling --list", AS_WRITTEN),
+        (".venv/bin/python -m benchmarks.scheduling --workers 2 > results.jsonl", SMALLER),
+        (".venv/bin/python -m benchmarks.scheduling --page results.jsonl", SMALLER),
+    ],
     "docs/machines.md": [
         ("cp machines/l3-mini.yaml mine.yaml", AS_WRITTEN),
         ("./l3 run fixed:128:64 --machine ./mine.yaml --requests 20", AS_WRITTEN),

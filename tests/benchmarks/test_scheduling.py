@@ -27,6 +27,14 @@ def test_the_list_is_of_commands(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+def test_models_and_workloads_that_are_named_must_both_fit(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--list", "policies", "--only", "opt-66b", "--only", "dolphin-short", "--only", "openr1"]
+    assert main(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 * 5
+    assert all("--model opt-66b" in line for line in lines)
+
+
 def test_a_run_gives_its_row_or_says_why_not() -> None:
     small = Run("memory", "llama-2-7b", "fixed:16:4", "l3", "1", more=("--machine", "l3-mini"))
     large = Run("memory", "gpt-175b", "fixed:16:4", "l3", "1", more=("--machine", "l3-mini"))
