@@ -19,7 +19,7 @@ from l3sim.transport.presence import OFFLINE, READY, presence_of
 from l3sim.transport.topics import device_topic, from_json
 from l3sim.v1.bus_pb2 import Presence
 from l3sim.work import DeviceDescription
-from orchestrator.slots import FilledSlot, assign_slots, fill_slots, natural
+from orchestrator.slots import FilledSlot, assign_slots, fill_slots, is_wanted, natural
 
 #: Wall seconds until an announced address that did not answer is asked again.
 RETRY_S = 2.0
@@ -178,7 +178,11 @@ class Discovery:
         if seen.device_id != device_id:
             _log.warning("presence of %s names %s instead; not used", device_id, seen.device_id)
             return
-        self._announced[device_id] = seen
+        if seen.state == READY or is_wanted(self.machine, seen, seen.address):
+            self._announced[device_id] = seen
+        else:
+            # Who leaves and was of no use to this machine is not missed, as those that a swap has replaced.
+            self._announced.pop(device_id, None)
         if seen.state == READY:
             if before is None or before.state != READY or before.address != seen.address:
                 # Somebody new lives there: what the address said before no longer counts.

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from l3sim.errors import NotReady
 from l3sim.specs.choice import DEVICES, is_chosen
 from l3sim.specs.machine import Machine
+from l3sim.v1.bus_pb2 import Presence
 from l3sim.work import DeviceDescription, Op, Role
 
 #: Of those who cannot be used, a message names so many.
@@ -103,7 +104,10 @@ def fill_slots(
     if lacking:
         more = [f"and {len(left_out) - SHOWN} more"] if len(left_out) > SHOWN else []
         others = f" (not usable: {'; '.join([*left_out[:SHOWN], *more])})" if left_out else ""
-        raise NotReady(f"machine {machine.name}: {'; '.join(lacking)}{others}; start what is missing")
+        remedy = "start what is missing"
+        if any("another kind" in text for text in lacking):
+            remedy += ", or use a machine file that asks for that kind"
+        raise NotReady(f"machine {machine.name}: {'; '.join(lacking)}{others}; {remedy}")
     for role in Role:
         _check_contest(machine, role, _candidates(machine, role, present))
     filled = assign_slots(machine, present)
@@ -152,18 +156,25 @@ def _kind(machine: Machine, role: Role) -> str:
 def _candidates(
     machine: Machine, role: Role, present: Sequence[tuple[str, DeviceDescription]]
 ) -> list[tuple[str, DeviceDescription]]:
-    kind = _kind(machine, role)
-    choice = machine.devices.get(role)
     matching = [
         (address, device)
         for address, device in present
-        if device.role == role and device.kind == kind and is_chosen(choice, device.device_id, address)
+        if device.role == role and is_wanted(machine, device, address)
     ]
     return sorted(matching, key=lambda entry: _place(entry[1]))
 
 
 def _place(device: DeviceDescription) -> tuple[object, ...]:
     return device.requested_slot == "", natural(device.requested_slot), natural(device.device_id)
+
+
+def is_wanted(machine: Machine, device: DeviceDescription | Presence, address: str) -> bool:
+    """Whether a device is of the kind, and of the ids, that a machine file names for its role."""
+    return (
+        device.role in list(Role)
+        and device.kind == _kind(machine, Role(device.role))
+        and is_chosen(machine.devices.get(device.role), device.device_id, address)
+    )
 
 
 def natural(name: str) -> tuple[tuple[tuple[str, int], ...], str]:
@@ -173,11 +184,19 @@ def natural(name: str) -> tuple[tuple[tuple[str, int], ...], str]:
 
 
 def _others(machine: Machine, role: str, kind: str, present: Sequence[tuple[str, DeviceDescription]]) -> str:
-    """Who is ready and of the role, but not of the kind, or not who the machine file names."""
-    choice = f", chosen by {DEVICES}.{role}: {machine.devices[role]}" if role in machine.devices else ""
-    others = sorted(
+    """Who is ready and nearly right: of the role, but of another kind; or chosen, but of another role."""
+    choice = machine.devices.get(role)
+    strange = sorted(
         f"{device.device_id} is {device.kind}"
         for _, device in present
         if device.role == role and device.kind != kind
     )
-    return choice + (f", of another kind: {', '.join(others)}" if others else "")
+    misplaced = sorted(
+        f"{device.device_id} is for role {device.role}"
+        for address, device in present
+        if choice is not None and device.role != role and is_chosen(choice, device.device_id, address)
+    )
+    text = f", chosen by {DEVICES}.{role}: {choice}" if choice is not None else ""
+    if strange:
+        text += f", of another kind: {', '.join(strange)}"
+    return f"{text}, but {', '.join(misplaced)}" if misplaced else text

@@ -5,6 +5,7 @@ import pytest
 from l3sim.errors import InvalidInput
 from l3sim.specs.catalog import load_machine
 from l3sim.transport.device_arguments import identities_of
+from l3sim.work import Role
 from launch.plan import DeviceProcess, plan_devices
 
 MINI = load_machine("l3-mini")
@@ -95,7 +96,7 @@ def test_an_absurd_packing_is_refused(size: int) -> None:
 
 
 def test_a_process_makes_its_devices_here_as_well() -> None:
-    process = DeviceProcess("dimm-00..01", "dimm-pim", ("dimm-00", "dimm-01"))
+    process = DeviceProcess(Role.ATTENTION, "dimm-pim", ("dimm-00", "dimm-01"))
     described = process.device().describe()
     assert [(device.device_id, device.requested_slot) for device in described] == [
         ("dimm-00-to-dimm-01-0", "dimm-00"),
