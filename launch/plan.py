@@ -123,6 +123,19 @@ def plan_devices(
     return processes
 
 
+def refuse_strangers(machine: Machine) -> None:
+    """Refuse a machine with a kind that is not ours, where all devices are to be made in one process.
+
+    Raises:
+        InvalidInput: naming the kind.
+    """
+    for role in Role:
+        kind = machine.section(role.value)["kind"]
+        if slot_names(machine, role) and kind not in KINDS:
+            text = f"{kind!r} of {machine.name} is not ours, so it runs nowhere but in its own process; use ./l3 up"
+            raise InvalidInput((f"{role}.kind", text))
+
+
 def processes_of(machine: Machine, role: Role, size: int, tag: str = "") -> list[DeviceProcess]:
     """The processes of one role, with `size` modules in each; none where its kind is a stranger's."""
     kind, slots = machine.section(role.value)["kind"], slot_names(machine, role)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clients.cli import print_json
+from clients.numbers import whole
 from clients.options import JsonOption
 
 if TYPE_CHECKING:
@@ -30,6 +31,15 @@ def swap(
             show_default=False,
         ),
     ] = "",
+    modules_per_process: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole("--modules-per-process", 1, 4096),
+            metavar="K",
+            help="Of modules, without Docker; default: as many as those had that go.",
+            show_default=False,
+        ),
+    ] = None,
     project: Annotated[
         str,
         typer.Option(
@@ -47,7 +57,7 @@ def swap(
     from launch.swap.swapping import swap
 
     order = order_of(role, with_, machine)
-    done = _values(signals.run(swap(order, _hands(project))))
+    done = _values(signals.run(swap(order, _hands(project, modules_per_process))))
     if as_json:
         print_json(done)
         return
@@ -57,7 +67,7 @@ def swap(
     print(f"{role}: {before} -> {after}{at}; new jobs run on it")
 
 
-def _hands(project: str) -> "Hands":
+def _hands(project: str, size: int | None) -> "Hands":
     """Of the machine of `up` in this home; else of a composition.
 
     Raises:
@@ -70,7 +80,7 @@ def _hands(project: str) -> "Hands":
     if home.taken and not project:
         from launch.swap.local import LocalHands
 
-        return LocalHands(home.control, status())
+        return LocalHands(home.control, status(), size)
     from launch.swap.containers import docker_hands
 
     return docker_hands(project)

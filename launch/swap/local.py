@@ -18,16 +18,18 @@ class LocalHands(Hands):
     Args:
         control: its socket.
         state: what `status` says of its machine.
+        size: modules of one process; None: as many as those had that go.
     """
 
-    def __init__(self, control: Path, state: Mapping[str, Any]) -> None:
+    def __init__(self, control: Path, state: Mapping[str, Any], size: int | None) -> None:
+        self._size = size
         self.address = state["address"]
         self._control = control
         self._parts: Sequence[Mapping[str, Any]] = state["parts"]
         self._started: list[str] = []
 
     async def start(self, newcomers: Sequence[Newcomers]) -> None:
-        """See Hands.start. Modules are packed as those were that they replace."""
+        """See Hands.start."""
         processes = []
         for new in newcomers:
             if new.image:
@@ -36,7 +38,7 @@ class LocalHands(Hands):
                     "HOST:PORT; images are for machines under Docker"
                 )
                 raise InvalidInput(("--with", text))
-            size = max((part["devices"] for part in self._of(new.role)), default=1)
+            size = self._size or max((part["devices"] for part in self._of(new.role)), default=1)
             processes += processes_of(new.machine, new.role, size, new.tag)
         self._started = [process.name for process in processes]
         await ask_start(self._control, processes)
