@@ -132,7 +132,7 @@ def refuse_strangers(machine: Machine) -> None:
     for role in Role:
         kind = machine.section(role.value)["kind"]
         if slot_names(machine, role) and kind not in KINDS:
-            text = f"{kind!r} of {machine.name} is not ours, so it runs nowhere but in its own process; use ./l3 up"
+            text = f"{kind!r} of {machine.name} is not ours, so it runs in its own process only; use ./l3 up"
             raise InvalidInput((f"{role}.kind", text))
 
 

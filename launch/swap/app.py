@@ -60,11 +60,15 @@ def swap(
     done = _values(signals.run(swap(order, _hands(project, modules_per_process))))
     if as_json:
         print_json(done)
-        return
+    else:
+        print(_sentence(done, order.address))
+
+
+def _sentence(done: dict[str, Any], address: str) -> str:
     sides = (done["before"], done["after"])
     before, after = (f"{side['devices']} x {side['kind']} ({side['machine']})" for side in sides)
-    at = f" at {order.address}" if order.address else ""
-    print(f"{role}: {before} -> {after}{at}; new jobs run on it")
+    at = f" at {address}" if address else ""
+    return f"{done['role']}: {before} -> {after}{at}; new jobs run on it"
 
 
 def _hands(project: str, size: int | None) -> "Hands":

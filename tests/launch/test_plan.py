@@ -111,7 +111,7 @@ def test_a_strangers_kind_has_no_process_and_cannot_be_made_here(tmp_path: Path)
     file.write_text("extends: l3-mini\nname: f\ndescription: x\nlink: {kind: flat}\ndevices: {link: mine}\n")
     machine = load_machine(str(file))
     assert "link" not in [process.name for process in plan_devices(machine)]
-    with pytest.raises(InvalidInput, match=r"link\.kind: 'flat' of f is not ours, so it runs nowhere but"):
+    with pytest.raises(InvalidInput, match=r"link\.kind: 'flat' of f is not ours, so it runs in its own"):
         refuse_strangers(machine)
     refuse_strangers(MINI)
 

@@ -37,7 +37,7 @@ link:
 
 
 class Here:
-    """Commands run in this process, which spares a start of Python each; the machine has its own processes."""
+    """Commands run in this process, which spares a start of Python each; the machine has its own ones."""
 
     def __init__(self, l3: Commands, capsys: pytest.CaptureFixture[str]) -> None:
         self.l3, self._capsys = l3, capsys
