@@ -1,7 +1,7 @@
 """How another command asks the supervisor of `up` to start and stop device processes.
 
-A Unix socket in the home's folder, so that only who may write there can ask: one JSON object a line, one
-answer a line. The supervisor owns all processes; asked by nobody, it does nothing.
+A Unix socket in the home's folder that only its user can open: one JSON object a line, one answer a line.
+The supervisor owns all processes; asked by nobody, it does nothing.
 
     {"start": [{"role": "attention", "kind": "hbm-pim", "slots": ["dimm-00", ...], "tag": "hbm-pim-1"}, ...]}
     {"stop": ["dimm-00", ...]}          answered {} or {"error": "one line"}
@@ -47,6 +47,7 @@ class Control:
     async def __aenter__(self) -> "Control":
         self._path.unlink(missing_ok=True)
         self._server = await asyncio.start_unix_server(self._serve, self._path, limit=_MAX_LINE)
+        self._path.chmod(0o600)
         return self
 
     async def __aexit__(self, *_: object) -> None:

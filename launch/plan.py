@@ -31,7 +31,8 @@ class DeviceProcess:
 
     Attributes:
         slots: what its devices ask for, in order.
-        tag: what its ids and its name begin with, where slots alone would not tell it from others.
+        tag: of newcomers beside others with the same slots: what its ids and its name begin with. They ask
+            for no slot, so that they are spares until somebody chooses them.
     """
 
     role: Role
@@ -58,7 +59,9 @@ class DeviceProcess:
             "--listen",
             "127.0.0.1:0",
         ]
-        command += ["--id", self.prefix, "--devices", str(len(self.slots)), "--slot", self.slots[0]]
+        command += ["--id", self.prefix, "--devices", str(len(self.slots))]
+        if not self.tag:
+            command += ["--slot", self.slots[0]]
         for slot, values in self.overrides.items():
             for key, value in values.items():
                 command += ["--override", f"{slot}.{key}={json.dumps(value)}"]
@@ -84,7 +87,7 @@ class DeviceProcess:
         return [
             Identity(
                 self.prefix if len(self.slots) == 1 else f"{self.prefix}-{number}",
-                slot,
+                "" if self.tag else slot,
                 self.overrides.get(slot, {}),
             )
             for number, slot in enumerate(self.slots)

@@ -47,6 +47,8 @@ async def serve(arguments: Arguments) -> int:
     try:
         async with lifetime.StopSignal(lifeline=arguments.lifeline) as stop, MqttBus(arguments.bus) as bus:
             machine = kept(arguments.state, arguments.machine)
+            if machine is not arguments.machine:
+                _log.warning("going on with a machine that was changed", extra={"machine": machine.name})
             discovery = Discovery(bus, machine, describe_soon, clock, name)
             source = GrpcSource(discovery)
 

@@ -4,7 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from l3sim import PROTOCOL_VERSION
 from l3sim.errors import NotReady
 from l3sim.placement import seats_of
 from l3sim.ports import DevicePort, DeviceSource
-from l3sim.specs.foreign import is_foreign, told
+from l3sim.specs.foreign import config_of
 from l3sim.units import Int64s
 from l3sim.work import (
     Account,
@@ -210,15 +210,8 @@ def _line(job: ResolvedJob, port: DevicePort, slots: Sequence[FilledSlot]) -> Li
     return Line(port, role, hello, replicas)
 
 
-def _config(job: ResolvedJob, filled: FilledSlot) -> dict[str, Any]:
-    section = getattr(job.machine, filled.role)
-    if is_foreign(section):
-        return told(section, filled.device.config_schema_json)
-    return job.machine.section(filled.role)
-
-
 def _assign(job: ResolvedJob, filled: FilledSlot) -> SlotAssignment:
-    config = _config(job, filled)
+    config = config_of(getattr(job.machine, filled.role), filled.device.config_schema_json)
     seats: tuple[Seat, ...] = ()
     if filled.role == Role.ATTENTION:
         module = int(filled.slot.rpartition("-")[2])

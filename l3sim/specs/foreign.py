@@ -69,19 +69,20 @@ def _with_keys(base: type[Section], keys: tuple[str, ...]) -> type[Section]:
     )
 
 
-def told(section: Section, schema_json: str) -> dict[str, Any]:
-    """What a device of a stranger's kind hears of its section.
+def config_of(section: Section, schema_json: str) -> dict[str, Any]:
+    """What a device hears of its section: all of it, but keys of the machine that a stranger need not know.
 
-    All of its own keys; of those that the machine reads only what its schema lists, as it need not know
-    the rest.
+    Args:
+        schema_json: of its configuration; a stranger hears those of the machine's keys that this lists.
     """
-    machines = set(FOREIGN_KEYS[type(section).__name__]) - {"kind"}
+    values: dict[str, Any] = msgspec.to_builtins(section)
+    if not is_foreign(section):
+        return values
     try:
         known = set(json.loads(schema_json).get("properties", {}))
     except (ValueError, AttributeError, TypeError):
         known = set()
-    values: dict[str, Any] = msgspec.to_builtins(section)
-    return {key: value for key, value in values.items() if key not in machines or key in known}
-
-
-FOREIGN_KEYS = {struct.__name__: struct.__struct_fields__ for struct in FOREIGN.values()}
+    machines = {
+        key for struct in FOREIGN.values() if isinstance(section, struct) for key in struct.__struct_fields__
+    }
+    return {key: value for key, value in values.items() if key not in machines - known - {"kind"}}

@@ -29,11 +29,6 @@ class Order:
     address: str = ""
     machine: str = ""
 
-    @property
-    def words(self) -> str:
-        """What came after --with."""
-        return self.kind or self.image or self.address
-
 
 def order_of(role: str, given: str, machine: str) -> Order:
     """Read a command line: a word of ours is a kind, HOST:PORT an address, anything else an image.

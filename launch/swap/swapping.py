@@ -87,7 +87,7 @@ def _newcomers(
             continue
         image = order.image if role is order.role else ""
         kind = role.value if image else str(target.section(role)["kind"])
-        found.append(Newcomers(role, target, image, _free_tag(kind, devices)))
+        found.append(Newcomers(role, target, image, free_tag(kind, devices)))
     return found
 
 
@@ -101,12 +101,16 @@ def _new_role(
     return len(there) < len(slot_names(target, role))
 
 
-def _free_tag(kind: str, devices: Sequence[machine_pb2.DeviceState]) -> str:
-    """What no id begins with yet: KIND-1, KIND-2, ..."""
+def free_tag(kind: str, devices: Sequence[machine_pb2.DeviceState]) -> str:
+    """What no id begins with yet: KIND-swap-1, KIND-swap-2, ...
+
+    Such ids come after those of a composition, KIND-HEX..., so that until they are chosen they are spares: a
+    job that is accepted meanwhile has the old devices only.
+    """
     number = 1
-    while any(is_chosen(f"{kind}-{number}", one.device_id, one.address) for one in devices):
+    while any(is_chosen(f"{kind}-swap-{number}", one.device_id, one.address) for one in devices):
         number += 1
-    return f"{kind}-{number}"
+    return f"{kind}-swap-{number}"
 
 
 async def _arrived(client: L3Client, hands: Hands, new: Newcomers) -> None:

@@ -122,3 +122,5 @@ def test_a_tag_tells_newcomers_from_those_that_they_replace() -> None:
     assert [one.device_id for one in process.identities] == [
         f"dimm-pim-1-dimm-00-to-dimm-03-{number}" for number in range(4)
     ]
+    assert {one.requested_slot for one in process.identities} == {""}
+    assert "--slot" not in process.command("l3-mini", "127.0.0.1:1")

@@ -123,7 +123,7 @@ def test_jobs_before_and_after_a_swap_name_different_devices(here: Here) -> None
     assert {one["kind"] for one in devices if one["role"] == "attention"} == {"cpu-attention"}
     assert {one["state"] for one in devices} == {"ready"}
     parts = [part["name"] for part in here.json("status")["parts"]]
-    assert parts == ["broker", "gpu", "link", "orchestrator", "cpu-attention-1-dimm-00..15"]
+    assert parts == ["broker", "gpu", "link", "orchestrator", "cpu-attention-swap-1-dimm-00..15"]
 
     old = psutil.Process(here.l3.part("orchestrator"))
     old.kill()
@@ -159,6 +159,7 @@ def test_a_stranger_of_its_own_kind_takes_the_link_by_its_address(mini: Here) ->
         )  # fmt: skip
         after = mini.report(*QUICK)
         assert (named(before, "link"), named(after, "link")) == ({"interconnect"}, {"flat"})
+        assert mini.json("conformance", address, "--machine", "mine.yaml", "--idle", "0")["conforms"]
         assert after["utilization"]["link_down"] != before["utilization"]["link_down"]
         file.write_text(FLAT.replace("setup_us", "foo: 3\n  setup_us"))
         told = mini.refused("link", "--with", address, "--machine", "mine.yaml")

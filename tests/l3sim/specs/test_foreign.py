@@ -7,8 +7,8 @@ import pytest
 
 from l3sim.errors import InvalidInput
 from l3sim.placement import layout_of, seats_of
-from l3sim.specs.catalog import load_model, machine_layers
-from l3sim.specs.foreign import is_foreign, told
+from l3sim.specs.catalog import load_machine, load_model, machine_layers
+from l3sim.specs.foreign import config_of, is_foreign
 from l3sim.specs.machine import Machine, machine_from
 
 LINK: dict[str, Any] = {"kind": "flat", "bytes_per_s": 1e9, "lossy": False, "name": "x", "extra": None}
@@ -39,10 +39,12 @@ def test_equal_sections_are_equal() -> None:
 
 def test_a_device_hears_its_own_keys_and_of_the_machines_those_of_its_schema() -> None:
     section = mini("link", LINK).link
-    assert told(section, schema("bytes_per_s")) == LINK
-    assert told(section, schema("overlap")) == {**LINK, "overlap": "rankset"}
+    assert config_of(section, schema("bytes_per_s")) == LINK
+    assert config_of(section, schema("overlap")) == {**LINK, "overlap": "rankset"}
     for silent in ("", "{", "[]", '{"properties": 3}', "{}"):
-        assert told(section, silent) == LINK
+        assert config_of(section, silent) == LINK
+    ours = load_machine("l3-mini")
+    assert config_of(ours.link, "{}") == ours.section("link")
 
 
 def test_a_job_may_set_any_key_of_it() -> None:
