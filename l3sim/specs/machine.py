@@ -207,8 +207,10 @@ def _struct(name: str, values: Mapping[str, Any], where: str, foreign: bool) -> 
     if kind in kinds:
         return struct_of(name, str(kind), values)
     if not (foreign and isinstance(kind, str) and kind):
-        hint = f"; a kind that is not ours needs its device named: {DEVICES}.{name}"
-        raise InvalidInput((f"{name}.kind", f"{where}: {unknown('kind', str(kind), kinds)}{hint}"))
+        text = unknown("kind", str(kind), kinds)
+        if "did you mean" not in text:
+            text += f"; a kind that is not ours needs its device named: {DEVICES}.{name}"
+        raise InvalidInput((f"{name}.kind", f"{where}: {text}"))
     for key in values:
         if not str(key).isidentifier():
             raise InvalidInput((f"{name}.{key}", f"{where}: must be a word of letters, digits and _"))
