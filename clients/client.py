@@ -195,6 +195,19 @@ class L3Client:
         )
         return answer
 
+    async def change_machine(self, resolved_yaml: str) -> None:
+        """Put another machine in the place of this one, for the jobs from now on.
+
+        Args:
+            resolved_yaml: as `machine()` has it.
+
+        Raises:
+            NotReady: a job runs or waits, or a role has too few devices or too many.
+            InvalidInput: the machine is refused, or a device refuses its section.
+        """
+        request = machine_pb2.ChangeMachineRequest(resolved_yaml=resolved_yaml)
+        await self._call(self._machine.ChangeMachine, request, BULK_S)
+
     async def devices(self) -> list[machine_pb2.DeviceState]:
         """Everybody who announced themselves, by device id."""
         return [

@@ -36,6 +36,7 @@ from l3sim.specs.config import (
     GpuAttentionConfig,
     HbmPimConfig,
     ModuleConfig,
+    RanklessConfig,
 )
 from l3sim.specs.machine import slots_per_channel
 from l3sim.specs.model import ELEMENT_BYTES, ModelShape
@@ -134,7 +135,7 @@ def layout_of(pim: AttentionConfig, model: ModelShape, tp: int, dp: int) -> Layo
     """
     if isinstance(pim, GpuAttentionConfig):
         return Layout(tp, dp, 1, 1, model.kv_heads, 1, 0, model.queries_per_kv)
-    if isinstance(pim, ModuleConfig):
+    if isinstance(pim, RanklessConfig):
         return Layout(
             tp=tp,
             dp=dp,
@@ -181,7 +182,7 @@ def replica_channels(pim: AttentionConfig, dp: int) -> int:
         raise InvalidInput(
             ("attention.kind", "the GPUs attend, so there are no channels; use another machine")
         )
-    channels = pim.modules if isinstance(pim, ModuleConfig) else pim.modules // slots_per_channel(pim)
+    channels = pim.modules if isinstance(pim, RanklessConfig) else pim.modules // slots_per_channel(pim)
     if channels % dp:
         raise InvalidInput(
             ("dp", f"{channels} memory channels cannot be shared by {dp} replicas; use a divisor")
@@ -232,7 +233,7 @@ def chips_per_head(pim: DimmPimConfig, model: ModelShape, queries_per_read: int)
 
 
 def seats_of(
-    pim: DimmPimConfig | ModuleConfig, layout: Layout, module: int
+    pim: DimmPimConfig | RanklessConfig, layout: Layout, module: int
 ) -> list[tuple[int, int, int, bool]]:
     """(replica, rankset, rank, unused) of each rank of a module.
 
@@ -240,7 +241,7 @@ def seats_of(
     ranks_per_module * slot + i; replica d owns `layout.ranks` channels from d * layout.ranks on. Modules
     without ranks are channels of one rank.
     """
-    if isinstance(pim, ModuleConfig):
+    if isinstance(pim, RanklessConfig):
         replica, rank = divmod(module, layout.ranks)
         return [(replica, 0, rank, False)]
     channel, slot = divmod(module, slots_per_channel(pim))
@@ -258,13 +259,13 @@ def rank_room_bytes(pim: DimmPimConfig, layout: Layout) -> int:
     return int(whole * pim.memory_share)
 
 
-def kv_room_bytes(config: DimmPimConfig | ModuleConfig, layout: Layout, model: ModelShape) -> int:
+def kv_room_bytes(config: DimmPimConfig | RanklessConfig, layout: Layout, model: ModelShape) -> int:
     """KV bytes that one rank, or one module without ranks, may hold.
 
     Memory inside GPUs holds the reserve and the replica's weights first, evenly over its stacks; a share of
     what is left is for prefill KV. Nothing may be left.
     """
-    if not isinstance(config, ModuleConfig):
+    if not isinstance(config, RanklessConfig):
         return rank_room_bytes(config, layout)
     whole = float(config.module_capacity_bytes)
     if isinstance(config, HbmPimConfig) and config.inside_gpu:

@@ -15,11 +15,13 @@ from launch.conformance import conformance
 from launch.machine import app as machine_app
 from launch.options import MachineOptions
 from launch.probe.app import app as probe_app
+from launch.swap.app import swap
 
 # Commands import what they need when they run: `./l3 jobs` should not wait for the engine to load.
 app.add_typer(probe_app)
 app.command()(conformance)
 app.add_typer(machine_app)
+app.command()(swap)
 app.command()(grouped(compare))
 
 

@@ -61,11 +61,14 @@ def conformance(
 ) -> int:
     """Ask the device at an address whether it keeps the contract; print a table of what holds."""
     from l3sim.specs.catalog import load_machine, load_model
+    from l3sim.specs.choice import ROLES
     from l3sim.testing.conformance.suite import Question
     from l3sim.transport.lifetime import host_and_port
 
     host_and_port(address, "address")
-    of, values = load_machine(machine), _values(settings or [])
+    # Whatever its kind: the device is named here.
+    of = load_machine(machine, devices=dict.fromkeys(ROLES, address))
+    values = _values(settings or [])
     model = load_model(of.default_model)
     return _report(
         Question(address, of, model, _mapping(config), values, device, timeout, idle), junit, as_json

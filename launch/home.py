@@ -2,6 +2,7 @@
 
 $L3_HOME (.l3)/  up.lock   its pid; locked by the supervisor as long as it lives, then by nobody
                  up.json   pid, address, machine, processes; written when the machine is ready
+                 control.sock; where the supervisor is asked to start and stop devices
                  supervisor.log, logs/, machines/NAME/ (the journal of each machine)
 """
 
@@ -94,6 +95,11 @@ class Home:
     def supervisor_log(self) -> Path:
         """Where stderr of a supervisor goes that runs detached."""
         return self._make(self.path) / "supervisor.log"
+
+    @property
+    def control(self) -> Path:
+        """Where the supervisor takes requests (`launch/control.py`)."""
+        return self.path / "control.sock"
 
     def logs(self) -> Path:
         """An empty folder for the logs of a machine that starts."""

@@ -14,7 +14,7 @@ from l3sim.specs.machine import Machine
 from l3sim.transport.in_process import InProcessSource
 from launch import signals
 from launch.options import MachineOptions
-from launch.plan import DeviceProcess, plan_devices
+from launch.plan import DeviceProcess, plan_devices, refuse_strangers
 from launch.up import say
 from orchestrator.observer import Progress, Span
 from orchestrator.resolve import ResolvedJob, resolve
@@ -58,6 +58,7 @@ async def run_quietly(job: ResolvedJob, machine: Machine) -> JobResult:
     Raises:
         L3Error: the job failed.
     """
+    refuse_strangers(machine)
     processes = plan_devices(machine, MAX_MODULES)
     return await run_job(job, source_of(processes), _Nobody(), asyncio.Event())
 
@@ -71,6 +72,7 @@ def run_in_process(spec: JobSpec, options: MachineOptions, output: OutputOptions
     """
     # One object for all modules: a model takes an array of them, and nobody is spared a call otherwise.
     machine, processes = replace(options, modules_per_process=MAX_MODULES).plan()
+    refuse_strangers(machine)
     if output.out is not None:
         make_folder(output.out)
     resolved = resolve(spec, machine)

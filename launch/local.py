@@ -1,5 +1,7 @@
 """A machine of local processes: broker, devices, orchestrator; started together, watched, always stopped.
 
+Device processes may join and leave while it runs (`launch/swap`).
+
 launcher ─┬─ broker            restarted at its port when it dies; no job stops for it
           ├─ gpu, link, dimm-* not restarted: the orchestrator fails the running job by slot
           └─ orchestrator      restarted at its port and on its journal; its jobs go on or start again
@@ -14,13 +16,16 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from l3sim.errors import Interrupted, L3Error, NotReady
+from l3sim.errors import Interrupted, InvalidInput, L3Error, NotReady
+from l3sim.registry import unknown
 from l3sim.specs.catalog import is_path
 from l3sim.specs.machine import Machine
 from l3sim.transport.channels import open_channel
 from l3sim.v1 import machine_pb2, machine_pb2_grpc
+from launch.kinds import KINDS
 from launch.plan import DeviceProcess
 from launch.processes import Part, stop
+from orchestrator.changing import forget
 
 #: Restarts of one part before the machine counts as broken.
 RESTARTS = 3
@@ -64,7 +69,8 @@ class LocalMachine:
         self._broker = Part("broker", _broker_command("127.0.0.1:0"), logs / "broker.log")
         self._orchestrator = Part("orchestrator", [], logs / "orchestrator.log")
         self._parts: list[Part] = [self._broker]
-        self._watchers: list[asyncio.Task[None]] = []
+        self._hosted: dict[Part, DeviceProcess] = {}
+        self._watchers: dict[Part, asyncio.Task[None]] = {}
         #: Takes jobs: between entry and exit.
         self.ready = False
         self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -76,13 +82,18 @@ class LocalMachine:
 
     @property
     def parts(self) -> list[dict[str, Any]]:
-        """Name, pid, address and state of every process."""
+        """Name, pid, address and state of every process; of those with devices their role and how many."""
         return [
             {
                 "name": part.name,
                 "pid": part.pid,
                 "address": part.address,
                 "state": "running" if part.running else "ended",
+                **(
+                    {"role": host.role, "devices": len(host.slots)}
+                    if (host := self._hosted.get(part))
+                    else {}
+                ),
             }
             for part in self._parts
         ]
@@ -111,7 +122,7 @@ class LocalMachine:
     async def stop(self) -> None:
         """Stop everything in order: who uses others goes first."""
         self.ready = False
-        for watcher in self._watchers:
+        for watcher in self._watchers.values():
             watcher.cancel()
         try:
             await stop([self._orchestrator])
@@ -123,26 +134,59 @@ class LocalMachine:
             if not self._broken.done():
                 self._broken.cancel()
 
+    async def add(self, processes: Sequence[DeviceProcess]) -> None:
+        """Start more processes of devices, all or none.
+
+        Raises:
+            InvalidInput: a kind that is not ours, or a name that is taken.
+            NotReady: one could not start.
+        """
+        taken = {part.name for part in self._parts}
+        for process in processes:
+            if process.name in taken:
+                raise InvalidInput(("start", f"a part is called {process.name!r} already"))
+            if process.kind not in KINDS:
+                raise InvalidInput(("start", unknown("kind", process.kind, list(KINDS))))
+        added = [self._host(process) for process in processes]
+        try:
+            await _start_all(added)
+        except BaseException:
+            await self.remove([part.name for part in added])
+            raise
+        for part in added:
+            self._watchers[part] = asyncio.create_task(self._watch(part))
+        self._changed()
+
+    async def remove(self, names: Sequence[str]) -> None:
+        """Stop processes of devices; names of others and of nobody are passed."""
+        gone = [part for part in self._hosted if part.name in names]
+        for part in gone:
+            if part in self._watchers:
+                self._watchers.pop(part).cancel()
+        await stop(gone)
+        for part in gone:
+            self._parts.remove(part)
+            del self._hosted[part]
+        self._changed()
+
+    def _host(self, process: DeviceProcess) -> Part:
+        command = process.command(self.machine.name, self._broker.address)
+        part = Part(process.name, command, self._logs / f"{process.name}.log")
+        self._parts.append(part)
+        self._hosted[part] = process
+        return part
+
     async def _start(self) -> None:
+        forget(self._state)
         await self._broker.start()
-        bus = self._broker.address
-        self._broker.command = _broker_command(bus)
+        self._broker.command = _broker_command(self._broker.address)
         for process in self._devices:
-            log = self._logs / f"{process.name}.log"
-            self._parts.append(Part(process.name, process.command(self.machine.name, bus), log))
+            self._host(process)
         self._orchestrator.command = self._orchestrator_command(self._listen)
         self._parts.append(self._orchestrator)
-        starts = [asyncio.create_task(part.start()) for part in self._parts[1:]]
-        try:
-            await asyncio.gather(*starts)
-        except BaseException:
-            # Nothing may be started behind the back of stop().
-            for start in starts:
-                start.cancel()
-            await asyncio.gather(*starts, return_exceptions=True)
-            raise
+        await _start_all(self._parts[1:])
         self._orchestrator.command = self._orchestrator_command(self.address)
-        self._watchers = [asyncio.create_task(self._watch(part)) for part in self._parts]
+        self._watchers = {part: asyncio.create_task(self._watch(part)) for part in self._parts}
         await self._wait_ready()
         self.ready = True
         self._changed()
@@ -154,12 +198,12 @@ class LocalMachine:
         return [*command, "--listen", listen, "--state", str(self._state), "--lifeline"]
 
     async def _wait_ready(self) -> None:
-        """Wait until a job could start."""
+        """Wait until a job could start, but for devices that are a stranger's to start."""
         answer = machine_pb2.GetMachineResponse()
         try:
             async with asyncio.timeout(READY_DEADLINE_S), open_channel(self.address) as channel:
                 stub = machine_pb2_grpc.MachineServiceStub(channel)
-                while not answer.ready:
+                while not answer.ready and (not answer.roles or any(map(_lacks_ours, answer.roles))):
                     self._check_all_run()
                     answer = await stub.GetMachine(
                         machine_pb2.GetMachineRequest(), timeout=READY_DEADLINE_S, wait_for_ready=True
@@ -172,6 +216,13 @@ class LocalMachine:
                 f"machine {self.machine.name} was not ready within {READY_DEADLINE_S:.0f} s: {why} "
                 f"(logs: {self._logs})"
             ) from None
+
+        for role in answer.roles:
+            if role.present < role.needed:
+                self._say(
+                    f"role {role.role} waits for a device of kind {role.kind}, which is not ours; start it "
+                    f"with the broker at {self._broker.address}, or at the address that the file names"
+                )
 
     def _check_all_run(self) -> None:
         for part in self._parts:
@@ -201,6 +252,22 @@ class LocalMachine:
                 f"{part.name} died {RESTARTS + 1} times: {part.last_words()}; start the machine again"
             )
         )
+
+
+async def _start_all(parts: Sequence[Part]) -> None:
+    starts = [asyncio.create_task(part.start()) for part in parts]
+    try:
+        await asyncio.gather(*starts)
+    except BaseException:
+        # Nothing may be started behind the back of whoever stops them.
+        for start in starts:
+            start.cancel()
+        await asyncio.gather(*starts, return_exceptions=True)
+        raise
+
+
+def _lacks_ours(role: machine_pb2.RoleState) -> bool:
+    return role.kind in KINDS and role.present < role.needed
 
 
 def _anywhere(name_or_path: str) -> str:

@@ -6,6 +6,7 @@ import typer
 
 from clients.cli import print_json
 from clients.options import JsonOption
+from l3sim.specs.choice import DEVICES
 
 app = typer.Typer(
     name="machine",
@@ -37,6 +38,8 @@ def show(
         print_json(found)
         return
     print(f"{found['name']}: {found['description']}\ndefault model {found['default_model']}")
+    for role, choice in found.get(DEVICES, {}).items():
+        print(f"{role} is {choice}")
     for section, entries in found["sections"].items():
         rows = [(key, _text(one["value"]), one["file"] or "-", one["source"]) for key, one in entries.items()]
         widths = [max(len(row[column]) for row in rows) for column in range(3)]
@@ -48,6 +51,8 @@ def show(
 
 def described(name_or_path: str, gpu: str = "") -> dict[str, Any]:
     """A machine, resolved: under `sections`, of each key {value, file, source}; file null: a default.
+
+    Beside them what stands outside of sections.
 
     Raises:
         InvalidInput: the machine, what it builds on, or its GPU is refused.
@@ -64,7 +69,7 @@ def described(name_or_path: str, gpu: str = "") -> dict[str, Any]:
         }
         for section in SECTIONS
     }
-    top = {key: resolved[key] for key in ("name", "description", "default_model")}
+    top = {key: resolved[key] for key in resolved.keys() - set(SECTIONS)}
     return {**top, "sections": sections}
 
 

@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from l3sim.device import Identity
@@ -13,21 +13,9 @@ from l3sim.registry import unknown
 from l3sim.specs.catalog import parse_value
 from l3sim.specs.machine import Machine, check_section
 from l3sim.work import Role
+from launch.kinds import KINDS, make_device
 from orchestrator.slots import slot_names
-from services.cpu_attention.servicer import CpuAttentionDevice
-from services.dimm_pim.servicer import DimmPimDevice
-from services.gpu.servicer import GpuDevice
-from services.hbm_pim.servicer import HbmPimDevice
-from services.interconnect.servicer import InterconnectDevice
 
-#: By device kind: the package that runs as a process, and the class that it serves.
-SERVICES: dict[str, tuple[str, Callable[[Sequence[Identity]], Device]]] = {
-    "gpu": ("services.gpu", GpuDevice),
-    "dimm-pim": ("services.dimm_pim", DimmPimDevice),
-    "hbm-pim": ("services.hbm_pim", HbmPimDevice),
-    "cpu-attention": ("services.cpu_attention", CpuAttentionDevice),
-    "interconnect": ("services.interconnect", InterconnectDevice),
-}
 #: A machine's name becomes a folder and a level of a bus topic.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 #: Keys of a section that belong to the machine as a whole, never to one device of it.
@@ -42,20 +30,28 @@ class DeviceProcess:
     """A process that hosts the devices of successive slots of one role.
 
     Attributes:
-        name: the slot, or for several "dimm-00..07".
         slots: what its devices ask for, in order.
+        tag: of newcomers beside others with the same slots: what its ids and its name begin with. They ask
+            for no slot, so that they are spares until somebody chooses them.
     """
 
-    name: str
+    role: Role
     kind: str
     slots: tuple[str, ...]
     overrides: Overrides = field(default_factory=dict)
+    tag: str = ""
+
+    @property
+    def name(self) -> str:
+        """The slot, or for several "dimm-00..07"."""
+        first, last = self.slots[0], self.slots[-1]
+        return self._tagged(first if first == last else f"{first}..{last.rpartition('-')[2]}")
 
     def command(self, machine: str, bus: str) -> list[str]:
         """Its command line, after the interpreter."""
         command = [
             "-m",
-            SERVICES[self.kind][0],
+            KINDS[self.kind].package,
             "--machine",
             machine,
             "--bus",
@@ -63,7 +59,9 @@ class DeviceProcess:
             "--listen",
             "127.0.0.1:0",
         ]
-        command += ["--id", self.prefix, "--devices", str(len(self.slots)), "--slot", self.slots[0]]
+        command += ["--id", self.prefix, "--devices", str(len(self.slots))]
+        if not self.tag:
+            command += ["--slot", self.slots[0]]
         for slot, values in self.overrides.items():
             for key, value in values.items():
                 command += ["--override", f"{slot}.{key}={json.dumps(value)}"]
@@ -75,12 +73,13 @@ class DeviceProcess:
         Raises:
             InvalidInput: one device cannot differ from the others in what an override names.
         """
-        return SERVICES[self.kind][1](self.identities)
+        return make_device(self.kind, self.identities)
 
     @property
     def prefix(self) -> str:
         """What its device ids begin with."""
-        return self.slots[0] if len(self.slots) == 1 else f"{self.slots[0]}-to-{self.slots[-1]}"
+        first, last = self.slots[0], self.slots[-1]
+        return self._tagged(first if first == last else f"{first}-to-{last}")
 
     @property
     def identities(self) -> list[Identity]:
@@ -88,17 +87,20 @@ class DeviceProcess:
         return [
             Identity(
                 self.prefix if len(self.slots) == 1 else f"{self.prefix}-{number}",
-                slot,
+                "" if self.tag else slot,
                 self.overrides.get(slot, {}),
             )
             for number, slot in enumerate(self.slots)
         ]
 
+    def _tagged(self, name: str) -> str:
+        return f"{self.tag}-{name}" if self.tag else name
+
 
 def plan_devices(
     machine: Machine, modules_per_process: int = 1, overrides: Sequence[str] = ()
 ) -> list[DeviceProcess]:
-    """Share a machine's slots out to processes: GPU and link one each, modules packed.
+    """Share a machine's slots out to processes: GPU and link one each, modules packed, strangers' kinds none.
 
     Args:
         overrides: `slot.key=value` for single devices ("dimm-07.ccd_l_tck=16").
@@ -115,17 +117,36 @@ def plan_devices(
     by_slot = parse_overrides(machine, overrides)
     processes = []
     for role in Role:
-        slots = slot_names(machine, role)
-        size = modules_per_process if role is Role.ATTENTION else 1
-        for first in range(0, len(slots), size):
-            here = tuple(slots[first : first + size])
-            name = here[0] if len(here) == 1 else f"{here[0]}..{here[-1].rpartition('-')[2]}"
-            mine = {slot: by_slot[slot] for slot in here if slot in by_slot}
-            process = DeviceProcess(name, machine.section(role.value)["kind"], here, mine)
+        for process in processes_of(machine, role, modules_per_process):
+            mine = {slot: by_slot[slot] for slot in process.slots if slot in by_slot}
             if mine:
+                process = replace(process, overrides=mine)
                 process.device()  # refuses here what would else end a process at its start
             processes.append(process)
     return processes
+
+
+def refuse_strangers(machine: Machine) -> None:
+    """Refuse a machine with a kind that is not ours, where all devices are to be made in one process.
+
+    Raises:
+        InvalidInput: naming the kind.
+    """
+    for role in Role:
+        kind = machine.section(role.value)["kind"]
+        if slot_names(machine, role) and kind not in KINDS:
+            text = f"{kind!r} of {machine.name} is not ours, so it runs in its own process only; use ./l3 up"
+            raise InvalidInput((f"{role}.kind", text))
+
+
+def processes_of(machine: Machine, role: Role, size: int, tag: str = "") -> list[DeviceProcess]:
+    """The processes of one role, with `size` modules in each; none where its kind is a stranger's."""
+    kind, slots = machine.section(role.value)["kind"], slot_names(machine, role)
+    if kind not in KINDS:
+        return []
+    size = size if role is Role.ATTENTION else 1
+    groups = [tuple(slots[first : first + size]) for first in range(0, len(slots), size)]
+    return [DeviceProcess(role, kind, group, tag=tag) for group in groups]
 
 
 def parse_overrides(machine: Machine, texts: Sequence[str]) -> Overrides:
@@ -147,6 +168,8 @@ def parse_overrides(machine: Machine, texts: Sequence[str]) -> Overrides:
         if key not in section or key in _WHOLE:
             raise InvalidInput((path, unknown("key", key, sorted(section.keys() - _WHOLE))))
         value = parse_value(path, value_text)
-        check_section(sections[slot], {**section, key: value}, f"--override {slot}")
+        check_section(
+            sections[slot], {**section, key: value}, f"--override {slot}", sections[slot] in machine.devices
+        )
         overrides.setdefault(slot, {})[key] = value
     return overrides

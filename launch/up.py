@@ -5,12 +5,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from l3sim.errors import NotReady
 from launch import signals
+from launch.control import Control
 from launch.home import Home
 from launch.local import LocalMachine
 from launch.options import MachineOptions
@@ -42,8 +45,9 @@ def up(options: MachineOptions, listen: str, as_json: bool) -> None:
             )
             async with local:
                 ready = f"machine {machine.name} is ready at {local.address}"
-                print(json.dumps(_state(local)) if as_json else ready, flush=True)
-                await local.broken()
+                async with _controlled(home.control, local):
+                    print(json.dumps(_state(local)) if as_json else ready, flush=True)
+                    await local.broken()
 
         try:
             signals.run(serve())
@@ -115,6 +119,16 @@ def status() -> dict[str, Any]:
     if state is None:
         raise NotReady(f"a machine is starting or stopping (pid {pid}); ask again in a moment")
     return state
+
+
+@asynccontextmanager
+async def _controlled(path: Path, local: LocalMachine) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(Control(path, local))
+        except OSError as error:
+            say(f"no device can be swapped: cannot listen at {path}: {error}; set L3_HOME to a shorter path")
+        yield
 
 
 def _gone(state: Mapping[str, Any] | None) -> str:

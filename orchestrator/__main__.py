@@ -4,12 +4,12 @@ import asyncio
 import logging
 import sys
 from collections.abc import Sequence
-from functools import partial
 
 from l3sim.errors import L3Error
 from l3sim.transport import lifetime
 from l3sim.transport.bus import MqttBus
 from orchestrator.arguments import Arguments, parse_arguments
+from orchestrator.changing import Changing, kept
 from orchestrator.clock import WallClock
 from orchestrator.discovery import Discovery
 from orchestrator.intake import resolve_message
@@ -42,25 +42,31 @@ def main(argv: Sequence[str]) -> int:
 
 async def serve(arguments: Arguments) -> int:
     """Serve one machine. Returns: 0, or 1 when a part of the process failed."""
-    machine, clock = arguments.machine, WallClock()
+    name, clock = arguments.machine.name, WallClock()
     journal = Journal(arguments.state)
     try:
         async with lifetime.StopSignal(lifeline=arguments.lifeline) as stop, MqttBus(arguments.bus) as bus:
-            discovery = Discovery(bus, machine, describe_soon, clock)
+            machine = kept(arguments.state, arguments.machine)
+            if machine is not arguments.machine:
+                _log.warning("going on with a machine that was changed", extra={"machine": machine.name})
+            discovery = Discovery(bus, machine, describe_soon, clock, name)
             source = GrpcSource(discovery)
 
             async def runner(job: ResolvedJob, observer: Observer, cancel: asyncio.Event) -> JobResult:
                 return await run_job(job, source, observer, cancel)
 
-            resolver = partial(resolve_message, machine=machine)
-            jobs = JobManager(journal, resolver, runner, discovery, Notices(bus, machine.name, clock))
-            api = ApiServer(jobs, discovery, machine, arguments.listen, arguments.health_file)
+            def resolver(spec: bytes) -> ResolvedJob:
+                return resolve_message(spec, discovery.machine)
+
+            jobs = JobManager(journal, resolver, runner, discovery, Notices(bus, name, clock))
+            changing = Changing(discovery, source, jobs.unended, arguments.state)
+            api = ApiServer(jobs, discovery, changing, arguments.listen, arguments.health_file)
             listening = asyncio.create_task(discovery.listen(), name="discovery")
             try:
                 async with api:
                     working = await jobs.start()
                     lifetime.announce_ready(api.address)
-                    _log.info("ready", extra={"address": api.address, "machine": machine.name})
+                    _log.info("ready", extra={"address": api.address, "machine": name})
                     failed = await _until_stopped(stop, working, listening)
                     # Say so before anything ends; the job that runs is taken up by the next orchestrator.
                     await api.not_serving()

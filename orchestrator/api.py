@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import grpc.aio
 
 from l3sim import PROTOCOL_VERSION, VERSION
-from l3sim.errors import InvalidInput, L3Error
+from l3sim.errors import InvalidInput, L3Error, NotReady
 from l3sim.specs.catalog import model_names
 from l3sim.specs.machine import Machine
 from l3sim.specs.workload import workload_names
@@ -20,6 +20,7 @@ from l3sim.transport.status import abort
 from l3sim.v1 import job_pb2, job_pb2_grpc, machine_pb2, machine_pb2_grpc
 from orchestrator.artifacts import describe_machine
 from orchestrator.attempt import one_line
+from orchestrator.changing import Changing
 from orchestrator.discovery import DeviceStatus, Discovery
 from orchestrator.jobs import JobManager
 from orchestrator.live import View
@@ -147,35 +148,46 @@ class MachineServicer(machine_pb2_grpc.MachineServiceServicer):  # type: ignore[
         policies: names that jobs may use.
     """
 
-    def __init__(self, machine: Machine, discovery: Discovery, policies: Sequence[str]) -> None:
-        self._machine = machine
+    def __init__(self, discovery: Discovery, changing: Changing, policies: Sequence[str]) -> None:
         self._discovery = discovery
+        self._changing = changing
         self._policies = policies
-        self._yaml = describe_machine(machine)
+        self._written: tuple[Machine, str] | None = None
 
     @unary
     async def GetMachine(self, request: Any) -> Any:  # noqa: N802, ARG002
         """Say what the machine is and whether a job could start now."""
-        roles = count_roles(self._machine, self._discovery.present())
+        machine = self._discovery.machine
         return machine_pb2.GetMachineResponse(
-            name=self._machine.name,
-            description=self._machine.description,
-            digest=self._machine.digest,
+            name=machine.name,
+            description=machine.description,
+            digest=machine.digest,
             version=VERSION,
             protocol_version=PROTOCOL_VERSION,
-            ready=all(role.present >= role.needed for role in roles),
-            roles=[machine_pb2.RoleState(**role._asdict()) for role in roles],
+            ready=self._ready(),
+            roles=[
+                machine_pb2.RoleState(**role._asdict())
+                for role in count_roles(machine, self._discovery.present())
+            ],
             models=model_names(),
             policies=self._policies,
             workloads=[*workload_names(), "fixed:IN:OUT"],
-            default_model=self._machine.default_model,
-            resolved_yaml=self._yaml,
+            default_model=machine.default_model,
+            resolved_yaml=self._yaml(machine),
         )
+
+    @unary
+    async def ChangeMachine(self, request: Any) -> Any:  # noqa: N802
+        """Put another machine in the place of this one."""
+        machine = await self._changing.change(request.resolved_yaml)
+        return machine_pb2.ChangeMachineResponse(name=machine.name, digest=machine.digest)
 
     @unary
     async def ListDevices(self, request: Any) -> Any:  # noqa: N802
         """List everybody who announced themselves; the page token is the last device id shown."""
-        slots = {filled.device.device_id: filled.slot for filled in self._discovery.assigned()}
+        slots = {
+            (filled.address, filled.device.device_id): filled.slot for filled in self._discovery.assigned()
+        }
         size = min(request.page_size or DEVICES_PAGE, MAX_PAGE)
         after = natural(request.page_token)
         rows = [
@@ -186,6 +198,19 @@ class MachineServicer(machine_pb2_grpc.MachineServiceServicer):  # type: ignore[
         token = rows[size - 1].announced.device_id if len(rows) > size else ""
         devices = [_device_message(row, slots) for row in rows[:size]]
         return machine_pb2.ListDevicesResponse(devices=devices, next_page_token=token)
+
+    def _ready(self) -> bool:
+        try:
+            self._discovery.check()
+        except NotReady:
+            return False
+        return True
+
+    def _yaml(self, machine: Machine) -> str:
+        # Who waits for the machine asks often, and YAML is slow to write.
+        if self._written is None or self._written[0] is not machine:
+            self._written = (machine, describe_machine(machine))
+        return self._written[1]
 
 
 def job_message(view: View) -> Any:
@@ -216,7 +241,7 @@ def job_message(view: View) -> Any:
     return job
 
 
-def _device_message(row: DeviceStatus, slots: dict[str, str]) -> Any:
+def _device_message(row: DeviceStatus, slots: dict[tuple[str, str], str]) -> Any:
     seen, device = row.announced, row.description
     return machine_pb2.DeviceState(
         device_id=seen.device_id,
@@ -230,6 +255,6 @@ def _device_message(row: DeviceStatus, slots: dict[str, str]) -> Any:
         capacity_bytes=sum(region.capacity_bytes for region in device.regions)
         if device
         else seen.capacity_bytes,
-        slot=slots.get(seen.device_id, ""),
+        slot=slots.get((seen.address, seen.device_id), ""),
         reason=row.reason,
     )

@@ -1,5 +1,7 @@
 """Who is on the machine: listens to presence on the bus and asks each address once who lives there.
 
+A machine file may name addresses, which are asked whether or not anybody announces them.
+
 The bus says that somebody came or went; the address itself says who they are (Describe). A dead broker
 changes nothing: whoever was known stays known, until asking again fails.
 """
@@ -11,12 +13,13 @@ from dataclasses import dataclass
 
 from l3sim.errors import InvalidInput, L3Error, NotReady, ProtocolMismatch
 from l3sim.ports import BusPort, Clock
+from l3sim.specs.choice import addresses
 from l3sim.specs.machine import Machine
-from l3sim.transport.presence import OFFLINE, READY
+from l3sim.transport.presence import OFFLINE, READY, presence_of
 from l3sim.transport.topics import device_topic, from_json
 from l3sim.v1.bus_pb2 import Presence
 from l3sim.work import DeviceDescription
-from orchestrator.slots import FilledSlot, assign_slots, fill_slots, natural
+from orchestrator.slots import FilledSlot, assign_slots, fill_slots, is_wanted, natural
 
 #: Wall seconds until an announced address that did not answer is asked again.
 RETRY_S = 2.0
@@ -49,11 +52,15 @@ class DeviceStatus:
 
 
 class Discovery:
-    """The devices of one machine.
+    """The devices of one machine: those on the bus, and those at addresses that the machine names.
+
+    Attributes:
+        machine: which it is now; on the bus it goes by the name that it began with.
 
     Args:
         describe: asks an address who lives there; raises Unreachable when it does not answer in time,
             and ProtocolMismatch.
+        name: of the machine on the bus; "": its own.
     """
 
     def __init__(
@@ -62,9 +69,12 @@ class Discovery:
         machine: Machine,
         describe: Callable[[str], Awaitable[Sequence[DeviceDescription]]],
         clock: Clock,
+        name: str = "",
     ) -> None:
         self._bus = bus
-        self._machine = machine
+        self.machine = machine
+        self._topic = device_topic(name or machine.name, "+")
+        self._named = set(addresses(machine.devices))
         self._describe = describe
         self._clock = clock
         self._announced: dict[str, Presence] = {}
@@ -75,8 +85,10 @@ class Discovery:
 
     async def listen(self) -> None:
         """Follow the bus until cancelled."""
+        for address in self._named:
+            self._keep(address)
         try:
-            async for topic, payload in self._bus.messages(device_topic(self._machine.name, "+")):
+            async for topic, payload in self._bus.messages(self._topic):
                 self._hear(topic.rpartition("/")[2], payload)
         finally:
             for keeper in self._keepers.values():
@@ -84,8 +96,10 @@ class Discovery:
             await asyncio.gather(*self._keepers.values(), return_exceptions=True)
 
     def devices(self) -> list[DeviceStatus]:
-        """Everybody who announced themselves, by device id."""
-        return [self._status(self._announced[name]) for name in sorted(self._announced, key=natural)]
+        """Everybody who announced themselves or lives at an address that is named, by device id."""
+        found = [self._status(seen) for seen in self._announced.values()]
+        found += [status for address in self._named for status in self._silent(address)]
+        return sorted(found, key=lambda status: natural(status.announced.device_id))
 
     def present(self) -> list[tuple[str, DeviceDescription]]:
         """(address, description) of every device that is ready now."""
@@ -97,7 +111,7 @@ class Discovery:
 
     def assigned(self) -> list[FilledSlot]:
         """Who would fill which slot if a job started now; slots that nobody fills are left out."""
-        return assign_slots(self._machine, self.present())
+        return assign_slots(self.machine, self.present())
 
     def check(self) -> None:
         """Refuse what could not start now.
@@ -110,7 +124,7 @@ class Discovery:
             for status in self.devices()
             if status.state in (UNREACHABLE, INCOMPATIBLE)
         ]
-        fill_slots(self._machine, self.present(), left_out)
+        fill_slots(self.machine, self.present(), left_out)
 
     async def complete(self) -> None:
         """Return once every slot can be filled."""
@@ -121,12 +135,31 @@ class Discovery:
             except NotReady:
                 await changed.wait()
 
+    async def look(self, machine: Machine) -> None:
+        """Ask the addresses that another machine names who lives there, and count them until `change`.
+
+        Raises:
+            Unreachable, ProtocolMismatch: from the first that cannot be used.
+        """
+        for address in addresses(machine.devices):
+            self._named.add(address)
+            if not await self._refresh(address):
+                answer = self._answers[address]
+                assert isinstance(answer, L3Error)
+                raise answer
+
+    def change(self, machine: Machine) -> None:
+        """From now on it is this machine; addresses that it does not name count no more."""
+        self.machine = machine
+        self._named = set(addresses(machine.devices))
+        for address in self._named:
+            self._keep(address)
+        self._wake()
+
     async def recheck(self) -> None:
         """Ask every address again, because a job has just lost somebody."""
-        addresses = {seen.address for seen in self._announced.values() if seen.state == READY}
-        for address, answered in zip(
-            addresses, await asyncio.gather(*map(self._refresh, addresses)), strict=True
-        ):
+        known = self._named | {seen.address for seen in self._announced.values() if seen.state == READY}
+        for address, answered in zip(known, await asyncio.gather(*map(self._refresh, known)), strict=True):
             if not answered:
                 self._keep(address)
 
@@ -145,7 +178,11 @@ class Discovery:
         if seen.device_id != device_id:
             _log.warning("presence of %s names %s instead; not used", device_id, seen.device_id)
             return
-        self._announced[device_id] = seen
+        if seen.state == READY or is_wanted(self.machine, seen, seen.address):
+            self._announced[device_id] = seen
+        else:
+            # Who leaves and was of no use to this machine is not missed, as those that a swap has replaced.
+            self._announced.pop(device_id, None)
         if seen.state == READY:
             if before is None or before.state != READY or before.address != seen.address:
                 # Somebody new lives there: what the address said before no longer counts.
@@ -194,7 +231,23 @@ class Discovery:
                 wait.cancel()
 
     def _is_announced(self, address: str) -> bool:
+        if address in self._named:
+            return True
         return any(seen.address == address and seen.state == READY for seen in self._announced.values())
+
+    def _silent(self, address: str) -> list[DeviceStatus]:
+        """Who lives at a named address and has not announced themselves from there."""
+        answer = self._answers.get(address)
+        if answer is None or isinstance(answer, L3Error):
+            state = INCOMPATIBLE if isinstance(answer, ProtocolMismatch) else UNREACHABLE
+            seen = Presence(device_id=address, address=address, state=state)
+            return [DeviceStatus(seen, None, state, str(answer or f"has not answered yet at {address}"))]
+        heard = {seen.device_id for seen in self._announced.values() if seen.address == address}
+        return [
+            DeviceStatus(presence_of(device, address, READY, 0), device, READY, "")
+            for device in answer
+            if device.device_id not in heard
+        ]
 
     def _status(self, seen: Presence) -> DeviceStatus:
         if seen.state != READY:

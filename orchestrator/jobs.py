@@ -87,6 +87,10 @@ class JobManager(Generic[R]):
             live.close()
         self._disk.shutdown()
 
+    def unended(self) -> list[str]:
+        """Ids of the jobs that run or wait, the oldest first."""
+        return [live.record.job_id for _, live in sorted(self._live.items())]
+
     async def submit(self, request_id: str, spec: bytes) -> View:
         """Accept a job; it is on disk when this returns.
 

@@ -10,6 +10,7 @@ from l3sim.errors import InvalidInput
 from l3sim.placement import Layout, layout_of
 from l3sim.specs.catalog import load_model, parse_value
 from l3sim.specs.dimm_pim import DimmPimConfig
+from l3sim.specs.foreign import is_foreign
 from l3sim.specs.job import JobSpec
 from l3sim.specs.machine import Machine, digest_of
 from l3sim.specs.model import ModelShape
@@ -124,7 +125,8 @@ def resolve(spec: JobSpec, machine: Machine) -> ResolvedJob:
     check_slo(spec.slo, HostStages.of(machine.host))
     table = requests_of(spec.workload, spec.seed)
     layout = layout_of(machine.attention, model, *_parallel(spec, machine, model))
-    check_uplinks(machine.link, layout.tp)
+    if not is_foreign(machine.link):
+        check_uplinks(machine.link, layout.tp)
     clients = spec.workload.concurrency
     if clients is not None and clients < layout.dp:
         text = f"{clients} clients are fewer than the {layout.dp} replicas; each needs one at least"
@@ -187,7 +189,7 @@ def _parallel(spec: JobSpec, machine: Machine, model: ModelShape) -> tuple[int, 
 
 def _default_tp(machine: Machine, model: ModelShape) -> int:
     """The model's own TP; else the least that divides heads and GPUs and holds the weights, or the most."""
-    gpus = machine.gpu.gpus
+    gpus: int = machine.gpu.gpus
     if model.default_tp:
         return min(model.default_tp, gpus)
     degrees = [tp for tp in range(1, gpus + 1) if gpus % tp == 0 and model.heads % tp == 0]

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from l3sim.specs.machine import Machine
 from l3sim.transport import channels, lifetime
 from l3sim.v1 import job_pb2, job_pb2_grpc, machine_pb2, machine_pb2_grpc
 from orchestrator.api import JobServicer, MachineServicer
+from orchestrator.changing import Changing
 from orchestrator.discovery import Discovery
 from orchestrator.jobs import JobManager
 from orchestrator.policies import POLICIES
@@ -32,14 +32,14 @@ class ApiServer:
         self,
         jobs: JobManager[Any],
         discovery: Discovery,
-        machine: Machine,
+        changing: Changing,
         listen: str = "127.0.0.1:0",
         health_file: Path | None = None,
     ) -> None:
         self._listen = listen
         self._server = channels.new_server()
         job_pb2_grpc.add_JobServiceServicer_to_server(JobServicer(jobs), self._server)
-        machines = MachineServicer(machine, discovery, list(POLICIES))
+        machines = MachineServicer(discovery, changing, list(POLICIES))
         machine_pb2_grpc.add_MachineServiceServicer_to_server(machines, self._server)
         self._health = lifetime.Health(self._server, SERVICES, health_file)
         self._port = 0

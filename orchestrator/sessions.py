@@ -12,6 +12,7 @@ from l3sim import PROTOCOL_VERSION
 from l3sim.errors import NotReady
 from l3sim.placement import seats_of
 from l3sim.ports import DevicePort, DeviceSource
+from l3sim.specs.foreign import config_of
 from l3sim.units import Int64s
 from l3sim.work import (
     Account,
@@ -210,7 +211,7 @@ def _line(job: ResolvedJob, port: DevicePort, slots: Sequence[FilledSlot]) -> Li
 
 
 def _assign(job: ResolvedJob, filled: FilledSlot) -> SlotAssignment:
-    config = job.machine.section(filled.role)
+    config = config_of(getattr(job.machine, filled.role), filled.device.config_schema_json)
     seats: tuple[Seat, ...] = ()
     if filled.role == Role.ATTENTION:
         module = int(filled.slot.rpartition("-")[2])

@@ -2,11 +2,14 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from l3sim.errors import NotReady
+from l3sim.specs.choice import DEVICES, is_chosen
 from l3sim.specs.machine import Machine
-from l3sim.work import DeviceDescription, Role
+from l3sim.v1.bus_pb2 import Presence
+from l3sim.work import DeviceDescription, Op, Role
 
 #: Of those who cannot be used, a message names so many.
 SHOWN = 3
@@ -25,7 +28,8 @@ class RoleCount(NamedTuple):
     """How many devices a role needs and has.
 
     Attributes:
-        present: ready devices of the role and kind that the machine file names, spare ones included.
+        present: ready devices of the role and kind, and of the ids, that the machine file names, spare ones
+            included.
     """
 
     role: str
@@ -63,7 +67,8 @@ def assign_slots(machine: Machine, present: Sequence[tuple[str, DeviceDescriptio
     """Fill as many of the machine's slots as can be, in order, from the devices that are ready.
 
     Devices are taken by (requested slot, device id), those that ask for no slot last; numbers in either
-    count as numbers, so that dimm-100 comes after dimm-99. Devices beyond the slots are spare.
+    count as numbers, so that dimm-100 comes after dimm-99. Devices beyond the slots are spare; `fill_slots`
+    refuses where it matters who is.
 
     Args:
         present: (address, description) of every ready device, in any order.
@@ -88,18 +93,60 @@ def fill_slots(
         left_out: who else announced themselves and why they cannot be used, for the message.
 
     Raises:
-        NotReady: a role has too few devices of its kind; names role, needed and present.
+        NotReady: a role has too few devices of its kind; names role, needed and present. Or several devices
+            contend for a role, or the GPUs must attend and do not list that; names them.
     """
     lacking = [
-        f"role {role} needs {needed} of kind {kind}, present {there}{_strangers(role, kind, present)}"
+        f"role {role} needs {needed} of kind {kind}, present {there}{_others(machine, role, kind, present)}"
         for role, kind, needed, there in count_roles(machine, present)
         if there < needed
     ]
     if lacking:
         more = [f"and {len(left_out) - SHOWN} more"] if len(left_out) > SHOWN else []
         others = f" (not usable: {'; '.join([*left_out[:SHOWN], *more])})" if left_out else ""
-        raise NotReady(f"machine {machine.name}: {'; '.join(lacking)}{others}; start what is missing")
-    return assign_slots(machine, present)
+        remedy = "start what is missing"
+        if any("another kind" in text for text in lacking):
+            remedy += ", or use a machine file that asks for that kind"
+        raise NotReady(f"machine {machine.name}: {'; '.join(lacking)}{others}; {remedy}")
+    for role in Role:
+        _check_contest(machine, role, _candidates(machine, role, present))
+    filled = assign_slots(machine, present)
+    if machine.placement == "gpu":
+        _check_attends(machine, filled[0])
+    return filled
+
+
+def _check_contest(machine: Machine, role: Role, candidates: Sequence[tuple[str, DeviceDescription]]) -> None:
+    """Refuse more devices than slots where it matters who is spare: never chosen at random.
+
+    Modules that describe themselves alike may have spares; of a GPU side and of a link there is one.
+    """
+    slots = len(slot_names(machine, role))
+    alike = len({_nature(device) for _, device in candidates}) == 1
+    if not slots or len(candidates) <= slots or (role is Role.ATTENTION and alike):
+        return
+    names = sorted((device.device_id for _, device in candidates), key=natural)
+    shown = ", ".join(names[: slots + SHOWN]) if slots <= SHOWN else f"{names[0]} ... {names[-1]}"
+    raise NotReady(
+        f"machine {machine.name}: role {role} has {slots} slot{'s' * (slots > 1)}, and {len(names)} devices "
+        f"of kind {_kind(machine, role)} contend for it: {shown}; stop some, or name in the machine file who "
+        f"fills it ({DEVICES}.{role}: ID)"
+    )
+
+
+def _check_attends(machine: Machine, slot: FilledSlot) -> None:
+    """Refuse GPUs that cannot do what no other device of this machine does."""
+    device = slot.device
+    if Op.ATTEND_DECODE not in device.operations:
+        raise NotReady(
+            f"{slot.slot}: {device.device_id} of kind {device.kind} does not list {Op.ATTEND_DECODE}, and on "
+            f"{machine.name} the GPUs attend; use a device that does, or a machine with attention devices"
+        )
+
+
+def _nature(device: DeviceDescription) -> DeviceDescription:
+    """What a device says of itself, but for who it is and where it would like to be."""
+    return replace(device, device_id="", requested_slot="")
 
 
 def _kind(machine: Machine, role: Role) -> str:
@@ -109,13 +156,25 @@ def _kind(machine: Machine, role: Role) -> str:
 def _candidates(
     machine: Machine, role: Role, present: Sequence[tuple[str, DeviceDescription]]
 ) -> list[tuple[str, DeviceDescription]]:
-    kind = _kind(machine, role)
-    matching = [entry for entry in present if entry[1].role == role.value and entry[1].kind == kind]
+    matching = [
+        (address, device)
+        for address, device in present
+        if device.role == role and is_wanted(machine, device, address)
+    ]
     return sorted(matching, key=lambda entry: _place(entry[1]))
 
 
 def _place(device: DeviceDescription) -> tuple[object, ...]:
     return device.requested_slot == "", natural(device.requested_slot), natural(device.device_id)
+
+
+def is_wanted(machine: Machine, device: DeviceDescription | Presence, address: str) -> bool:
+    """Whether a device is of the kind, and of the ids, that a machine file names for its role."""
+    return (
+        device.role in list(Role)
+        and device.kind == _kind(machine, Role(device.role))
+        and is_chosen(machine.devices.get(device.role), device.device_id, address)
+    )
 
 
 def natural(name: str) -> tuple[tuple[tuple[str, int], ...], str]:
@@ -124,11 +183,20 @@ def natural(name: str) -> tuple[tuple[tuple[str, int], ...], str]:
     return tuple((text, int(digits or 0)) for text, digits in parts), name
 
 
-def _strangers(role: str, kind: str, present: Sequence[tuple[str, DeviceDescription]]) -> str:
-    """Devices that are ready and of the role, but not of the kind that the machine file names."""
-    others = sorted(
+def _others(machine: Machine, role: str, kind: str, present: Sequence[tuple[str, DeviceDescription]]) -> str:
+    """Who is ready and nearly right: of the role, but of another kind; or chosen, but of another role."""
+    choice = machine.devices.get(role)
+    strange = sorted(
         f"{device.device_id} is {device.kind}"
         for _, device in present
         if device.role == role and device.kind != kind
     )
-    return f", of another kind: {', '.join(others)}" if others else ""
+    misplaced = sorted(
+        f"{device.device_id} is for role {device.role}"
+        for address, device in present
+        if choice is not None and device.role != role and is_chosen(choice, device.device_id, address)
+    )
+    text = f", chosen by {DEVICES}.{role}: {choice}" if choice is not None else ""
+    if strange:
+        text += f", of another kind: {', '.join(strange)}"
+    return f"{text}, but {', '.join(misplaced)}" if misplaced else text

@@ -9,15 +9,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from launch.processes import ROOT
+from tests.device_pages import AS_WRITTEN, DEVICE_PAGES
 
 PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text()
     for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 }
-AS_WRITTEN = "as written"
 #: With more options at its end: those after `# CI:` in the comment beside it.
 SMALLER = "smaller"
 COMPOSE = "tests/compose/test_compose.py::test_"
+SWAPPED = "tests/compose/test_swap.py::test_"
 FROM_HOST = COMPOSE + "a_job_from_the_host_reports_what_the_in_process_machine_does"
 MEASURED = "tests/scripts/test_measure_gpu.py::test_torch_measures_what_a_fit_reads"
 SHIPPED = "tests/scripts/test_fit_gpu.py::test_shipped_parameters_are_what_the_profiles_give"
@@ -57,7 +58,23 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
             COMPOSE + "a_job_from_the_client_container_reports_the_same",
         ),
         ("docker compose down", COMPOSE + "32_containers_of_one_module_and_nothing_left_behind"),
-        ("L3_MODULES_PER_CONTAINER=8 docker compose up --detach --scale dimm-pim=4", FROM_HOST),
+        ("L3_CONTAINERS=4 docker compose up --detach", FROM_HOST),
+        (
+            "L3_MACHINE=hbm-pim-dgx-a100 L3_CONTAINERS=1 docker compose up --detach",
+            SWAPPED + "another_machine_is_composed_by_its_name_alone",
+        ),
+        ("./l3 up --machine l3-dgx-a100 --modules-per-process 16 --detach", AS_WRITTEN),
+        ("./l3 submit fixed:128:64 --requests 20 --wait", AS_WRITTEN),
+        ("./l3 swap attention --with cpu-attention", AS_WRITTEN),
+        ("./l3 submit fixed:128:64 --requests 20 --wait", AS_WRITTEN),
+        ("./l3 swap attention --with hbm-pim --machine hbm-pim-dgx-a100", AS_WRITTEN),
+        ("./l3 devices", AS_WRITTEN),
+        ("./l3 down", AS_WRITTEN),
+        ("docker compose up --detach", SWAPPED + "jobs_before_and_after_a_swap_name_different_devices"),
+        (
+            "./l3 swap attention --with hbm-pim --machine hbm-pim-dgx-a100",
+            SWAPPED + "jobs_before_and_after_a_swap_name_different_devices",
+        ),
         ("./l3 run fixed:128:64 --machine l3-mini --requests 20 --in-process", AS_WRITTEN),
     ],
     "docs/benchmarks.md": [
@@ -209,52 +226,7 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
             AS_WRITTEN,
         ),
     ],
-    "docs/devices.md": [
-        ("./l3 up --machine l3-mini --detach", AS_WRITTEN),
-        ("BUS=$(./l3 status | awk '$1 == \"broker\" {print $5}')", AS_WRITTEN),
-        ("kill $(./l3 status | awk '$1 == \"dimm-02\" {print $4}')", AS_WRITTEN),
-        (
-            ".venv/bin/python -m services.dimm_pim --machine l3-mini --bus $BUS --id slow --slot dimm-02 "
-            "--override ccd_l_tck=16 > slow.log 2>&1 &",
-            AS_WRITTEN,
-        ),
-        ("until ./l3 devices | grep -q 'slow .* ready .* dimm-02'; do sleep 0.5; done", AS_WRITTEN),
-        ("./l3 submit fixed:128:64 --requests 20 --wait", AS_WRITTEN),
-        ("./l3 down", AS_WRITTEN),
-        ("kill $!", AS_WRITTEN),
-        (
-            "./l3 run fixed:128:64 --machine l3-mini --requests 20 --override dimm-02.ccd_l_tck=16",
-            AS_WRITTEN,
-        ),
-    ],
-    "docs/write-a-device.md": [
-        (
-            "sed -n '/^```python$/,/^```$/p' docs/write-a-device.md | grep -v '^```' > my_module.py",
-            AS_WRITTEN,
-        ),
-        (
-            ".venv/bin/python my_module.py --id mine --override level=roofline > mine.log 2>&1 &",
-            AS_WRITTEN,
-        ),
-        ("until grep -q '\"address\"' mine.log; do sleep 0.2; done", AS_WRITTEN),
-        (
-            './l3 conformance $(sed -n \'s/.*"event": "ready", "address": "\\([^"]*\\)".*/\\1/p\' mine.log)',
-            AS_WRITTEN,
-        ),
-        ("kill $!", AS_WRITTEN),
-        ("./l3 up --machine l3-mini --detach", AS_WRITTEN),
-        ("BUS=$(./l3 status | awk '$1 == \"broker\" {print $5}')", AS_WRITTEN),
-        ("kill $(./l3 status | awk '$1 == \"dimm-02\" {print $4}')", AS_WRITTEN),
-        (
-            ".venv/bin/python my_module.py --machine l3-mini --bus $BUS --id mine --slot dimm-02 "
-            "--override level=roofline > mine.log 2>&1 &",
-            AS_WRITTEN,
-        ),
-        ("until ./l3 devices | grep -q 'mine .* ready .* dimm-02'; do sleep 0.5; done", AS_WRITTEN),
-        ("./l3 submit fixed:128:64 --requests 20 --wait", AS_WRITTEN),
-        ("./l3 down", AS_WRITTEN),
-        ("kill $!", AS_WRITTEN),
-    ],
+    **DEVICE_PAGES,
 }
 
 

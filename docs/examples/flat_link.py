@@ -1,10 +1,11 @@
 """A host link written with the generated stubs alone: no device kit, only what `device.proto` promises.
 
-    python docs/examples/flat_link.py HOST:PORT_OF_THE_BROKER MACHINE     (no broker: "")
+    python docs/examples/flat_link.py HOST:PORT_OF_THE_BROKER MACHINE [KIND]     (no broker: "")
 
 Every transfer takes a set-up time and its bytes over one rate. It stands in for kind `interconnect`, so it
-takes that kind's configuration, of which it reads USED and passes over PASSED. Of ours it imports
-`l3sim.v1` only; gRPC, MQTT (paho) and the standard services are libraries that any language has.
+takes that kind's configuration, of which it reads USED and passes over PASSED; or goes by a KIND of its own.
+Of ours it imports `l3sim.v1` only; gRPC, MQTT (paho) and the standard services are libraries that any
+language has.
 """
 
 import json
@@ -32,7 +33,7 @@ from l3sim.v1 import device_pb2_grpc as pb_grpc
 
 PROTOCOL_VERSION = 2
 SERVICE = pb.DESCRIPTOR.services_by_name["DeviceService"].full_name
-DEVICE_ID, ROLE, KIND = "flat-link", "link", "interconnect"
+DEVICE_ID, ROLE = "flat-link", "link"
 OPERATIONS = ("transfer_down", "transfer_up", "transfer_kv")
 USED = ("pcie_bytes_per_s", "setup_us", "active_w", "idle_w")
 PASSED = (
@@ -157,6 +158,9 @@ class Session:
 class Servicer(pb_grpc.DeviceServiceServicer):  # type: ignore[misc]
     """DeviceService."""
 
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
     def Describe(self, _request: pb.DescribeRequest, _context: Any) -> pb.DescribeResponse:  # noqa: N802
         """See device.proto."""
         keys: dict[str, Any] = {key: {"type": "number"} for key in USED} | {key: {} for key in PASSED}
@@ -164,7 +168,7 @@ class Servicer(pb_grpc.DeviceServiceServicer):  # type: ignore[misc]
         device = pb.DeviceDescription(
             device_id=DEVICE_ID,
             role=ROLE,
-            kind=KIND,
+            kind=self.kind,
             version="flat 1",
             operations=OPERATIONS,
             domains=("down", "up"),
@@ -213,10 +217,10 @@ def answer(session: Session, request: pb.SessionRequest) -> pb.SessionResponse:
     raise Refusal(code_pb2.UNIMPLEMENTED, "unknown message")
 
 
-def announce(bus: str, machine: str, address: str) -> mqtt.Client:
+def announce(bus: str, machine: str, kind: str, address: str) -> mqtt.Client:
     """Say on the bus that we are ready, with a last will that says offline."""
     presence = bus_pb2.Presence(
-        seq=1, device_id=DEVICE_ID, role=ROLE, kind=KIND, address=address, version="flat 1",
+        seq=1, device_id=DEVICE_ID, role=ROLE, kind=kind, address=address, version="flat 1",
         protocol_version=PROTOCOL_VERSION, state="ready", requested_slot="link", level="flat",
     )  # fmt: skip
     topic = f"l3/{machine}/devices/{DEVICE_ID}"
@@ -236,13 +240,13 @@ def announce(bus: str, machine: str, address: str) -> mqtt.Client:
     return client
 
 
-def main(bus: str = "", machine: str = "l3") -> None:
+def main(bus: str = "", machine: str = "l3", kind: str = "interconnect") -> None:
     """Serve until SIGTERM or SIGINT."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     server = grpc.server(ThreadPoolExecutor(16), options=OPTIONS)
-    pb_grpc.add_DeviceServiceServicer_to_server(Servicer(), server)
+    pb_grpc.add_DeviceServiceServicer_to_server(Servicer(kind), server)
     healthy = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     reflection.enable_server_reflection((SERVICE, reflection.SERVICE_NAME), server)
@@ -250,7 +254,7 @@ def main(bus: str = "", machine: str = "l3") -> None:
     server.start()
     for service in ("", SERVICE):
         healthy.set(service, health_pb2.HealthCheckResponse.SERVING)
-    client = announce(bus, machine, address) if bus else None
+    client = announce(bus, machine, kind, address) if bus else None
     print(json.dumps({"event": "ready", "address": address}), flush=True)
     stop.wait()
     healthy.enter_graceful_shutdown()

@@ -7,6 +7,7 @@ refuses duplicate keys). Models also come as Hugging Face `config.json`.
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -14,6 +15,7 @@ from ruamel.yaml.error import YAMLError
 
 from l3sim.errors import InvalidInput
 from l3sim.registry import unknown
+from l3sim.specs.choice import DEVICES
 from l3sim.specs.config import GpuConfig
 from l3sim.specs.extends import EXTENDS, MAX_DEPTH, Layers, alone, extended
 from l3sim.specs.gpu import FILE_KEY, MACHINE_KEYS, gpu_from, section_with
@@ -65,17 +67,26 @@ def load_model(name_or_path: str) -> ModelShape:
         raise InvalidInput(("model", f"{path}: {error.violations[0][1]}")) from None
 
 
-def load_machine(name_or_path: str, modules: int | None = None, gpu: str = "") -> Machine:
+def load_machine(
+    name_or_path: str,
+    modules: int | None = None,
+    gpu: str = "",
+    devices: Mapping[str, str] = MappingProxyType({}),
+) -> Machine:
     """Load a machine by its name in `machines/`, or from a file of the same form.
 
     Args:
         modules: how many attention modules it has, instead of the file's number (`L3_MODULES`).
         gpu: name or file of the GPU to put in, instead of the file's (`--gpu`).
+        devices: who fills a role, by role, above what the file says of it.
 
     Raises:
         InvalidInput: no such machine or GPU, or a section or key that is missing, unknown or refused.
     """
-    return machine_from(machine_layers(name_or_path, modules, gpu).raw, name_or_path)
+    raw = machine_layers(name_or_path, modules, gpu).raw
+    if devices:
+        raw[DEVICES] = {**raw.get(DEVICES, {}), **devices}
+    return machine_from(raw, name_or_path)
 
 
 def machine_layers(name_or_path: str, modules: int | None = None, gpu: str = "") -> Layers:

@@ -11,8 +11,14 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from l3sim.specs.dimm_pim import DimmPimConfig
-from l3sim.specs.modules import CpuAttentionConfig, GpuAttentionConfig, HbmPimConfig, ModuleConfig
-from l3sim.specs.section import Bytes, Count, NonNegative, Part, Positive, Section, Share
+from l3sim.specs.modules import (
+    CpuAttentionConfig,
+    GpuAttentionConfig,
+    HbmPimConfig,
+    ModuleConfig,
+    RanklessConfig,
+)
+from l3sim.specs.section import Bytes, Count, NonNegative, Part, Positive, ReserveShare, Section, Share
 
 
 class GpuConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -23,7 +29,7 @@ class GpuConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     type: str = "unnamed"  # of the GPU file
     gpus: Count
     memory_bytes: Bytes  # of one GPU
-    memory_reserve_share: Annotated[float, Meta(ge=0, lt=1)]
+    memory_reserve_share: ReserveShare
     memory_bytes_per_s: Positive
     memory_efficiency: Share
     compute_flops: Positive  # dense FP16
@@ -122,7 +128,7 @@ class SchedulerConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 #: Of any kind in the attention slot.
-AttentionConfig = DimmPimConfig | ModuleConfig | GpuAttentionConfig
+AttentionConfig = DimmPimConfig | RanklessConfig | GpuAttentionConfig
 
 #: Configuration struct by (slot section, kind).
 DEVICE_KINDS: dict[tuple[str, str], type[Section]] = {
@@ -165,6 +171,7 @@ __all__ = [
     "HostConfig",
     "LinkConfig",
     "ModuleConfig",
+    "RanklessConfig",
     "SchedulerConfig",
     "Section",
     "struct_of",

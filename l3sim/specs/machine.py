@@ -1,31 +1,34 @@
 """Machine files: what the virtual machine is made of, each number with its source.
 
 A number is written `key: {value: 312.0e12, source: "A100 data sheet"}`; a bare value has no source and is
-only accepted from people's own files and `--set`. Sections: gpu, attention, link, host, scheduler.
+only accepted from people's own files and `--set`. Sections: gpu, attention, link, host, scheduler; beside
+them `devices`, where a file says who fills a role (`l3sim/specs/choice.py`).
 """
 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 
 from l3sim.errors import InvalidInput
 from l3sim.registry import unknown
+from l3sim.specs.choice import DEVICES, check_choice
 from l3sim.specs.config import (
     CALIBRATION_KEYS,
     DEVICE_KINDS,
     DimmPimConfig,
     GpuAttentionConfig,
-    GpuConfig,
     HostConfig,
     LinkConfig,
     SchedulerConfig,
     Section,
     struct_of,
 )
+from l3sim.specs.foreign import foreign_struct, is_foreign
 from l3sim.specs.pcie import check_rate
 
 SECTIONS = ("gpu", "attention", "link", "host", "scheduler")
@@ -37,19 +40,21 @@ class Machine:
     """A machine file, resolved and checked.
 
     Attributes:
-        attention: an AttentionConfig; Any, since who reads it knows the kind.
+        gpu, attention, link: of the kind that the file says; Any, since who reads one knows the kind.
         sources: where each value comes from, by "section.key".
+        devices: who fills a role, by role, where the file says so: an id or HOST:PORT.
     """
 
     name: str
     description: str
     default_model: str
-    gpu: GpuConfig
+    gpu: Any
     attention: Any
-    link: LinkConfig
+    link: Any
     host: HostConfig
     scheduler: SchedulerConfig
     sources: Mapping[str, str]
+    devices: Mapping[str, str] = dataclass_field(default_factory=dict)
 
     @property
     def placement(self) -> Literal["attention", "gpu"]:
@@ -73,7 +78,7 @@ class Machine:
                 key: {"value": value, "source": self.sources.get(f"{name}.{key}", "default")}
                 for key, value in self.section(name).items()
             }
-        return top
+        return {**top, DEVICES: dict(self.devices)} if self.devices else top
 
     @property
     def digest(self) -> str:
@@ -93,7 +98,7 @@ class Machine:
             if section not in SECTIONS or not key:
                 raise InvalidInput(("set", unknown("section", section, list(SECTIONS))))
             fields = list(getattr(self, section).__struct_fields__)
-            if key not in fields:
+            if key not in fields and not is_foreign(getattr(self, section)):
                 raise InvalidInput((f"{section}.{key}", unknown("key", key, fields)))
             if key in {"kind", "modules", "gpus", "type"}:
                 raise InvalidInput((path, "belongs to the machine, not to a job; use another machine file"))
@@ -116,27 +121,29 @@ def machine_from(raw: Any, where: str) -> Machine:
     if not isinstance(raw, dict):
         raise InvalidInput(("machine", f"{where}: must be a mapping of {', '.join(sorted(_TOP))}"))
     for key in raw:
-        if key not in _TOP:
-            raise InvalidInput((str(key), f"{where}: {unknown('key', str(key), sorted(_TOP))}"))
+        if key not in _TOP | {DEVICES}:
+            raise InvalidInput((str(key), f"{where}: {unknown('key', str(key), sorted(_TOP | {DEVICES}))}"))
     for key in sorted(_TOP - raw.keys()):
         raise InvalidInput((key, f"{where}: missing"))
     sources: dict[str, str] = {}
-    sections = {name: _section(name, raw[name], sources, where) for name in SECTIONS}
+    devices = check_choice(raw.get(DEVICES, {}), where)
+    sections = {name: _section(name, raw[name], sources, where, name in devices) for name in SECTIONS}
     machine = Machine(
         name=str(raw["name"]),
         description=str(raw["description"]),
         default_model=str(raw["default_model"]),
         sources=sources,
+        devices=devices,
         **sections,  # type: ignore[arg-type]
     )
     _check_whole(machine, where)
     return machine
 
 
-def _section(name: str, raw: Any, sources: dict[str, str], where: str) -> Section:
+def _section(name: str, raw: Any, sources: dict[str, str], where: str, foreign: bool) -> Section:
     values, found = entries_of(name, raw, where)
     sources.update(found)
-    return check_section(name, values, where)
+    return check_section(name, values, where, foreign)
 
 
 def entries_of(name: str, raw: Any, where: str) -> tuple[dict[str, Any], dict[str, str]]:
@@ -163,23 +170,16 @@ def entries_of(name: str, raw: Any, where: str) -> tuple[dict[str, Any], dict[st
     return values, sources
 
 
-def check_section(name: str, values: Mapping[str, Any], where: str) -> Section:
+def check_section(name: str, values: Mapping[str, Any], where: str, foreign: bool = False) -> Section:
     """Check a section's plain values.
+
+    Args:
+        foreign: whether it may be of a stranger's own kind, because the file names the device.
 
     Raises:
         InvalidInput: naming `section.key`, what it got and what there is.
     """
-    struct: type[Section]
-    if name == "host":
-        struct = HostConfig
-    elif name == "scheduler":
-        struct = SchedulerConfig
-    else:
-        kind = str(values.get("kind"))
-        kinds = [known for section, known in DEVICE_KINDS if section == name]
-        if kind not in kinds:
-            raise InvalidInput((f"{name}.kind", f"{where}: {unknown('kind', kind, kinds)}"))
-        struct = struct_of(name, kind, values)
+    struct = _struct(name, values, where, foreign)
     for key in values:
         if key not in struct.__struct_fields__:
             text = unknown("key", key, list(struct.__struct_fields__))
@@ -194,6 +194,27 @@ def check_section(name: str, values: Mapping[str, Any], where: str) -> Section:
     if isinstance(section, LinkConfig):
         check_rate(section, where)
     return section
+
+
+def _struct(name: str, values: Mapping[str, Any], where: str, foreign: bool) -> type[Section]:
+    """What a section's values must fill."""
+    if name == "host":
+        return HostConfig
+    if name == "scheduler":
+        return SchedulerConfig
+    kind = values.get("kind")
+    kinds = [known for section, known in DEVICE_KINDS if section == name]
+    if kind in kinds:
+        return struct_of(name, str(kind), values)
+    if not (foreign and isinstance(kind, str) and kind):
+        text = unknown("kind", str(kind), kinds)
+        if "did you mean" not in text:
+            text += f"; a kind that is not ours needs its device named: {DEVICES}.{name}"
+        raise InvalidInput((f"{name}.kind", f"{where}: {text}"))
+    for key in values:
+        if not str(key).isidentifier():
+            raise InvalidInput((f"{name}.{key}", f"{where}: must be a word of letters, digits and _"))
+    return foreign_struct(name, values)
 
 
 def _check_value(section: str, field: msgspec.structs.FieldInfo, value: Any, where: str) -> None:

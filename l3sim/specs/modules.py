@@ -13,15 +13,21 @@ from l3sim.specs.rank import Cycles
 from l3sim.specs.section import Bytes, Count, NonNegative, Positive, Section, Share
 
 
-class ModuleConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What both kinds have."""
+class RanklessConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the machine itself reads of modules without ranks, whoever's they are."""
 
     kind: str
-    level: Literal["fast", "command", "roofline"] = "roofline"
+    level: str = ""
     modules: Annotated[int, Meta(ge=1, le=4096)]
     module_capacity_bytes: Bytes
     memory_share: Share = 1.0  # of the capacity that KV may use
     n_cmr: Count | None = None  # query heads per KV read; none: all that the units have room for
+
+
+class ModuleConfig(RanklessConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What both kinds have."""
+
+    level: Literal["fast", "command", "roofline"] = "roofline"
     pass_overhead_ns: NonNegative  # commands, or loops, of one head
     module_active_w: NonNegative  # above idle, while it attends
     module_idle_w: NonNegative

@@ -117,7 +117,12 @@ def error_of_ours(failed: FailedCall) -> L3Error | None:
     bad_request = BadRequest()
     for detail in status.details:
         _ = detail.Unpack(info) or detail.Unpack(bad_request)
-    return _ours(info, bad_request, status.message) if info.domain == DOMAIN else None
+    if info.domain == DOMAIN:
+        return _ours(info, bad_request, status.message)
+    # A device that knows nothing of ours says as much by the standard detail alone.
+    violations = [(each.field, each.description) for each in bad_request.field_violations]
+    refused = failed.code() is grpc.StatusCode.INVALID_ARGUMENT and violations
+    return InvalidInput(*violations) if refused else None
 
 
 def _ours(info: ErrorInfo, bad_request: BadRequest, text: str) -> L3Error:

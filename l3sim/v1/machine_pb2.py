@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16l3sim/v1/machine.proto\x12\x08l3sim.v1\"\x13\n\x11GetMachineRequest\"\x88\x02\n\x12GetMachineResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x18\n\x10protocol_version\x18\x05 \x01(\r\x12\r\n\x05ready\x18\x06 \x01(\x08\x12\"\n\x05roles\x18\x07 \x03(\x0b\x32\x13.l3sim.v1.RoleState\x12\x0e\n\x06models\x18\x08 \x03(\t\x12\x10\n\x08policies\x18\t \x03(\t\x12\x11\n\tworkloads\x18\n \x03(\t\x12\x15\n\rdefault_model\x18\x0b \x01(\t\x12\x15\n\rresolved_yaml\x18\x0c \x01(\t\"H\n\tRoleState\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0e\n\x06needed\x18\x03 \x01(\r\x12\x0f\n\x07present\x18\x04 \x01(\r\";\n\x12ListDevicesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"V\n\x13ListDevicesResponse\x12&\n\x07\x64\x65vices\x18\x01 \x03(\x0b\x32\x15.l3sim.v1.DeviceState\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xcc\x01\n\x0b\x44\x65viceState\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x0c\n\x04role\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\r\n\x05level\x18\x04 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x05 \x01(\t\x12\r\n\x05state\x18\x06 \x01(\t\x12\x0f\n\x07version\x18\x07 \x01(\t\x12\x18\n\x10protocol_version\x18\x08 \x01(\r\x12\x16\n\x0e\x63\x61pacity_bytes\x18\t \x01(\x04\x12\x0c\n\x04slot\x18\n \x01(\t\x12\x0e\n\x06reason\x18\x0b \x01(\t2\xa5\x01\n\x0eMachineService\x12G\n\nGetMachine\x12\x1b.l3sim.v1.GetMachineRequest\x1a\x1c.l3sim.v1.GetMachineResponse\x12J\n\x0bListDevices\x12\x1c.l3sim.v1.ListDevicesRequest\x1a\x1d.l3sim.v1.ListDevicesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16l3sim/v1/machine.proto\x12\x08l3sim.v1\"\x13\n\x11GetMachineRequest\"\x88\x02\n\x12GetMachineResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\t\x12\x18\n\x10protocol_version\x18\x05 \x01(\r\x12\r\n\x05ready\x18\x06 \x01(\x08\x12\"\n\x05roles\x18\x07 \x03(\x0b\x32\x13.l3sim.v1.RoleState\x12\x0e\n\x06models\x18\x08 \x03(\t\x12\x10\n\x08policies\x18\t \x03(\t\x12\x11\n\tworkloads\x18\n \x03(\t\x12\x15\n\rdefault_model\x18\x0b \x01(\t\x12\x15\n\rresolved_yaml\x18\x0c \x01(\t\"-\n\x14\x43hangeMachineRequest\x12\x15\n\rresolved_yaml\x18\x01 \x01(\t\"5\n\x15\x43hangeMachineResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\t\"H\n\tRoleState\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0e\n\x06needed\x18\x03 \x01(\r\x12\x0f\n\x07present\x18\x04 \x01(\r\";\n\x12ListDevicesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"V\n\x13ListDevicesResponse\x12&\n\x07\x64\x65vices\x18\x01 \x03(\x0b\x32\x15.l3sim.v1.DeviceState\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xcc\x01\n\x0b\x44\x65viceState\x12\x11\n\tdevice_id\x18\x01 \x01(\t\x12\x0c\n\x04role\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\r\n\x05level\x18\x04 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x05 \x01(\t\x12\r\n\x05state\x18\x06 \x01(\t\x12\x0f\n\x07version\x18\x07 \x01(\t\x12\x18\n\x10protocol_version\x18\x08 \x01(\r\x12\x16\n\x0e\x63\x61pacity_bytes\x18\t \x01(\x04\x12\x0c\n\x04slot\x18\n \x01(\t\x12\x0e\n\x06reason\x18\x0b \x01(\t2\xf7\x01\n\x0eMachineService\x12G\n\nGetMachine\x12\x1b.l3sim.v1.GetMachineRequest\x1a\x1c.l3sim.v1.GetMachineResponse\x12J\n\x0bListDevices\x12\x1c.l3sim.v1.ListDevicesRequest\x1a\x1d.l3sim.v1.ListDevicesResponse\x12P\n\rChangeMachine\x12\x1e.l3sim.v1.ChangeMachineRequest\x1a\x1f.l3sim.v1.ChangeMachineResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,14 +35,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETMACHINEREQUEST']._serialized_end=55
   _globals['_GETMACHINERESPONSE']._serialized_start=58
   _globals['_GETMACHINERESPONSE']._serialized_end=322
-  _globals['_ROLESTATE']._serialized_start=324
-  _globals['_ROLESTATE']._serialized_end=396
-  _globals['_LISTDEVICESREQUEST']._serialized_start=398
-  _globals['_LISTDEVICESREQUEST']._serialized_end=457
-  _globals['_LISTDEVICESRESPONSE']._serialized_start=459
-  _globals['_LISTDEVICESRESPONSE']._serialized_end=545
-  _globals['_DEVICESTATE']._serialized_start=548
-  _globals['_DEVICESTATE']._serialized_end=752
-  _globals['_MACHINESERVICE']._serialized_start=755
-  _globals['_MACHINESERVICE']._serialized_end=920
+  _globals['_CHANGEMACHINEREQUEST']._serialized_start=324
+  _globals['_CHANGEMACHINEREQUEST']._serialized_end=369
+  _globals['_CHANGEMACHINERESPONSE']._serialized_start=371
+  _globals['_CHANGEMACHINERESPONSE']._serialized_end=424
+  _globals['_ROLESTATE']._serialized_start=426
+  _globals['_ROLESTATE']._serialized_end=498
+  _globals['_LISTDEVICESREQUEST']._serialized_start=500
+  _globals['_LISTDEVICESREQUEST']._serialized_end=559
+  _globals['_LISTDEVICESRESPONSE']._serialized_start=561
+  _globals['_LISTDEVICESRESPONSE']._serialized_end=647
+  _globals['_DEVICESTATE']._serialized_start=650
+  _globals['_DEVICESTATE']._serialized_end=854
+  _globals['_MACHINESERVICE']._serialized_start=857
+  _globals['_MACHINESERVICE']._serialized_end=1104
 # @@protoc_insertion_point(module_scope)

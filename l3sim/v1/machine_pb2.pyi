@@ -38,6 +38,20 @@ class GetMachineResponse(_message.Message):
     resolved_yaml: str
     def __init__(self, name: _Optional[str] = ..., description: _Optional[str] = ..., digest: _Optional[str] = ..., version: _Optional[str] = ..., protocol_version: _Optional[int] = ..., ready: _Optional[bool] = ..., roles: _Optional[_Iterable[_Union[RoleState, _Mapping]]] = ..., models: _Optional[_Iterable[str]] = ..., policies: _Optional[_Iterable[str]] = ..., workloads: _Optional[_Iterable[str]] = ..., default_model: _Optional[str] = ..., resolved_yaml: _Optional[str] = ...) -> None: ...
 
+class ChangeMachineRequest(_message.Message):
+    __slots__ = ("resolved_yaml",)
+    RESOLVED_YAML_FIELD_NUMBER: _ClassVar[int]
+    resolved_yaml: str
+    def __init__(self, resolved_yaml: _Optional[str] = ...) -> None: ...
+
+class ChangeMachineResponse(_message.Message):
+    __slots__ = ("name", "digest")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    digest: str
+    def __init__(self, name: _Optional[str] = ..., digest: _Optional[str] = ...) -> None: ...
+
 class RoleState(_message.Message):
     __slots__ = ("role", "kind", "needed", "present")
     ROLE_FIELD_NUMBER: _ClassVar[int]

@@ -44,6 +44,11 @@ class MachineServiceStub:
                 request_serializer=l3sim_dot_v1_dot_machine__pb2.ListDevicesRequest.SerializeToString,
                 response_deserializer=l3sim_dot_v1_dot_machine__pb2.ListDevicesResponse.FromString,
                 _registered_method=True)
+        self.ChangeMachine = channel.unary_unary(
+                '/l3sim.v1.MachineService/ChangeMachine',
+                request_serializer=l3sim_dot_v1_dot_machine__pb2.ChangeMachineRequest.SerializeToString,
+                response_deserializer=l3sim_dot_v1_dot_machine__pb2.ChangeMachineResponse.FromString,
+                _registered_method=True)
 
 
 class MachineServiceServicer:
@@ -57,7 +62,20 @@ class MachineServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListDevices(self, request, context):
-        """Everybody who announced themselves on the bus, by device id.
+        """Everybody who announced themselves on the bus, or lives at an address that the machine names, by device id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChangeMachine(self, request, context):
+        """Put another machine in the place of this one, for the jobs from now on; its devices must be there already.
+        They are told a Hello as of a small job before anything changes. The change outlives a restart of the
+        orchestrator, but not the machine: who brings it up anew gets the one of the start.
+
+        INVALID_ARGUMENT     the machine, or a key of a section that a device refuses (BadRequest names it)
+        FAILED_PRECONDITION  a job runs or waits, or a role has too few devices or too many
+        UNAVAILABLE          nobody answers at an address that it names
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -75,6 +93,11 @@ def add_MachineServiceServicer_to_server(servicer, server):
                     servicer.ListDevices,
                     request_deserializer=l3sim_dot_v1_dot_machine__pb2.ListDevicesRequest.FromString,
                     response_serializer=l3sim_dot_v1_dot_machine__pb2.ListDevicesResponse.SerializeToString,
+            ),
+            'ChangeMachine': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangeMachine,
+                    request_deserializer=l3sim_dot_v1_dot_machine__pb2.ChangeMachineRequest.FromString,
+                    response_serializer=l3sim_dot_v1_dot_machine__pb2.ChangeMachineResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -131,6 +154,33 @@ class MachineService:
             '/l3sim.v1.MachineService/ListDevices',
             l3sim_dot_v1_dot_machine__pb2.ListDevicesRequest.SerializeToString,
             l3sim_dot_v1_dot_machine__pb2.ListDevicesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangeMachine(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/l3sim.v1.MachineService/ChangeMachine',
+            l3sim_dot_v1_dot_machine__pb2.ChangeMachineRequest.SerializeToString,
+            l3sim_dot_v1_dot_machine__pb2.ChangeMachineResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -112,7 +112,7 @@ def limit_of(report: Mapping[str, Any], rooflines: Rooflines) -> str:
 
 def _attention_bytes_per_s(machine: Machine) -> float:
     if isinstance(machine.attention, GpuAttentionConfig):
-        return machine.gpu.gpus * machine.gpu.memory_bytes_per_s
+        return float(machine.gpu.gpus * machine.gpu.memory_bytes_per_s)
     return kv_bytes_per_s(machine.attention)
 
 

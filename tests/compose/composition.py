@@ -80,24 +80,25 @@ class Composition:
     """A machine of its own name and port; a context manager that brings it up, and down with its volumes.
 
     Args:
-        packed: modules of each container.
+        containers: that share its attention modules.
+        modules: instead of the machine file's number.
     """
 
-    def __init__(self, image: str, modules: int, packed: int = 1) -> None:
+    def __init__(
+        self, image: str, containers: int, modules: int | None = None, machine: str = "l3-dgx-a100"
+    ) -> None:
         self.project = f"l3test{uuid.uuid4().hex[:8]}"
         self._mine = f"label=com.docker.compose.project={self.project}"
-        # What the user of a packed machine says with --scale; unpacked, the file itself knows.
-        self._containers = None if packed == 1 else modules // packed
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self.address = f"127.0.0.1:{port}"
         # Each setting is given, so that a user's .env changes nothing.
         self._environment = os.environ | {
-            "L3_MACHINE": "l3-dgx-a100",
-            "L3_MODULES": str(modules),
+            "L3_MACHINE": machine,
+            "L3_MODULES": str(modules or ""),
             "L3_GPU": "",
-            "L3_MODULES_PER_CONTAINER": str(packed),
+            "L3_CONTAINERS": str(containers),
             "L3_BIND": "127.0.0.1",
             "L3_PORT": str(port),
             "L3_DATA": ".",
@@ -106,7 +107,7 @@ class Composition:
 
     def __enter__(self) -> Self:
         try:
-            self.up(self._containers)
+            self.up()
             self.until_ready()
         except BaseException:
             self.down()
@@ -124,9 +125,9 @@ class Composition:
         command = [*compose_command(), "-f", "docker-compose.yml", "-p", self.project, *arguments]
         return run(command, environment=self._environment)
 
-    def up(self, containers: int | None) -> None:
+    def up(self, containers: int | None = None) -> None:
         """Bring up what is not, with so many module containers; what runs keeps running."""
-        scale = [] if containers is None else ["--scale", f"dimm-pim={containers}"]
+        scale = [] if containers is None else ["--scale", f"attention={containers}"]
         self.compose("up", "-d", "--no-build", "--no-recreate", *scale)
 
     def down(self) -> None:
@@ -142,6 +143,10 @@ class Composition:
         """Full ids of a service's containers, whatever their state."""
         service_label = f"label=com.docker.compose.service={service}"
         return docker("ps", "-aq", "--no-trunc", "--filter", self._mine, "--filter", service_label)
+
+    def everybody(self) -> list[str]:
+        """Full ids of all containers, whatever their state."""
+        return docker("ps", "-aq", "--no-trunc", "--filter", self._mine)
 
     def inspect(self, container: str) -> dict[str, Any]:
         """Everything that Docker knows of a container."""

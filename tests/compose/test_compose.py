@@ -1,6 +1,6 @@
 """The composition, for real: built, brought up, given jobs over gRPC, scaled, hurt, and taken down.
 
-this test ──docker compose──> mosquitto, orchestrator, gpu, interconnect, dimm-pim x N
+this test ──docker compose──> mosquitto, orchestrator, gpu, interconnect, attention x N
     └──gRPC on a published port──> orchestrator ──gRPC──> the devices
 """
 
@@ -48,7 +48,7 @@ def image() -> str:
 @pytest.fixture(scope="module")
 def packed(image: str) -> Iterator[Composition]:
     """The machine with its 32 modules in 4 containers; each test leaves it ready."""
-    with Composition(image, MODULES, packed=8) as machine:
+    with Composition(image, containers=4) as machine:
         yield machine
 
 
@@ -116,7 +116,7 @@ def test_a_job_from_the_client_container_reports_the_same(
 
 
 def test_no_container_has_more_rights_than_it_needs(packed: Composition) -> None:
-    services = ("mosquitto", "orchestrator", "gpu", "interconnect", "dimm-pim")
+    services = ("mosquitto", "orchestrator", "gpu", "interconnect", "attention")
     for container in (packed.inspect(one) for service in services for one in packed.containers_of(service)):
         host = container["HostConfig"]
         assert host["ReadonlyRootfs"], container["Name"]
@@ -128,7 +128,7 @@ def test_no_container_has_more_rights_than_it_needs(packed: Composition) -> None
 
 
 def test_a_stopped_container_is_missed_by_role_and_a_new_one_takes_its_place(packed: Composition) -> None:
-    gone = packed.containers_of("dimm-pim")[0]
+    gone = packed.containers_of("attention")[0]
     run(["docker", "stop", gone])
     packed.until(lambda: packed.present("attention") == MODULES - 8, "8 modules are gone")
     refused = host_l3("submit", *JOB, "--wait", "--address", packed.address)
@@ -138,7 +138,7 @@ def test_a_stopped_container_is_missed_by_role_and_a_new_one_takes_its_place(pac
     run(["docker", "rm", gone])
     packed.up(4)
     packed.until_ready()
-    assert gone not in packed.containers_of("dimm-pim")
+    assert gone not in packed.containers_of("attention")
 
 
 def test_more_containers_than_slots_are_spares(packed: Composition, in_process: dict[str, Any]) -> None:
@@ -154,7 +154,7 @@ def test_more_containers_than_slots_are_spares(packed: Composition, in_process: 
 
 def test_a_killed_module_container_fails_the_job_by_slot(packed: Composition) -> None:
     job_id = a_long_job(packed)
-    victim = packed.containers_of("dimm-pim")[0]
+    victim = packed.containers_of("attention")[0]
     lost = {device.slot for device in packed.devices() if victim[:12] in device.device_id}
     assert len(lost) == 8
     run(["docker", "kill", victim])
@@ -169,7 +169,7 @@ def test_a_killed_module_container_fails_the_job_by_slot(packed: Composition) ->
 
 
 def test_a_crashed_module_process_comes_back_by_itself(packed: Composition) -> None:
-    victim = packed.containers_of("dimm-pim")[0]
+    victim = packed.containers_of("attention")[0]
     assert packed.inspect(victim)["RestartCount"] == 0
     # -1: everybody but the container's own init and the shell itself.
     run(["docker", "exec", victim, "sh", "-c", "kill -9 -1"])
@@ -207,8 +207,8 @@ def test_a_killed_broker_stops_no_job_and_discovery_returns(
 
 
 def test_the_number_of_modules_is_set_for_composition_and_machine_alike(image: str) -> None:
-    with Composition(image, 4) as machine:
-        assert len(machine.containers_of("dimm-pim")) == 4
+    with Composition(image, containers=4, modules=4) as machine:
+        assert len(machine.containers_of("attention")) == 4
         answer = machine.machine()
         assert answer is not None
         assert {role.role: (role.needed, role.present) for role in answer.roles}["attention"] == (4, 4)
@@ -216,8 +216,8 @@ def test_the_number_of_modules_is_set_for_composition_and_machine_alike(image: s
 
 
 def test_32_containers_of_one_module_and_nothing_left_behind(image: str, in_process: dict[str, Any]) -> None:
-    with Composition(image, MODULES) as machine:
-        assert len(machine.containers_of("dimm-pim")) == MODULES
+    with Composition(image, containers=MODULES) as machine:
+        assert len(machine.containers_of("attention")) == MODULES
         assert submit_from_host(machine) == in_process
         assert machine.leftovers()
     assert machine.leftovers() == []

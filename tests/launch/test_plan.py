@@ -1,11 +1,14 @@
 """Slots shared out to processes, and overrides checked before anything starts."""
 
+from pathlib import Path
+
 import pytest
 
 from l3sim.errors import InvalidInput
 from l3sim.specs.catalog import load_machine
 from l3sim.transport.device_arguments import identities_of
-from launch.plan import DeviceProcess, plan_devices
+from l3sim.work import Role
+from launch.plan import DeviceProcess, plan_devices, processes_of, refuse_strangers
 
 MINI = load_machine("l3-mini")
 
@@ -95,9 +98,29 @@ def test_an_absurd_packing_is_refused(size: int) -> None:
 
 
 def test_a_process_makes_its_devices_here_as_well() -> None:
-    process = DeviceProcess("dimm-00..01", "dimm-pim", ("dimm-00", "dimm-01"))
+    process = DeviceProcess(Role.ATTENTION, "dimm-pim", ("dimm-00", "dimm-01"))
     described = process.device().describe()
     assert [(device.device_id, device.requested_slot) for device in described] == [
         ("dimm-00-to-dimm-01-0", "dimm-00"),
         ("dimm-00-to-dimm-01-1", "dimm-01"),
     ]
+
+
+def test_a_strangers_kind_has_no_process_and_cannot_be_made_here(tmp_path: Path) -> None:
+    file = tmp_path / "flat.yaml"
+    file.write_text("extends: l3-mini\nname: f\ndescription: x\nlink: {kind: flat}\ndevices: {link: mine}\n")
+    machine = load_machine(str(file))
+    assert "link" not in [process.name for process in plan_devices(machine)]
+    with pytest.raises(InvalidInput, match=r"link\.kind: 'flat' of f is not ours, so it runs in its own"):
+        refuse_strangers(machine)
+    refuse_strangers(MINI)
+
+
+def test_a_tag_tells_newcomers_from_those_that_they_replace() -> None:
+    (process,) = processes_of(MINI, Role.ATTENTION, 4, "dimm-pim-1")
+    assert process.name == "dimm-pim-1-dimm-00..03"
+    assert [one.device_id for one in process.identities] == [
+        f"dimm-pim-1-dimm-00-to-dimm-03-{number}" for number in range(4)
+    ]
+    assert {one.requested_slot for one in process.identities} == {""}
+    assert "--slot" not in process.command("l3-mini", "127.0.0.1:1")

@@ -1,7 +1,6 @@
 """A served machine of fake devices and a fake engine, and how its refusals are read."""
 
 import asyncio
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +19,15 @@ from l3sim.transport.topics import device_topic, to_json
 from l3sim.v1 import job_pb2 as job
 from l3sim.v1 import job_pb2_grpc, machine_pb2_grpc
 from l3sim.work import DeviceDescription
+from orchestrator.changing import Changing
 from orchestrator.discovery import Discovery
 from orchestrator.intake import resolve_message
 from orchestrator.jobs import JobManager
 from orchestrator.journal import Journal
 from orchestrator.notices import Notices
+from orchestrator.resolve import ResolvedJob
 from orchestrator.serving import ApiServer
+from orchestrator.source import GrpcSource
 from tests.orchestrator.fakes import Engine, mini_devices
 
 MINI = load_machine("l3-mini")
@@ -41,9 +43,10 @@ class Api:
         clock = ManualClock()
         self.discovery = Discovery(self.bus, MINI, self._describe, clock)
         notices = Notices(self.bus, MINI.name, clock)
-        resolver = partial(resolve_message, machine=MINI)
-        self.manager = JobManager(self.journal, resolver, self.engine.run, self.discovery, notices)
-        self.server = ApiServer(self.manager, self.discovery, MINI, health_file=self.health_file)
+        self.manager = JobManager(self.journal, self._resolve, self.engine.run, self.discovery, notices)
+        source = GrpcSource(self.discovery)
+        changing = Changing(self.discovery, source, self.manager.unended, folder)
+        self.server = ApiServer(self.manager, self.discovery, changing, health_file=self.health_file)
 
     async def __aenter__(self) -> "Api":
         self._listening = asyncio.create_task(self.discovery.listen())
@@ -64,6 +67,9 @@ class Api:
         self._listening.cancel()
         await asyncio.wait({self._listening})
         self.journal.close()
+
+    def _resolve(self, spec: bytes) -> ResolvedJob:
+        return resolve_message(spec, self.discovery.machine)
 
     async def _describe(self, address: str) -> list[DeviceDescription]:
         return [description for at, description in mini_devices() if at == address]

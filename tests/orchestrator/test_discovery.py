@@ -21,6 +21,7 @@ from orchestrator.source import describe_soon
 from tests.orchestrator.fakes import device, mini_devices, turns_until
 
 MINI = load_machine("l3-mini")
+MINI_AT = load_machine("l3-mini", devices={"link": "a:7"})
 
 
 class Town:
@@ -231,3 +232,45 @@ async def test_a_real_address_where_nobody_listens_is_unreachable() -> None:
         while not (discovery.devices() and "does not answer" in discovery.devices()[0].reason):
             await discovery._changed.wait()
         assert discovery.devices()[0].state == "unreachable"
+
+
+async def test_an_address_that_the_machine_names_is_asked_without_an_announcement() -> None:
+    town = Town()
+    town.discovery = Discovery(town.bus, MINI_AT, town.describe, town.clock)
+    town.answers["a:7"] = [device("silent", role="link", kind="interconnect")]
+    async with listening(town.discovery):
+        await town.until(silent="ready")
+        assert [filled.slot for filled in town.discovery.assigned()] == ["link"]
+
+
+async def test_an_address_that_does_not_answer_is_listed_and_asked_again() -> None:
+    town = Town()
+    town.discovery = Discovery(town.bus, MINI_AT, town.describe, town.clock)
+    async with listening(town.discovery):
+        await turns_until(lambda: bool(town.clock.sleepers))
+        assert town.states() == {"a:7": "unreachable"}
+        town.answers["a:7"] = [device("silent", role="link", kind="interconnect")]
+        town.clock.advance(RETRY_S)
+        await town.until(silent="ready")
+
+
+async def test_who_announces_himself_from_a_named_address_is_there_once(town: Town) -> None:
+    town.live("a:7", device("loud", role="link", kind="interconnect"))
+    await town.until(loud="ready")
+    await town.discovery.look(MINI_AT)
+    town.discovery.change(MINI_AT)
+    assert town.states() == {"loud": "ready"}
+
+
+async def test_looking_at_an_address_where_nobody_answers_says_so(town: Town) -> None:
+    with pytest.raises(Unreachable, match="device at a:7 does not answer"):
+        await town.discovery.look(MINI_AT)
+    town.discovery.change(MINI)
+    assert town.states() == {}
+
+
+async def test_who_leaves_and_was_of_no_use_is_forgotten(town: Town) -> None:
+    town.live("a:1", device("strange", kind="hbm-pim"))
+    await town.until(strange="ready")
+    town.announce("a:1", device("strange", kind="hbm-pim"), OFFLINE)
+    await town.until()

@@ -6,6 +6,7 @@ import pytest
 
 from l3sim.errors import NotReady
 from l3sim.specs.catalog import load_machine
+from l3sim.specs.machine import Machine
 from l3sim.work import DeviceDescription
 from orchestrator.slots import assign_slots, count_roles, fill_slots, natural
 from tests.orchestrator.fakes import device, mini_devices
@@ -88,3 +89,59 @@ def test_of_many_who_cannot_be_used_some_are_named() -> None:
 def test_an_incomplete_machine_is_filled_as_far_as_it_goes() -> None:
     slots = [slot.slot for slot in assign_slots(MINI, mini_devices()[1:3])]
     assert slots == ["dimm-00", "link"]
+
+
+def chosen(**devices: str) -> Machine:
+    return load_machine("l3-mini", devices=devices)
+
+
+@pytest.mark.parametrize(("role", "kind"), [("link", "interconnect"), ("gpu", "gpu")])
+def test_two_devices_where_one_is_allowed_are_refused_by_name(role: str, kind: str) -> None:
+    present = [*mini_devices(), ("a:9", device("other", role=role, kind=kind))]
+    with pytest.raises(NotReady) as raised:
+        fill_slots(MINI, present)
+    assert str(raised.value) == (
+        f"machine l3-mini: role {role} has 1 slot, and 2 devices of kind {kind} contend for it: {role}-0, "
+        f"other; stop some, or name in the machine file who fills it (devices.{role}: ID)"
+    )
+
+
+def test_spare_modules_that_differ_from_the_others_are_refused() -> None:
+    present = [*mini_devices(), ("a:9", device("odd", overrides_json='{"level": "roofline"}'))]
+    with pytest.raises(
+        NotReady, match=r"role attention has 4 slots, and 5 .* contend for it: odd \.\.\. pim-3"
+    ):
+        fill_slots(MINI, present)
+
+
+def test_the_machine_file_chooses_among_candidates_by_id_and_by_address() -> None:
+    present = [*mini_devices(), ("a:9", device("other", role="link", kind="interconnect"))]
+    for choice, wanted in (("other", "other"), ("link-0", "link-0"), ("link", "link-0"), ("a:9", "other")):
+        filled = {slot.slot: slot.device.device_id for slot in fill_slots(chosen(link=choice), present)}
+        assert filled["link"] == wanted
+        assert {role.role: role.present for role in count_roles(chosen(link=choice), present)}["link"] == 1
+
+
+def test_who_is_chosen_and_not_there_is_named() -> None:
+    with pytest.raises(NotReady, match=r"role link needs 1 .*, present 0, chosen by devices\.link: x"):
+        fill_slots(chosen(link="x"), mini_devices())
+
+
+def test_who_is_chosen_for_another_role_is_named() -> None:
+    with pytest.raises(
+        NotReady, match=r"chosen by devices\.attention: link-0, but link-0 is for role link; start"
+    ):
+        fill_slots(chosen(attention="link-0"), mini_devices())
+
+
+def test_gpus_that_do_not_attend_are_refused_where_they_must() -> None:
+    alone = load_machine("gpu-only-dgx-a100")
+    gpu = device("gpu-0", role="gpu", kind="gpu", operations=("embed", "head"))
+    with pytest.raises(NotReady) as raised:
+        fill_slots(alone, [("a:1", gpu)])
+    assert str(raised.value) == (
+        "gpu: gpu-0 of kind gpu does not list attend_decode, and on gpu-only-dgx-a100 the GPUs attend; "
+        "use a device that does, or a machine with attention devices"
+    )
+    able = device("gpu-0", role="gpu", kind="gpu", operations=("embed", "attend_decode"))
+    assert [slot.slot for slot in fill_slots(alone, [("a:1", able)])] == ["gpu"]

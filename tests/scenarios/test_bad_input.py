@@ -130,7 +130,7 @@ ROWS: list[tuple[str, str]] = [
     (
         "run fixed:16:8 --machine section.yaml",
         "hosts: section.yaml: unknown key 'hosts'; did you mean 'host'? (there are: attention, "
-        "default_model, description, gpu, host, link, name, scheduler)",
+        "default_model, description, devices, gpu, host, link, name, scheduler)",
     ),
     (
         "run fixed:16:8 --machine negative.yaml",

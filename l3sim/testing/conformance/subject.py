@@ -9,6 +9,7 @@ import grpc.aio
 
 from l3sim import PROTOCOL_VERSION
 from l3sim.placement import Layout, layout_of
+from l3sim.specs.foreign import config_of
 from l3sim.specs.machine import Machine
 from l3sim.specs.model import ModelShape
 from l3sim.testing.conformance.talk import Talk
@@ -105,8 +106,12 @@ def subject_of(
     """
     if config is None:
         role = description.role
-        section = machine.section(role) if role in SLOT else {}
-        config = section if section.get("kind") == description.kind else {}
+        section = getattr(machine, role) if role in SLOT else None
+        config = (
+            config_of(section, description.config_schema_json)
+            if section and section.kind == description.kind
+            else {}
+        )
     # One replica of one GPU: what every device can play.
     layout = layout_of(machine.attention, model, 1, 1)
     return Subject(address, channel, described, description, model, layout, dict(config), wait_s, idle_s)

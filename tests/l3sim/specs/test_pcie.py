@@ -15,7 +15,8 @@ MACHINE = load_machine("l3-dgx-a100")
 
 def link(**settings: str) -> LinkConfig:
     pairs = [(f"link.{key}", parse_value(key, value)) for key, value in settings.items()]
-    return MACHINE.with_settings(pairs).link
+    changed: LinkConfig = MACHINE.with_settings(pairs).link
+    return changed
 
 
 def by_table(generation: int, lanes: int) -> float:

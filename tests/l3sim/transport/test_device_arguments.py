@@ -1,5 +1,7 @@
 """Who lives in a process, from its command line."""
 
+from pathlib import Path
+
 import pytest
 
 from l3sim.device import Identity
@@ -82,3 +84,15 @@ def test_the_environment_stands_below_the_flags(monkeypatch: pytest.MonkeyPatch)
     assert given is not None
     assert (given.machine, given.bus, given.listen) == ("from-env", "flag:2", "0.0.0.0:7000")
     assert given.identities[0].device_id.startswith("gpu-")
+
+
+def test_a_container_tells_a_device_who_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("L3_ID", "hbm-pim-1-0")
+    monkeypatch.setenv("L3_DEVICES", "2")
+    monkeypatch.setenv("L3_HEALTH_FILE", "healthy")
+    given = parse_device_arguments("attention", "hbm-pim", [])
+    assert given is not None
+    assert [one.device_id for one in given.identities] == ["hbm-pim-1-0-0", "hbm-pim-1-0-1"]
+    assert given.health_file == Path("healthy")
+    monkeypatch.setenv("L3_DEVICES", "two")
+    assert parse_device_arguments("attention", "hbm-pim", []) is None

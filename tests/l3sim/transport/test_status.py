@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+from google.rpc.error_details_pb2 import BadRequest
 from google.rpc.status_pb2 import Status
 
 from l3sim import errors
@@ -42,10 +43,14 @@ class Failing:
     def __init__(self) -> None:
         self.error: L3Error | None = None
         self.code = grpc.StatusCode.OK
+        self.stranger: Status | None = None
 
     async def call(self, request: bytes, context: "grpc.aio.ServicerContext[Any, Any]") -> bytes:
         if self.error is not None:
             await abort(context, self.error)
+        if self.stranger is not None:
+            trailing = (("grpc-status-details-bin", self.stranger.SerializeToString()),)
+            await context.abort(self.code, self.stranger.message, trailing)
         if self.code is not grpc.StatusCode.OK:
             await context.abort(self.code, "said\nelsewhere")
         return request
@@ -109,6 +114,20 @@ async def test_a_thousand_violations_still_travel(failing: tuple[Failing, str]) 
     assert len(back.violations) == status.MAX_VIOLATIONS + 1
     assert back.violations[0] == ("field[0]", "ü" * 196 + " ...")
     assert back.violations[-1] == ("", "and 980 more")
+
+
+async def test_a_field_that_a_stranger_refuses_keeps_its_name(failing: tuple[Failing, str]) -> None:
+    handler, address = failing
+    bad = BadRequest()
+    bad.field_violations.add(field="link.foo", description="unknown key 'foo'")
+    handler.stranger = Status(message="unknown key 'foo'")
+    handler.stranger.details.add().Pack(bad)
+    handler.code = grpc.StatusCode.INVALID_ARGUMENT
+    back = error_of(await failure(address), "nowhere")
+    assert isinstance(back, InvalidInput)
+    assert str(back) == "link.foo: unknown key 'foo'"
+    handler.code = grpc.StatusCode.ABORTED
+    assert error_of_ours(await failure(address)) is None
 
 
 async def test_a_reason_of_a_newer_peer_keeps_its_text(failing: tuple[Failing, str]) -> None:

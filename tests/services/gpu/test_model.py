@@ -25,7 +25,8 @@ DENSE = [Op.EMBED, Op.BLOCK_IN, Op.BLOCK_OUT, Op.HEAD]
 
 def config(**settings: Any) -> GpuConfig:
     settings = {"level": "roofline", **settings}
-    return machine(**{f"gpu__{key}": value for key, value in settings.items()}).gpu
+    made: GpuConfig = machine(**{f"gpu__{key}": value for key, value in settings.items()}).gpu
+    return made
 
 
 def group(model: str = "gpt-175b", tp: int = 8, **settings: Any) -> GroupCosts:

@@ -1,0 +1,56 @@
+"""What a swap asks of whoever starts and stops devices: a supervisor of processes, or Docker."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from l3sim.specs.machine import Machine
+from l3sim.work import Role
+
+
+@dataclass(frozen=True)
+class Newcomers:
+    """Devices that are to be started for one role.
+
+    Attributes:
+        machine: after the swap; its section has their kind, its slots their number.
+        image: of a stranger's container; "": a kind of ours.
+        tag: what the ids of all of them begin with.
+    """
+
+    role: Role
+    machine: Machine
+    image: str
+    tag: str
+
+
+class Hands(ABC):
+    """Starts and stops devices of one machine that runs."""
+
+    #: HOST:PORT of its orchestrator.
+    address: str
+
+    @abstractmethod
+    async def start(self, newcomers: Sequence[Newcomers]) -> None:
+        """Start devices; they announce themselves a while later.
+
+        Raises:
+            NotReady: some could not start.
+            InvalidInput: an image that there is not, or that these hands cannot start.
+        """
+
+    @abstractmethod
+    async def check(self) -> None:
+        """Refuse to wait for devices that were started and have ended since.
+
+        Raises:
+            NotReady: naming who, and its last words.
+        """
+
+    @abstractmethod
+    async def undo(self) -> None:
+        """Stop what `start` started, as far as it came."""
+
+    @abstractmethod
+    async def retire(self, role: Role) -> None:
+        """Stop the role's devices but those that `start` started; a stranger's own process stays."""

@@ -1,0 +1,58 @@
+"""What a swap was asked for."""
+
+import re
+from dataclasses import dataclass
+
+from l3sim.errors import InvalidInput
+from l3sim.registry import unknown
+from l3sim.specs.choice import is_address
+from l3sim.specs.config import DEVICE_KINDS
+from l3sim.work import Role
+
+_IMAGE = re.compile(r"[a-z0-9][\w./:@-]*")
+
+
+@dataclass(frozen=True)
+class Order:
+    """One swap; of `kind`, `image` and `address` one is said, the others are "".
+
+    Attributes:
+        kind: one of ours for this role; the machine's side of it is a shipped or given machine.
+        image: of a container that serves devices of this role.
+        address: HOST:PORT of devices that run already, as the orchestrator reaches them.
+        machine: name or file of the machine that it becomes; "": found by the kind.
+    """
+
+    role: Role
+    kind: str = ""
+    image: str = ""
+    address: str = ""
+    machine: str = ""
+
+
+def order_of(role: str, given: str, machine: str) -> Order:
+    """Read a command line: a word of ours is a kind, HOST:PORT an address, anything else an image.
+
+    Raises:
+        InvalidInput: an unknown role, a kind of another role, or what can be neither.
+    """
+    if role not in list(Role):
+        raise InvalidInput(("ROLE", unknown("role", role, [one.value for one in Role])))
+    kinds = kinds_of(role)
+    if given in kinds:
+        return Order(Role(role), kind=given, machine=machine)
+    of = [section for section, kind in DEVICE_KINDS if kind == given]
+    if of:
+        text = f"kind {given!r} is for role {of[0]}, not {role} (there are: {', '.join(kinds)})"
+        raise InvalidInput(("--with", text))
+    if is_address(given):
+        return Order(Role(role), address=given, machine=machine)
+    if not _IMAGE.fullmatch(given):
+        text = f"{given!r} is no kind of role {role} ({', '.join(kinds)}), no HOST:PORT and no image"
+        raise InvalidInput(("--with", text))
+    return Order(Role(role), image=given, machine=machine)
+
+
+def kinds_of(role: str) -> list[str]:
+    """Our kinds for a role."""
+    return sorted(kind for section, kind in DEVICE_KINDS if section == role)

@@ -1,0 +1,63 @@
+"""How CI runs the commands of the pages on devices; the other pages stand in `tests/pages.py`."""
+
+AS_WRITTEN = "as written"
+
+DEVICE_PAGES: dict[str, list[tuple[str, str]]] = {
+    "docs/devices.md": [
+        ("./l3 up --machine l3-mini --detach", AS_WRITTEN),
+        (".venv/bin/python docs/examples/flat_link.py > link.log &", AS_WRITTEN),
+        ("until grep -q address link.log; do sleep 0.2; done", AS_WRITTEN),
+        (
+            './l3 swap link --with $(sed -n \'s/.*"address": "\\([^"]*\\)".*/\\1/p\' link.log)',
+            AS_WRITTEN,
+        ),
+        ("./l3 submit fixed:128:64 --requests 20 --wait", AS_WRITTEN),
+        ("./l3 swap link --with interconnect", AS_WRITTEN),
+        ("./l3 down", AS_WRITTEN),
+        ("kill $!", AS_WRITTEN),
+        ("./l3 up --machine l3-mini --detach", AS_WRITTEN),
+        ("BUS=$(./l3 status | awk '$1 == \"broker\" {print $5}')", AS_WRITTEN),
+        ("kill $(./l3 status | awk '$1 == \"dimm-02\" {print $4}')", AS_WRITTEN),
+        (
+            ".venv/bin/python -m services.dimm_pim --machine l3-mini --bus $BUS --id slow --slot dimm-02 "
+            "--override ccd_l_tck=16 > slow.log 2>&1 &",
+            AS_WRITTEN,
+        ),
+        ("until ./l3 devices | grep -q 'slow .* ready .* dimm-02'; do sleep 0.5; done", AS_WRITTEN),
+        ("./l3 submit fixed:128:64 --requests 20 --wait", AS_WRITTEN),
+        ("./l3 down", AS_WRITTEN),
+        ("kill $!", AS_WRITTEN),
+        (
+            "./l3 run fixed:128:64 --machine l3-mini --requests 20 --override dimm-02.ccd_l_tck=16",
+            AS_WRITTEN,
+        ),
+    ],
+    "docs/write-a-device.md": [
+        (
+            "sed -n '/^```python$/,/^```$/p' docs/write-a-device.md | grep -v '^```' > my_module.py",
+            AS_WRITTEN,
+        ),
+        (
+            ".venv/bin/python my_module.py --id mine --override level=roofline > mine.log 2>&1 &",
+            AS_WRITTEN,
+        ),
+        ("until grep -q '\"address\"' mine.log; do sleep 0.2; done", AS_WRITTEN),
+        (
+            './l3 conformance $(sed -n \'s/.*"event": "ready", "address": "\\([^"]*\\)".*/\\1/p\' mine.log)',
+            AS_WRITTEN,
+        ),
+        ("kill $!", AS_WRITTEN),
+        ("./l3 up --machine l3-mini --detach", AS_WRITTEN),
+        ("BUS=$(./l3 status | awk '$1 == \"broker\" {print $5}')", AS_WRITTEN),
+        ("kill $(./l3 status | awk '$1 == \"dimm-02\" {print $4}')", AS_WRITTEN),
+        (
+            ".venv/bin/python my_module.py --machine l3-mini --bus $BUS --id mine --slot dimm-02 "
+            "--override level=roofline > mine.log 2>&1 &",
+            AS_WRITTEN,
+        ),
+        ("until ./l3 devices | grep -q 'mine .* ready .* dimm-02'; do sleep 0.5; done", AS_WRITTEN),
+        ("./l3 submit fixed:128:64 --requests 20 --wait", AS_WRITTEN),
+        ("./l3 down", AS_WRITTEN),
+        ("kill $!", AS_WRITTEN),
+    ],
+}

@@ -1,0 +1,90 @@
+"""Kinds that are not ours: some keys are the machine's, the rest is between file and device."""
+
+import json
+from typing import Any
+
+import pytest
+
+from l3sim.errors import InvalidInput
+from l3sim.placement import layout_of, seats_of
+from l3sim.specs.catalog import load_machine, load_model, machine_layers
+from l3sim.specs.foreign import config_of, is_foreign
+from l3sim.specs.machine import Machine, machine_from
+
+LINK: dict[str, Any] = {"kind": "flat", "bytes_per_s": 1e9, "lossy": False, "name": "x", "extra": None}
+MODULES: dict[str, Any] = {"kind": "my-pim", "modules": 4, "module_capacity_bytes": 2**30, "units": 7}
+
+
+def mini(role: str, section: dict[str, Any], chosen: bool = True) -> Machine:
+    devices = {"devices": {role: "mine"}} if chosen else {}
+    return machine_from({**machine_layers("l3-mini").raw, role: section, **devices}, "here")
+
+
+def schema(*keys: str) -> str:
+    return json.dumps({"type": "object", "properties": {key: {} for key in keys}})
+
+
+def test_keys_of_the_device_are_taken_as_they_are() -> None:
+    machine = mini("link", LINK)
+    assert is_foreign(machine.link)
+    assert machine.section("link") == {**LINK, "level": "", "overlap": "rankset", "channel_bus": "half"}
+    assert machine_from(machine.resolved(), "again").digest == machine.digest
+    assert not is_foreign(machine.gpu)
+
+
+def test_equal_sections_are_equal() -> None:
+    assert mini("link", LINK).link == mini("link", LINK).link
+    assert mini("link", LINK).link != mini("link", {**LINK, "bytes_per_s": 2e9}).link
+
+
+def test_a_device_hears_its_own_keys_and_of_the_machines_those_of_its_schema() -> None:
+    section = mini("link", LINK).link
+    assert config_of(section, schema("bytes_per_s")) == LINK
+    assert config_of(section, schema("overlap")) == {**LINK, "overlap": "rankset"}
+    for silent in ("", "{", "[]", '{"properties": 3}', "{}"):
+        assert config_of(section, silent) == LINK
+    ours = load_machine("l3-mini")
+    assert config_of(ours.link, "{}") == ours.section("link")
+
+
+def test_a_job_may_set_any_key_of_it() -> None:
+    machine = mini("link", LINK).with_settings([("link.other", 3), ("link.overlap", "off")])
+    assert machine.section("link")["other"] == 3
+    assert machine.link.overlap == "off"
+
+
+def test_attention_of_a_strangers_kind_is_modules_without_ranks() -> None:
+    machine, model = mini("attention", MODULES), load_model("llama-2-7b")
+    layout = layout_of(machine.attention, model, 1, 1)
+    assert (layout.ranksets, layout.ranks, layout.groups) == (1, 4, model.kv_heads)
+    assert seats_of(machine.attention, layout, 3) == [(0, 0, 3, False)]
+
+
+@pytest.mark.parametrize(
+    ("role", "section", "text"),
+    [
+        ("attention", {"kind": "my-pim", "modules": 4}, "attention.module_capacity_bytes: here: missing"),
+        ("link", {**LINK, "overlap": "of"}, "link.overlap: here: must be one of: rankset, off; got 'of'"),
+        (
+            "link",
+            {"kind": "flat", "rates": [1]},
+            "link.rates: here: Expected `bool | int | float | str | null`, got `array`",
+        ),
+        ("link", {"kind": "flat", "a b": 1}, "link.a b: here: must be a word of letters, digits and _"),
+        ("gpu", {"kind": "tpu", "gpus": 1, "memory_bytes": 1}, "gpu.memory_reserve_share: here: missing"),
+        ("link", {"kind": 3}, "link.kind: here: unknown kind '3'"),
+    ],
+)
+def test_what_the_machine_needs_is_asked_for_by_name(role: str, section: dict[str, Any], text: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        mini(role, section)
+    assert str(caught.value).startswith(text)
+
+
+def test_a_kind_that_is_not_ours_needs_its_device_named() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        mini("link", LINK, chosen=False)
+    assert str(caught.value) == (
+        "link.kind: here: unknown kind 'flat' (there are: interconnect); "
+        "a kind that is not ours needs its device named: devices.link"
+    )
