@@ -13,7 +13,7 @@ from typing import Any
 
 from l3sim.errors import NotReady
 from launch import signals
-from launch.control import Control
+from launch.control import Control, Staff
 from launch.home import Home
 from launch.local import LocalMachine
 from launch.options import MachineOptions
@@ -45,7 +45,7 @@ def up(options: MachineOptions, listen: str, as_json: bool) -> None:
             )
             async with local:
                 ready = f"machine {machine.name} is ready at {local.address}"
-                async with _controlled(home.control, local):
+                async with controlled(home.control, local):
                     print(json.dumps(_state(local)) if as_json else ready, flush=True)
                     await local.broken()
 
@@ -122,10 +122,11 @@ def status() -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def _controlled(path: Path, local: LocalMachine) -> AsyncIterator[None]:
+async def controlled(path: Path, staff: Staff) -> AsyncIterator[None]:
+    """Take requests at a socket while the context lasts; where there can be none, say so and go without."""
     async with AsyncExitStack() as stack:
         try:
-            await stack.enter_async_context(Control(path, local))
+            await stack.enter_async_context(Control(path, staff))
         except OSError as error:
             say(f"no device can be swapped: cannot listen at {path}: {error}; set L3_HOME to a shorter path")
         yield

@@ -11,6 +11,7 @@ from l3sim.errors import NotReady
 from l3sim.work import Role
 from launch.control import Control, ask_start, ask_stop
 from launch.plan import DeviceProcess
+from launch.up import controlled
 
 STACKS = DeviceProcess(Role.ATTENTION, "hbm-pim", ("dimm-00", "dimm-01"), tag="hbm-pim-1")
 
@@ -88,3 +89,13 @@ async def test_nonsense_is_answered_with_an_error(tmp_path: Path, line: bytes) -
 async def test_a_supervisor_that_does_not_listen_is_named(tmp_path: Path) -> None:
     with pytest.raises(NotReady, match=r"does not listen at .*; start it again: ./l3 down, ./l3 up"):
         await ask_stop(tmp_path / "s", [])
+
+
+async def test_a_path_that_is_too_long_for_a_socket_costs_the_swaps_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with controlled(tmp_path / ("s" * 120), Staff()):
+        pass
+    told = capsys.readouterr().err
+    assert told.startswith("l3: no device can be swapped: cannot listen at ")
+    assert told.endswith("; set L3_HOME to a shorter path\n")

@@ -178,6 +178,19 @@ def test_an_address_in_the_machine_file_is_found_at_the_start(l3: Commands) -> N
         assert named(told, "link") == {"flat"}
 
 
+def test_a_stranger_that_the_machine_file_names_may_come_after_the_start(here: Here) -> None:
+    (here.l3.folder / "mine.yaml").write_text(f"{FLAT}devices: {{link: flat-link}}\n")
+    here.l3.json("up", "--machine", "mine.yaml", "--modules-per-process", "4", "--detach")
+    broker = next(part["address"] for part in here.json("status")["parts"] if part["name"] == "broker")
+    assert (here.l3.home / "supervisor.log").read_text() == (
+        "l3: role link waits for a device of kind flat, which is not ours; start it with the broker at "
+        f"{broker}, or at the address that the file names\n"
+    )
+    with flat_link(here.l3, broker, "mine", "flat"):
+        until(lambda: any(one["slot"] == "link" for one in here.json("devices")), "the link is there")
+        assert named(here.report(*QUICK), "link") == {"flat"}
+
+
 def test_two_links_are_refused_until_the_machine_names_one(mini: Here) -> None:
     broker = next(part["address"] for part in mini.json("status")["parts"] if part["name"] == "broker")
     with flat_link(mini.l3, broker, "l3-mini"):
