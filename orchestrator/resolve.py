@@ -215,9 +215,11 @@ def _warnings(spec: JobSpec, model: ModelShape, machine: Machine, table: Request
         found.append("scheduler.aging_s has no effect: every request has priority 0")
     if machine.link.channel_bus == "full":
         found.append("link.channel_bus=full is an idealisation: a DDR bus is half duplex")
-    if isinstance(pim, DimmPimConfig) and pim.reads("relayout") and pim.relayout != machine.link.relayout:
+    link = machine.link
+    ours = isinstance(pim, DimmPimConfig) and not is_foreign(link)
+    if ours and pim.reads("relayout") and pim.relayout != link.relayout:
         found.append(
-            f"attention.relayout is {pim.relayout}, but link.relayout is {machine.link.relayout}: "
+            f"attention.relayout is {pim.relayout}, but link.relayout is {link.relayout}: "
             "the processor's copies take time on one side only; set both"
         )
     return found
