@@ -36,11 +36,11 @@ RANKSETS = (1, 2, 4, 8)
 #: Of the reference machine: 4 ranksets, 64 ranks of 32 GiB.
 BUILT, CAPACITY_BYTES = 4, 64 * 2**35
 #: What changes nothing on that machine.
-AS_BUILT = (
-    {"attention.memory_share=1"},
-    {f"attention.ranksets={BUILT}"},
-    {f"attention.ranksets={BUILT}", f"attention.capacity_bytes={CAPACITY_BYTES}"},
-)
+AS_BUILT = ({"attention.memory_share=1"}, {f"attention.ranksets={BUILT}"})
+#: All its modules' capacity, which only changes something where fewer ranksets are used. More than are built
+#: means the same modules on fewer channels.
+WHOLE = f"attention.capacity_bytes={CAPACITY_BYTES}"
+FEWER = {f"attention.ranksets={count}" for count in range(1, BUILT)}
 #: Of each trace, so that the point at which it saturates the machine lies between.
 SPEEDS = {CONVERSATION: (0.5, 0.75, 1, 1.25, 1.5, 2), CODE: (0.25, 0.5, 1, 1.5, 2, 3, 4)}
 #: The options are tried on few workloads: each is a dozen runs a model.
@@ -152,6 +152,8 @@ def job_of(words: Sequence[str]) -> tuple[str, ...]:
         at = plain.index("--set")
         settings.add(plain[at + 1])
         del plain[at : at + 2]
+    if not settings & FEWER:
+        settings.discard(WHOLE)
     machine = {one for one in settings if one.startswith("attention.")}
     if machine in AS_BUILT:
         settings -= machine

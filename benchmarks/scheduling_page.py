@@ -18,8 +18,8 @@ TITLES = {
 }
 NOTES = {
     "memory": "Rows are `attention.memory_share`: the share of the machine's 2 TiB that KV may use.",
-    "ranksets": "Each count with the capacity that comes with it (beyond 4: more modules on a channel), and "
-    "with the whole machine's whatever the count.",
+    "ranksets": "Each count with the capacity that comes with it, and with the whole machine's whatever the "
+    "count. 8: the same modules, four on a channel.",
     "options": "Policy `l3` with one setting changed. `predictor=oracle` against the default, `learned`, is "
     "what wrong predictions cost; the rest is what the policy does.",
     "load": "Requests come at the trace's times, divided by `--speed`; rows are these factors. A ring marks "

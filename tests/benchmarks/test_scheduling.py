@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from benchmarks.meter import ROOT
-from benchmarks.scheduling import AS_BUILT, PARTS, Run, job_of, main, read, series, words_of
+from benchmarks.scheduling import AS_BUILT, FEWER, PARTS, WHOLE, Run, job_of, main, read, series, words_of
 from benchmarks.scheduling_page import page
 from l3sim.placement import kv_room_bytes, layout_of
 from l3sim.specs.catalog import load_machine, load_model
@@ -59,6 +59,10 @@ def test_what_is_left_out_of_a_job_changes_nothing() -> None:
 
     for settings in AS_BUILT:
         assert seen(settings) == seen(set())
+    for count in (4, 8):
+        assert seen({f"attention.ranksets={count}", WHOLE}) == seen({f"attention.ranksets={count}"})
+    for fewer in FEWER:
+        assert seen({fewer, WHOLE}) != seen({fewer})
 
 
 def test_rows_that_are_the_same_job_run_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,9 +76,9 @@ def test_rows_that_are_the_same_job_run_once(monkeypatch: pytest.MonkeyPatch) ->
     runs = [run for part in PARTS.values() for run in part() if run.key[1:3] == ["qwen-72b", "openr1"]]
     rows = list(series(runs, None, {}, workers=1))
     assert sorted(row["key"] for row in rows) == sorted(run.key for run in runs)
-    # Of each policy: the whole memory, 4 ranksets twice and the whole machine; of l3 also the defaults and
-    # step=16, which is N under GQA.
-    assert len(runs) - len(ran) == 3 * 3 + 2
+    # Of each policy: the whole memory, 4 ranksets twice, the whole machine, and 8 ranksets once; of l3 also
+    # the defaults and step=16, which is N under GQA.
+    assert len(runs) - len(ran) == 3 * (3 + 1) + 2
     known = {job_of(words_of(run, None)): {"refused": "before"} for run in runs[:1]}
     again = list(series(runs[:2], None, known, workers=1))
     assert [row["refused"] for row in again] == ["before", "no time"]
