@@ -31,6 +31,7 @@ MACHINES = (
     "l3-dgx-a100-ddr5",
     "l3-dgx-a100-pcie5",
     "l3-dgx-h100",
+    "hbm-pim-dgx-h100",
 )
 
 
