@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from l3sim.specs.rank import Cycles
+from l3sim.specs.rank import Cycles, PseudoChannelConfig
 from l3sim.specs.section import Bytes, Count, NonNegative, Positive, Section, Share
 
 
@@ -115,33 +115,16 @@ class HbmPimConfig(ModuleConfig, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 _ROOFLINE_ONLY = frozenset({"pass_overhead_ns"})
+_ROOFLINE_TOO = {
+    *("tck_ps", "ccd_s_tck", "ccd_l_tck", "rcd_tck", "rp_tck", "column_bytes", "row_bytes", "bank_groups"),
+    *("pu", "softmax_elements_per_s"),
+}
 _COMMAND_ONLY = frozenset(
     {
-        *(
-            "bl_tck",
-            "rrd_s_tck",
-            "rrd_l_tck",
-            "faw_tck",
-            "rcd_wr_tck",
-            "ras_tck",
-            "rc_tck",
-            "cl_tck",
-            "wl_tck",
-        ),
-        *(
-            "wtr_s_tck",
-            "wtr_l_tck",
-            "wr_tck",
-            "rtp_tck",
-            "refi_tck",
-            "rfc_tck",
-            "pim_activation",
-            "pipelining",
-        ),
-        *("overlap_heads", "refresh", "refresh_phase", "check_fidelity", "result_bytes"),
-        *("result_buffer_bytes", "shared_buffer_bytes", "chunk_tokens", "stack_score_buffer_bytes"),
-        *("mac_latency_tck", "softmax_latency_tck"),
+        *PseudoChannelConfig.__struct_fields__,
+        *("check_fidelity", "stack_score_buffer_bytes", "softmax_latency_tck"),
     }
+    - _ROOFLINE_TOO
 )
 
 
