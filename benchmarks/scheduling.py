@@ -31,7 +31,7 @@ from orchestrator.policies.l3 import STEP_GQA, STEP_MHA
 MODELS = ("gpt-175b", "qwen-72b", "opt-66b")
 WORKLOADS = ("openr1", "dolphin", "openthoughts", "dolphin-short")
 POLICIES = ("l3", "fill", "serial")
-SHARES = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
+SHARES = (0.1, 0.2, 0.4, 0.6, 1.0)
 RANKSETS = (1, 2, 4, 8)
 #: Of the reference machine: 4 ranksets, 64 ranks of 32 GiB.
 BUILT, CAPACITY_BYTES = 4, 64 * 2**35

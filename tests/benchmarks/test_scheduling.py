@@ -21,7 +21,7 @@ def test_every_run_is_told_apart_by_its_key() -> None:
 def test_the_list_is_of_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--list", "memory", "--only", "dolphin-short"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 3 * 6 * 3
+    assert len(lines) == 3 * 5 * 3
     assert lines[0].endswith(
         "./l3 run dolphin-short --model gpt-175b --policy l3 --set attention.memory_share=0.1 --in-process"
     )
