@@ -12,10 +12,10 @@ from benchmarks.svg import COLOURS, FAINT, Picture
 from l3sim.placement import layout_of
 from l3sim.specs.catalog import load_machine, load_model
 from l3sim.specs.rank import RankConfig
-from services.dimm_pim.command.constraints import ACTIVATIONS_A_WINDOW, CONSTRAINTS
-from services.dimm_pim.command.kernel import Kernel, kernel_of
-from services.dimm_pim.command.result import attend
-from services.dimm_pim.command.trace import HEAD, Line, folded, lines_of, text_of
+from services.dram.command.constraints import ACTIVATIONS_A_WINDOW, CONSTRAINTS
+from services.dram.command.kernel import Kernel, kernel_of
+from services.dram.command.result import attend
+from services.dram.command.trace import HEAD, Line, folded, lines_of, text_of
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "dimm-pim.md"

@@ -18,11 +18,11 @@ from l3sim.errors import InvalidInput
 from l3sim.placement import layout_of
 from l3sim.specs.catalog import load_machine, load_model
 from l3sim.units import Int64s
-from services.dimm_pim.command.columns import COMMANDS, Took
-from services.dimm_pim.command.kernel import Kernel, kernel_of
-from services.dimm_pim.command.result import attend
-from services.dimm_pim.fast.build import build
-from services.dimm_pim.fast.table import AttendTable
+from services.dram.command.columns import COMMANDS, Took
+from services.dram.command.kernel import Kernel, kernel_of
+from services.dram.command.result import attend
+from services.dram.fast.build import build
+from services.dram.fast.table import AttendTable
 
 MOST_TOKENS, MOST_REQUESTS = 131_072, 512
 #: What level `fast` is to keep: the larger of both.

@@ -1,7 +1,7 @@
 """What runs under one DRAM controller: a rank of a module, or a pseudo channel of a stack, and its units.
 
 Cycles (`_tck`) are of one DRAM clock, `tck_ps`. Names are JEDEC's: tRCD is `rcd_tck`, and so on. Which
-constraint each of them enters stands in `services/dimm_pim/command/constraints.py`. A pseudo channel is a
+constraint each of them enters stands in `services/dram/command/constraints.py`. A pseudo channel is a
 rank of one chip.
 """
 

@@ -21,12 +21,12 @@ from l3sim.placement import Layout
 from l3sim.specs.dimm_pim import DimmPimConfig
 from l3sim.specs.model import ModelShape
 from l3sim.units import Floats, Int64s, nj, ps
-from services.dimm_pim.command.columns import Took
-from services.dimm_pim.command.commands import ISSUED, Command
-from services.dimm_pim.command.energy import weights
-from services.dimm_pim.command.kernel import Kernel, kernel_of
-from services.dimm_pim.command.program import Cause, Phase
 from services.dimm_pim.roofline import head_group
+from services.dram.command.columns import Took
+from services.dram.command.commands import ISSUED, Command
+from services.dram.command.energy import weights
+from services.dram.command.kernel import Kernel, kernel_of
+from services.dram.command.program import Cause, Phase
 
 PARTS = (
     *("score", "softmax", "context", "collect", "stream", "query"),
@@ -76,10 +76,10 @@ class Caller(ABC):
         share = self.share(tokens)
         if self._level == "command":
             # The compiler is loaded by those who run commands.
-            from services.dimm_pim.command.result import attend
+            from services.dram.command.result import attend
 
             return told(self.kernel, attend(self.kernel, [share] * groups), self.weights(self.kernel))
-        from services.dimm_pim.fast.store import table_of
+        from services.dram.fast.store import table_of
 
         took = table_of(self.kernel).call(np.full(groups, share, dtype=np.int64))
         return told(self.kernel, took, self.weights(self.kernel))

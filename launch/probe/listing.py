@@ -8,8 +8,8 @@ from l3sim.specs.machine import Machine
 from l3sim.specs.model import ModelShape
 from launch.probe.attention import caller_of, layout_for
 from launch.probe.calls import PARTS
-from services.dimm_pim.command.trace import HEAD, Line, folded, lines_of
-from services.dimm_pim.command.trace import text_of as line_text
+from services.dram.command.trace import HEAD, Line, folded, lines_of
+from services.dram.command.trace import text_of as line_text
 
 #: People read far fewer, and a program that reads more asks for memory as well.
 MAX_TRACED = 200_000
@@ -21,7 +21,7 @@ def listing(machine: Machine, model: ModelShape, values: Mapping[str, Any]) -> l
     Raises:
         InvalidInput: they are more than MAX_TRACED.
     """
-    from services.dimm_pim.command.result import attend
+    from services.dram.command.result import attend
 
     layout = layout_for(machine, model, values["tp"], values["dp"])
     caller = caller_of(machine.attention, model, layout)

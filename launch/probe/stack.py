@@ -9,8 +9,8 @@ from l3sim.specs.config import HbmPimConfig
 from l3sim.specs.model import ModelShape
 from l3sim.units import Floats, nj, ps
 from launch.probe.calls import PARTS, Call, Caller
-from services.dimm_pim.command.columns import each_cycle
-from services.dimm_pim.command.kernel import Kernel
+from services.dram.command.columns import each_cycle
+from services.dram.command.kernel import Kernel
 from services.hbm_pim.channel import kernel_of
 from services.hbm_pim.roofline import Head
 

@@ -20,13 +20,13 @@ from l3sim.placement import Layout
 from l3sim.specs.dimm_pim import DimmPimConfig
 from l3sim.specs.model import ModelShape
 from l3sim.units import Int64s
-from services.dimm_pim.command.columns import WIDTH
-from services.dimm_pim.command.energy import weights
-from services.dimm_pim.command.kernel import kernel_of
-from services.dimm_pim.command.model import CommandModel
-from services.dimm_pim.fast import store
-from services.dimm_pim.fast.model import FastModel
 from services.dimm_pim.roofline import GroupCosts, head_group
+from services.dram.command.columns import WIDTH
+from services.dram.command.energy import weights
+from services.dram.command.kernel import kernel_of
+from services.dram.command.model import CommandModel
+from services.dram.fast import store
+from services.dram.fast.model import FastModel
 
 
 class RooflineModel(HeadModel):

@@ -17,9 +17,9 @@ from l3sim.ports import DeviceSession
 from l3sim.specs.config import DimmPimConfig
 from l3sim.units import Int64s
 from l3sim.work import Account, Costs, DeviceReady, Hello, MemoryRegion, Op, OpCost, Role, Window
-from services.dimm_pim.fast.fidelity import FidelityCheck
-from services.dimm_pim.fast.model import FastModel
 from services.dimm_pim.model import level_model
+from services.dram.fast.fidelity import FidelityCheck
+from services.dram.fast.model import FastModel
 
 if TYPE_CHECKING:
     from services.dimm_pim.functional.store import Store

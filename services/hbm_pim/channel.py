@@ -20,8 +20,8 @@ from l3sim.placement import Layout
 from l3sim.specs.config import HbmPimConfig
 from l3sim.specs.model import ModelShape
 from l3sim.specs.rank import PseudoChannelConfig
-from services.dimm_pim.command import kernel
-from services.dimm_pim.command.kernel import Kernel
+from services.dram.command import kernel
+from services.dram.command.kernel import Kernel
 
 #: Additions a second that hold nothing back.
 _KEEPS_UP = 1e18

@@ -20,10 +20,10 @@ from l3sim.placement import Layout
 from l3sim.specs.config import HbmPimConfig
 from l3sim.specs.model import ModelShape
 from l3sim.units import Int64s
-from services.dimm_pim.command.columns import each_cycle
-from services.dimm_pim.command.model import CommandModel
-from services.dimm_pim.fast import store
-from services.dimm_pim.fast.model import FastModel
+from services.dram.command.columns import each_cycle
+from services.dram.command.model import CommandModel
+from services.dram.fast import store
+from services.dram.fast.model import FastModel
 from services.hbm_pim.channel import kernel_of
 
 

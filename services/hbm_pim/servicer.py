@@ -9,7 +9,7 @@ from l3sim.device.sums import Decoding
 from l3sim.specs.config import HbmPimConfig
 from l3sim.units import Int64s
 from l3sim.work import Account, Hello, Window
-from services.dimm_pim.fast.fidelity import FidelityCheck
+from services.dram.fast.fidelity import FidelityCheck
 from services.hbm_pim.model import FastStack, stack_model
 from services.hbm_pim.roofline import Head
 

@@ -9,7 +9,7 @@ import pytest
 from benchmarks import dimm_reference
 from benchmarks.dimm_runs import ask
 from benchmarks.svg import lines, stacks
-from services.dimm_pim.command.constraints import CONSTRAINTS
+from services.dram.command.constraints import CONSTRAINTS
 
 RESULTS = (dimm_reference.DOCS / "dimm-pim-results.md").read_text()
 PICTURES = sorted(dimm_reference.DOCS.glob("dimm-pim-*.svg"))

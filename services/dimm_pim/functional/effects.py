@@ -26,10 +26,10 @@ import numpy as np
 from l3sim.errors import InvariantBroken
 from l3sim.specs.rank import RankConfig
 from l3sim.units import Int64s
-from services.dimm_pim.command.columns import COMMANDS
-from services.dimm_pim.command.commands import Command
-from services.dimm_pim.command.program import NO_EVENT, Field
-from services.dimm_pim.command.result import Outcome
+from services.dram.command.columns import COMMANDS
+from services.dram.command.commands import Command
+from services.dram.command.program import NO_EVENT, Field
+from services.dram.command.result import Outcome
 
 
 class Effect(IntEnum):

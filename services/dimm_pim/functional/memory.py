@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l3sim.errors import InvariantBroken, OutOfRoom
-from services.dimm_pim.command.geometry import Geometry
+from services.dram.command.geometry import Geometry
 
 Bytes = NDArray[np.uint8]
 #: (request, layer, head group)

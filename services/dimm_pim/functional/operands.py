@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from l3sim.units import Int64s
-from services.dimm_pim.command.commands import Command
-from services.dimm_pim.command.kernel import Kernel
-from services.dimm_pim.command.program import Field, Phase
-from services.dimm_pim.command.rows import RowName
+from services.dram.command.commands import Command
+from services.dram.command.kernel import Kernel
+from services.dram.command.program import Field, Phase
+from services.dram.command.rows import RowName
 
 
 @dataclass(frozen=True, slots=True)

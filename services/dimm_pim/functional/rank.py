@@ -11,15 +11,15 @@ import numpy as np
 
 from l3sim.errors import OutOfStep
 from l3sim.units import Int64s
-from services.dimm_pim.command.columns import COMMANDS
-from services.dimm_pim.command.kernel import Kernel
-from services.dimm_pim.command.result import Outcome, attend
 from services.dimm_pim.functional.bank_unit import width_of
 from services.dimm_pim.functional.execute import BankCall, NewToken
 from services.dimm_pim.functional.execute_rank import RankCall
 from services.dimm_pim.functional.memory import Chips, Key, Owner, RowBlocks
 from services.dimm_pim.functional.numeric import Halves
 from services.dimm_pim.functional.relayout import HostLayout, PimLayout
+from services.dram.command.columns import COMMANDS
+from services.dram.command.kernel import Kernel
+from services.dram.command.result import Outcome, attend
 
 KINDS = ("K", "V")
 

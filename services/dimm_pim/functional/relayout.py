@@ -35,9 +35,9 @@ import numpy as np
 
 from l3sim.specs.model import ELEMENT_BYTES
 from l3sim.units import Int64s
-from services.dimm_pim.command.geometry import Geometry
 from services.dimm_pim.functional.memory import Bytes
 from services.dimm_pim.functional.numeric import Halves
+from services.dram.command.geometry import Geometry
 
 
 def stripe(data: Bytes, chips: int) -> Bytes:

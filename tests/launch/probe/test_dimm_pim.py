@@ -23,7 +23,7 @@ def known(found: dict[str, Any]) -> float:
     return sum(found[f"{part}_us"] or 0.0 for part in PARTS)
 
 
-#: Few, since each has a table of level fast built; tests/services/dimm_pim/fast samples the whole domain.
+#: Few, since each has a table of level fast built; tests/services/dram/fast samples the whole domain.
 CASES = [
     f"{SMALL} --batch 8 --context 700",
     "--model qwen-72b --batch 70 --context 300",

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 
 from l3sim.specs.model import ModelShape
 from l3sim.work import Op
-from services.dimm_pim.command.columns import Took
-from services.dimm_pim.command.energy import weights
-from services.dimm_pim.command.kernel import Kernel, kernel_of
-from services.dimm_pim.command.result import attend
-from services.dimm_pim.fast.build import build
-from services.dimm_pim.fast.table import AttendTable
 from services.dimm_pim.servicer import DimmPimDevice
+from services.dram.command.columns import Took
+from services.dram.command.energy import weights
+from services.dram.command.kernel import Kernel, kernel_of
+from services.dram.command.result import attend
+from services.dram.fast.build import build
+from services.dram.fast.table import AttendTable
 from tests.services.builders import Resident, identities, op_cost, window
 from tests.services.dimm_pim.test_servicer import ALL, attended, batches, cases, job, small
 

@@ -11,10 +11,10 @@ from l3sim.errors import InvalidInput
 from l3sim.placement import layout_of
 from l3sim.specs.config import HbmPimConfig
 from l3sim.specs.rank import PseudoChannelConfig
-from services.dimm_pim.command.kernel import Kernel
+from services.dram.command.kernel import Kernel
 from services.hbm_pim.channel import channel_of, kernel_of
 from tests.services.builders import machine, reshaped
-from tests.services.dimm_pim.command.domain import TIMINGS
+from tests.services.dram.command.domain import TIMINGS
 
 OF_A_STACK = {"rank_pu_latency_tck": "softmax_latency_tck"}
 SWITCHES: dict[str, tuple[Any, ...]] = {

@@ -9,18 +9,18 @@ from hypothesis import strategies as st
 
 from l3sim.errors import InvalidInput
 from l3sim.placement import layout_of
-from services.dimm_pim.command.columns import cycles_of
-from services.dimm_pim.command.commands import Command as Cmd
-from services.dimm_pim.command.kernel import Kernel
-from services.dimm_pim.command.result import attend
-from services.dimm_pim.fast.build import build
-from services.dimm_pim.fast.table import AttendTable
+from services.dram.command.columns import cycles_of
+from services.dram.command.commands import Command as Cmd
+from services.dram.command.kernel import Kernel
+from services.dram.command.result import attend
+from services.dram.fast.build import build
+from services.dram.fast.table import AttendTable
 from services.hbm_pim.channel import kernel_of
 from tests.services.builders import reshaped
-from tests.services.dimm_pim.command.buffers import check_buffers
-from tests.services.dimm_pim.command.checker import check
-from tests.services.dimm_pim.command.kernels import traced
-from tests.services.dimm_pim.command.replay import reasons
+from tests.services.dram.command.buffers import check_buffers
+from tests.services.dram.command.checker import check
+from tests.services.dram.command.kernels import traced
+from tests.services.dram.command.replay import reasons
 from tests.services.hbm_pim.channels import SWITCHES, calls, kernel, pseudo_channel, stack_of
 
 

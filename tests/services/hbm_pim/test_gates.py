@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from services.dimm_pim.command import constraints, result
-from services.dimm_pim.command.commands import Command as Cmd
-from services.dimm_pim.command.constraints import CYCLES, HBM_CONSTRAINTS, Constraint, slot_wait
-from services.dimm_pim.command.program import INNER, Cause, Phase, Program
-from tests.services.dimm_pim.command.checker import Illegal, check
-from tests.services.dimm_pim.command.gate import earlier, gate, reachable
-from tests.services.dimm_pim.command.kernels import run_traced
+from services.dram.command import constraints, result
+from services.dram.command.commands import Command as Cmd
+from services.dram.command.constraints import CYCLES, HBM_CONSTRAINTS, Constraint, slot_wait
+from services.dram.command.program import INNER, Cause, Phase, Program
+from tests.services.dram.command.checker import Illegal, check
+from tests.services.dram.command.gate import earlier, gate, reachable
+from tests.services.dram.command.kernels import run_traced
 from tests.services.hbm_pim.channels import pseudo_channel
 
 #: tCK of the machine's HBM2e; RC is made longer here, see `gate.config`.

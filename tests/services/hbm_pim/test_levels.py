@@ -10,8 +10,8 @@ from l3sim.errors import InvalidInput
 from l3sim.ports import DeviceSession
 from l3sim.units import nj
 from l3sim.work import Hello, Op
-from services.dimm_pim.command.result import attend
-from services.dimm_pim.fast import store
+from services.dram.command.result import attend
+from services.dram.fast import store
 from services.hbm_pim.channel import kernel_of
 from services.hbm_pim.servicer import HbmPimDevice
 from tests.services.builders import decoding, hello, machine, op_cost, reshaped, window

@@ -1,0 +1,49 @@
+"""What attend calls cost at level `command`."""
+
+import numpy as np
+
+from l3sim.device.levels import LevelModel
+from l3sim.device.sums import Decoding, RankSums
+from l3sim.units import Floats, Int64s
+from services.dram.command.kernel import Kernel
+
+
+class CommandModel(LevelModel[None]):
+    """Level `command`: every call is run, equal ones once.
+
+    Args:
+        picojoules: of each column of a row (see `columns`), shape (WIDTH,).
+    """
+
+    def __init__(self, kernel: Kernel, picojoules: Floats) -> None:
+        self._kernel = kernel
+        self._picojoules = picojoules
+        self._known: dict[bytes, tuple[int, int]] = {}
+
+    def look_up(self, requests: Decoding) -> None:
+        """See LevelModel."""
+
+    def cost(self, looked_up: None, requests: Decoding, sums: RankSums) -> tuple[Int64s, Int64s]:  # noqa: ARG002
+        """See LevelModel."""
+        rounds = requests.tokens.shape[1]
+        shape = sums.shape(requests.bounds)
+        time, energy = (np.zeros((*shape, rounds), dtype=np.int64) for _ in range(2))
+        for at in np.ndindex(*shape):
+            who = sums.groups(requests.bounds, *at)
+            for i in range(rounds if len(who) else 0):
+                time[at][i], energy[at][i] = self.call(requests.tokens[who, i])
+        return time, energy
+
+    def call(self, tokens: Int64s) -> tuple[int, int]:
+        """Picoseconds and nanojoules of one call over head groups of so many tokens."""
+        # The compiler is loaded by those who run commands, and by nobody else.
+        from services.dram.command.result import attend
+
+        key = tokens.tobytes()
+        if key not in self._known:
+            if len(self._known) >= 2**16:
+                self._known.clear()
+            took = attend(self._kernel, tokens.tolist())
+            picojoules = int(np.floor(took.values @ self._picojoules + 0.5))
+            self._known[key] = took.cycles * self._kernel.pim.tck_ps, (picojoules + 500) // 1000
+        return self._known[key]

@@ -1,0 +1,158 @@
+"""Runs attention on one rank at level `command`, and says what it took."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from l3sim.specs.rank import RankConfig
+from l3sim.units import Int64s
+from services.dram.command import compiling
+from services.dram.command.attention import Attention
+from services.dram.command.columns import Took, row_of
+from services.dram.command.commands import ISSUED, Command
+from services.dram.command.constraints import ACTIVATIONS_A_WINDOW, constraints_of
+from services.dram.command.engine import run_program
+from services.dram.command.kernel import Kernel
+from services.dram.command.program import Cause, Field, Phase, Program
+from services.dram.command.rank_attention import RankAttention
+from services.dram.command.rows import RowName
+
+LEVELS = {"rank": 0, "group": 1, "bank": 2}
+_SAYS = {
+    compiling.ROW_OPEN: "a bank was to be opened, or refreshed, with a row open",
+    compiling.ROW_CLOSED: "a column was to be read or written with no row open",
+    compiling.STUCK: "its queues wait for each other",
+}
+
+
+@dataclass(frozen=True)
+class Outcome(Took):
+    """What one attend call on one rank took.
+
+    Attributes:
+        refreshes: taken.
+        trace: (cycle, run, number in the run) of the first commands, shape (n, 3).
+        program, rows: what was run, and what the rows hold.
+    """
+
+    refreshes: int
+    trace: Int64s
+    program: Int64s
+    rows: Sequence[RowName]
+
+
+def attention_program(kernel: Kernel, tokens: Sequence[int]) -> tuple[Program, Sequence[RowName]]:
+    """The program of one attend call: head groups over so many tokens each, the new ones included.
+
+    Raises:
+        ValueError: no group, or one without tokens.
+    """
+    if not tokens or min(tokens) < 1:
+        raise ValueError(f"every head group attends at least 1 token, got {list(tokens)}")
+    writer = (RankAttention if kernel.pim.pu == "rank" else Attention)(kernel)
+    return writer.call(tokens), writer.rows.names
+
+
+def attend(kernel: Kernel, tokens: Sequence[int], traced: int = 0) -> Outcome:
+    """Run head groups one after the other on one rank.
+
+    Args:
+        tokens: of each head group, the new one included.
+        traced: record so many commands.
+    """
+    program, rows = attention_program(kernel, tokens)
+    # Exponentials of the scores, and their scaling.
+    elements = 2 * kernel.at.heads * kernel.at.queries * sum(tokens)
+    return execute(kernel.pim, program, rows, traced, elements)
+
+
+def execute(
+    pim: RankConfig, program: Program, rows: Sequence[RowName] = (), traced: int = 0, elements: int = 0
+) -> Outcome:
+    """Run any program.
+
+    Raises:
+        ValueError: the program is wrong: a bank is in the wrong state, or the queues are stuck.
+    """
+    ops = program.array()
+    order = np.argsort(ops[:, Field.QUEUE], kind="stable")
+    table, first, steps, bars = _table(pim)
+    counts = np.zeros(len(Command), dtype=np.int64)
+    spent = np.zeros((len(Phase), len(Cause)), dtype=np.int64)
+    trace = np.zeros((traced, 3), dtype=np.int64)
+    state, *rank = _at_first(pim)
+    events = np.full(program.events, compiling.UNKNOWN, dtype=np.int64)
+    events[0] = 0
+    refi = pim.refi_tck if pim.refresh else 0
+    end = run_program(
+        ops, order, _queues(ops[order, Field.QUEUE]), events, pim.bank_groups, table, first, steps, bars,
+        pim.faw_tck, refi, pim.rfc_tck, *rank, counts, spent, state, trace,
+    )  # fmt: skip
+    if end != compiling.DONE:
+        raise ValueError(f"the program is wrong after {counts.sum()} commands: {_SAYS[end]}")
+    return Outcome(
+        values=row_of(spent, counts, int(state[compiling.OPEN_TIME]), elements),
+        refreshes=int(counts[Command.REF]),
+        trace=trace[: state[compiling.TRACED]],
+        program=ops,
+        rows=rows,
+    )
+
+
+def _queues(queue: Int64s) -> Int64s:
+    """Each queue at its first run, shape (QUEUE_SIZE, 3), of the queues of all runs in order."""
+    bounds = np.searchsorted(queue, np.arange(4))
+    queues = np.zeros((compiling.QUEUE_SIZE, 3), dtype=np.int64)
+    queues[compiling.AT], queues[compiling.END] = bounds[:3], bounds[1:]
+    queues[compiling.SOONEST] = compiling.STALE
+    return queues
+
+
+def _at_first(pim: RankConfig) -> tuple[Int64s, Int64s, Int64s, NDArray[np.bool_]]:
+    """A rank on which nothing has happened: its scalars, last commands, last activations and open banks."""
+    state = np.zeros(compiling.STATE_SIZE, dtype=np.int64)
+    state[compiling.BUS] = -1
+    state[compiling.DUE] = pim.refi_tck - int(pim.refresh_phase * pim.refi_tck)
+    places = 1 + pim.bank_groups + pim.banks_per_chip
+    last = np.full((len(Command), places), compiling.NEVER, dtype=np.int64)
+    window = np.full(ACTIVATIONS_A_WINDOW, compiling.NEVER, dtype=np.int64)
+    return state, last, window, np.zeros(pim.banks_per_chip, dtype=np.bool_)
+
+
+@lru_cache(maxsize=64)
+def _table(pim: RankConfig) -> tuple[Int64s, Int64s, Int64s, NDArray[np.bool_]]:
+    """The table as the engine reads it: rows, where those of a command begin, steps, bars.
+
+    Rows are (before, level, cycles), sorted by the command after. What follows a refresh is not among them:
+    the engine stands still for RFC.
+    """
+    rows = sorted(
+        (after, before, LEVELS[row.level], row.tck(pim))
+        for row in constraints_of(pim)
+        if row.level != "slot" and row.before != (Command.REF,)
+        for before in row.before
+        for after in row.after
+    )
+    flat = np.array(rows, dtype=np.int64)
+    bars = np.zeros((len(Command), len(Command)), dtype=np.bool_)
+    bars[flat[:, 1], flat[:, 0]] = True
+    first = np.searchsorted(flat[:, 0], np.arange(len(Command) + 1))
+    return flat[:, 1:].copy(), first, _steps(rows), bars
+
+
+def _steps(rows: Sequence[tuple[int, int, int, int]]) -> Int64s:
+    """Cycles between equal commands that follow each other, shape (commands, 2); 0: they are not even.
+
+    Column 0: all on one bank, or on no bank; column 1: on banks whose groups take turns.
+    """
+    steps = np.zeros((len(Command), 2), dtype=np.int64)
+    for command in ISSUED:
+        own = [(level, cycles) for after, before, level, cycles in rows if before == after == command]
+        rank = max((cycles for level, cycles in own if level == LEVELS["rank"]), default=0)
+        group = max((cycles for level, cycles in own if level == LEVELS["group"]), default=0)
+        if command not in {Command.ACT, Command.REF}:  # a window of activations; a refresh that is due
+            steps[command] = max(rank, group), rank if group <= 2 * rank else 0
+    return steps

@@ -1,0 +1,126 @@
+"""Makes an `AttendTable` with the command level, of as many periods as prove on larger calls that it goes on.
+
+`python -m services.dram.fast.build OUT < KERNEL` is how a device process has one made: it loads the
+compiler, the device does not. KERNEL is the JSON of `store`.
+"""
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from l3sim.specs.rank import RankConfig
+from l3sim.units import Int64s
+from services.dram.command.columns import WIDTH, row_of
+from services.dram.command.commands import Command
+from services.dram.command.kernel import Kernel
+from services.dram.command.program import Cause, Phase
+from services.dram.command.result import attend
+from services.dram.fast.table import AttendTable
+
+#: Periods that are tabled at least and at most.
+LEAST, MOST = 3, 40
+
+
+def build(kernel: Kernel) -> AttendTable:
+    """Table the command pattern of a kernel.
+
+    Raises:
+        ValueError: its pattern does not repeat within MOST periods, or a refresh takes longer than REFI.
+    """
+    pim = kernel.pim
+    quiet = replace(kernel, pim=msgspec.structs.replace(pim, refresh=False))
+    limit, period = kernel.segment_tokens, kernel.row_tokens
+    one, more = _rows(quiet, [1])[0], _rows(quiet, [limit + 1])[0]
+    pair = attend(quiet, [1, 1]).values
+    wrong = f"does not repeat within {MOST} row blocks"
+    for base in _steady(quiet):
+        slope = base[-period:] - base[-2 * period : -period] if len(base) > 2 * period else base[-period:]
+        table = AttendTable(
+            base=base,
+            slope=slope,
+            segment_tokens=limit,
+            segment=more - one,
+            saving=2 * one - pair,
+            refresh=np.zeros_like(one),
+            refi_tck=0,
+            phase_tck=int(pim.refresh_phase * pim.refi_tck),
+        )
+        wrong = _found_wrong(quiet, table)
+        if not wrong:
+            break
+    else:
+        raise ValueError(f"the command pattern of {kernel} {wrong}; use level command")
+    if not pim.refresh:
+        return table
+    if pim.rfc_tck >= pim.refi_tck:
+        raise ValueError(
+            f"refreshing takes {pim.rfc_tck} of every {pim.refi_tck} tCK; nothing else would run"
+        )
+    return replace(table, refi_tck=pim.refi_tck, refresh=_refresh(pim))
+
+
+def _rows(kernel: Kernel, tokens: Sequence[int]) -> Int64s:
+    return np.array([attend(kernel, [count]).values for count in tokens])
+
+
+def _steady(kernel: Kernel) -> Iterator[Int64s]:
+    """Rows of 0 to n tokens, where the last two periods grew alike or a segment is full; then twice as many.
+
+    Growing alike is not enough where results pile up: a buffer may take many periods to be full.
+    """
+    period, least = kernel.row_tokens, LEAST
+    base = np.zeros((1, WIDTH), dtype=np.int64)
+    for periods in range(1, MOST + 1):
+        first = len(base)
+        if first > kernel.segment_tokens:
+            yield base
+            return
+        base = np.concatenate([base, _rows(kernel, range(first, first + period))])
+        if periods >= least:
+            late, middle, early = (base[len(base) - i * period :][:period] for i in (1, 2, 3))
+            if (late - middle == middle - early).all():
+                yield base
+                least = 2 * periods
+
+
+def _found_wrong(kernel: Kernel, table: AttendTable) -> str:
+    """Compare with calls that reach beyond the table; returns what is wrong, or nothing."""
+    period, limit = kernel.row_tokens, kernel.segment_tokens
+    singles = [
+        period * 7 + 3,
+        period * 50 + period // 2,
+        min(limit, 300 * period),
+        limit + period + 5,
+        2 * limit + 1,
+    ]
+    calls = [[count] for count in singles] + [[5, period + 1, 3 * period, 1], [singles[1], 1, singles[0]]]
+    for tokens in calls:
+        told, seen = table.call(np.array(tokens)).cycles, attend(kernel, tokens).cycles
+        if abs(told - seen) > 2 * len(tokens):
+            return f"does not go on: {tokens} take {seen}, not {told} tCK"
+    return ""
+
+
+def _refresh(pim: RankConfig) -> Int64s:
+    """What one refresh adds: RFC, wherever it falls, and a command."""
+    spent = np.zeros((len(Phase), len(Cause)), dtype=np.int64)
+    spent[Phase.OUTPUT, Cause.REFRESH] = pim.rfc_tck
+    commands = np.zeros(len(Command), dtype=np.int64)
+    commands[Command.REF] = 1
+    return row_of(spent, commands, 0, 0)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Build the table of the kernel on standard input into a file."""
+    from services.dram.fast.store import kernel_from, save
+
+    save(Path(arguments[0]), build(kernel_from(sys.stdin.buffer.read())))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,77 @@
+"""What attend calls cost at level `fast`."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from l3sim.device.levels import TABLE_TOKENS, LevelModel
+from l3sim.device.sums import Decoding, RankSums, check_sum
+from l3sim.placement import Layout
+from l3sim.units import Floats, Int64s
+from services.dram.command.columns import cycles_of
+from services.dram.command.kernel import Kernel
+from services.dram.command.model import CommandModel
+from services.dram.fast.table import AttendTable
+
+
+class FastModel(LevelModel[tuple[Int64s, Int64s]]):
+    """Level `fast`: cycles and picojoules of head groups from the table.
+
+    Args:
+        picojoules: of each column of a row (see `columns`), shape (WIDTH,).
+    """
+
+    def __init__(self, kernel: Kernel, layout: Layout, table: AttendTable, picojoules: Floats) -> None:
+        self.kernel = kernel
+        self._layout = layout
+        self._table = table
+        self._picojoules = picojoules
+        self._saving_pj = self._energy(table.saving)
+        self._refresh_pj = self._energy(table.refresh)
+        self._cycles: Int64s = np.zeros(1, dtype=np.int64)
+        self._energies: Int64s = np.zeros(1, dtype=np.int64)
+
+    def look_up(self, requests: Decoding) -> tuple[Int64s, Int64s]:
+        """See LevelModel."""
+        if requests.most >= TABLE_TOKENS:
+            rows = self._table.groups(requests.tokens)
+            cycles, energies = cycles_of(rows), self._energy(rows)
+        else:
+            if requests.most >= len(self._cycles):
+                self._extend(min(max(2 * requests.most, 4096), TABLE_TOKENS))
+            cycles, energies = self._cycles.take(requests.tokens), self._energies.take(requests.tokens)
+        check_sum(int(cycles.max()) * self.kernel.pim.tck_ps, len(cycles), self._layout)
+        return cycles, energies
+
+    def cost(
+        self, looked_up: tuple[Int64s, Int64s], requests: Decoding, sums: RankSums
+    ) -> tuple[Int64s, Int64s]:
+        """See LevelModel."""
+        table, pim = self._table, self.kernel.pim
+        groups = sums.add(np.ones((len(requests.tokens), 1), dtype=np.int64), requests.bounds)
+        later = np.maximum(groups - 1, 0)
+        work = sums.add(looked_up[0], requests.bounds) - later * table.saving_tck
+        refreshes = table.refreshes(work)
+        energy = (
+            sums.add(looked_up[1], requests.bounds) - later * self._saving_pj + refreshes * self._refresh_pj
+        )
+        time = (work + refreshes * table.refresh_tck) * pim.tck_ps
+        return time, (energy + 500) // 1000
+
+    def exact(self) -> Callable[[Int64s], tuple[int, int]]:
+        """Picoseconds and nanojoules of one call over head groups of so many tokens, at level `command`."""
+        return CommandModel(self.kernel, self._picojoules).call
+
+    def _extend(self, tokens: int) -> None:
+        """Tabulate up to so many tokens; the rows themselves are dropped, they are wide."""
+        cycles, energies = [np.zeros(1, dtype=np.int64)], [np.zeros(1, dtype=np.int64)]
+        for first in range(1, tokens, 4096):
+            rows = self._table.groups(np.arange(first, min(first + 4096, tokens)))
+            cycles.append(cycles_of(rows))
+            energies.append(self._energy(rows))
+        self._cycles, self._energies = np.concatenate(cycles), np.concatenate(energies)
+
+    def _energy(self, rows: Int64s) -> Int64s:
+        """Picojoules of rows, shape (..., WIDTH) to (...)."""
+        rounded: Int64s = np.floor(rows @ self._picojoules + 0.5).astype(np.int64)
+        return rounded

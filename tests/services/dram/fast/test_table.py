@@ -1,0 +1,123 @@
+"""Level `fast` says what level `command` says: over the whole domain, single calls to the cycle."""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.fidelity import samples
+from services.dram.command.columns import COMMANDS, OPEN_CYCLES, cycles_of
+from services.dram.command.commands import Command as Cmd
+from services.dram.command.result import attend
+from services.dram.fast.build import build
+from services.dram.fast.table import AttendTable
+from tests.services.dram.command.kernels import kernel
+
+#: Kernels whose tables are made quickly: 64 and 128 tokens a row block.
+QUICK: list[tuple[int, dict[str, Any]]] = [
+    (8, {}),
+    (16, {"pim_activation": "exempt"}),
+    (4, {"n_hc": 2, "overlap_heads": False}),
+    (1, {"n_hc": 1, "relayout": "cpu"}),
+    (8, {"pipelining": False, "refresh_phase": 0.7}),
+    (8, {"n_hc": 1, "n_cmr": 2, "score_buffer_bytes": 65_536}),
+    (8, {"host_transfer_bytes": 5000, "refresh": False}),
+    # What waits in the buffer grows for five row blocks before it slows the pattern down.
+    (16, {"n_hc": 2, "result_buffer_bytes": 2048}),
+]
+IDS = ["-".join([str(queries), *keys]) for queries, keys in QUICK]
+
+
+@cache
+def table(at: int) -> AttendTable:
+    return build(kernel(QUICK[at][0], **QUICK[at][1]))
+
+
+@pytest.mark.slow
+def test_a_sample_of_the_whole_domain() -> None:
+    # Every four kernels have all queries and all N_hc; `python -m benchmarks.fidelity` looks at more.
+    found = list(samples(seed=20, kernels=4, points=10, most=60_000))
+    assert [sample for sample in found if not sample.within] == []
+    assert {(sample.settings["queries"], sample.settings["n_hc"]) for sample in found} == {
+        (1, 1),
+        (4, 2),
+        (8, 4),
+        (16, 8),
+    }
+    assert max(sample.requests for sample in found) > 20
+    assert all(sample.gap_tck == 0 for sample in found if sample.requests == 1)
+
+
+@pytest.mark.parametrize("at", range(len(QUICK)), ids=IDS)
+@given(tokens=st.integers(1, 6000))
+@settings(max_examples=15)
+def test_single_calls_are_exact(at: int, tokens: int) -> None:
+    of = kernel(QUICK[at][0], **QUICK[at][1])
+    told, seen = table(at).call(np.array([tokens])), attend(of, [tokens])
+    assert told.cycles == seen.cycles
+    assert told.values[COMMANDS].tolist() == seen.values[COMMANDS].tolist()
+    assert abs(int(told.values[OPEN_CYCLES] - seen.values[OPEN_CYCLES])) <= told.cycles // 1000
+
+
+@pytest.mark.parametrize("at", range(len(QUICK)), ids=IDS)
+@given(tokens=st.lists(st.integers(1, 700), min_size=2, max_size=6))
+@settings(max_examples=10)
+def test_calls_of_several_groups(at: int, tokens: list[int]) -> None:
+    of = kernel(QUICK[at][0], **QUICK[at][1])
+    told, seen = table(at).call(np.array(tokens)).cycles, attend(of, tokens).cycles
+    assert abs(told - seen) <= max(0.005 * seen, 2)
+
+
+@pytest.mark.parametrize("at", range(len(QUICK)), ids=IDS)
+def test_twice_the_tokens_where_commands_are_too_many(at: int) -> None:
+    # Beyond what the command level runs in a test: a period more is a slope more, up to a segment's end.
+    of = kernel(QUICK[at][0], **QUICK[at][1])
+    made = table(at)
+    period, segment = len(made.slope), made.segment_tokens
+    first = len(made.base)
+    for start in (first, first + 17):
+        periods = (segment - start) // period // 2
+        if periods < 1:
+            continue
+        once, twice = start + periods * period, start + 2 * periods * period
+        rows = made.groups(np.array([start, once, twice]))
+        assert (rows[2] - rows[1]).tolist() == (rows[1] - rows[0]).tolist()
+        slope = cycles_of(rows[1] - rows[0]) // periods
+        quiet = attend(of, [start + period]), attend(of, [start])
+        still = [one.cycles - one.refreshes * of.pim.rfc_tck for one in quiet]
+        assert still[0] - still[1] == slope
+
+
+def test_the_pattern_goes_on_at_the_largest_context() -> None:
+    of, made = kernel(8), table(0)
+    for tokens in (131_072, 65_536 + 29):
+        assert made.call(np.array([tokens])).cycles == attend(of, [tokens]).cycles
+
+
+def test_refreshes_of_a_call() -> None:
+    made = table(0)
+    # W + (k-1) RFC >= k REFI: the first from 12,480 cycles of work on, then one each 12,480 - 560.
+    work = np.array([1, 12_479, 12_480, 24_399, 24_400, 12_480 + 11_920 * 99])
+    assert made.refreshes(work).tolist() == [0, 0, 1, 1, 2, 100]
+    call = made.call(np.array([4096]))
+    assert call.command(Cmd.REF) == attend(kernel(8), [4096]).refreshes > 10
+
+
+@given(tokens=st.integers(1, 200_000), more=st.integers(1, 5000))
+def test_more_tokens_never_cost_less(tokens: int, more: int) -> None:
+    for at in range(3):
+        pair = table(at).group_tck(np.array([tokens, tokens + more]))
+        assert pair[0] <= pair[1]
+
+
+def test_no_tokens_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"^a head group attends at least 1 token, got 0$"):
+        table(0).call(np.array([5, 0]))
+
+
+def test_what_cannot_be_tabled_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^refreshing takes 560 of every 560 tCK; nothing else would run$"):
+        build(kernel(8, refi_tck=560))
