@@ -7,7 +7,7 @@ of a module: those of a layer run one after the other.
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -45,7 +45,7 @@ class ModuleDevice(ConfiguredDevice[ModuleT]):
             InvalidInput: the model does not fit it; the field is a key of its section.
         """
 
-    def level_model(self, config: ModuleT, hello: Hello) -> LevelModel[object]:
+    def level_model(self, config: ModuleT, hello: Hello) -> LevelModel[Any]:
         """What calls cost at the level of a module; a device with more levels than `roofline` overrides it.
 
         Raises:
@@ -54,11 +54,10 @@ class ModuleDevice(ConfiguredDevice[ModuleT]):
         """
         cost = self.head_cost(config, hello)
         ps(cost(np.ones(1, dtype=np.int64)))
-        made: LevelModel[object] = HeadModel(cost, config.module_active_w, hello.layout)  # type: ignore[assignment]
-        return made
+        return HeadModel(cost, config.module_active_w, hello.layout)
 
     def session(
-        self, hello: Hello, configs: Sequence[ModuleT], models: Sequence[LevelModel[object]]
+        self, hello: Hello, configs: Sequence[ModuleT], models: Sequence[LevelModel[Any]]
     ) -> "ModuleSession":
         """The session of a job that was found in order."""
         return ModuleSession(hello, configs, models)
@@ -72,7 +71,7 @@ class ModuleDevice(ConfiguredDevice[ModuleT]):
                 raise InvalidInput((slot.slot, text))
             if slot.seats[0].rankset or hello.layout.ranksets != 1:
                 raise InvalidInput((slot.slot, f"knows one rankset only; the layout is {hello.layout}"))
-        models: dict[ModuleT, LevelModel[object]] = {}
+        models: dict[ModuleT, LevelModel[Any]] = {}
         for slot, config in zip(hello.slots, configs, strict=True):
             if config in models:
                 continue
@@ -90,7 +89,7 @@ class ModuleDevice(ConfiguredDevice[ModuleT]):
 class Kind:
     """Modules of one replica that cost the same; `slots` has their numbers."""
 
-    model: LevelModel[object]
+    model: LevelModel[Any]
     slots: Sequence[int]
     sums: RankSums
 
@@ -103,7 +102,7 @@ class ModuleSession(BookkeepingSession):
     """
 
     def __init__(
-        self, hello: Hello, configs: Sequence[ModuleConfig], models: Sequence[LevelModel[object]]
+        self, hello: Hello, configs: Sequence[ModuleConfig], models: Sequence[LevelModel[Any]]
     ) -> None:
         self._configs = configs
         self._rooms = [kv_room_bytes(config, hello.layout, hello.model) for config in configs]
@@ -112,7 +111,7 @@ class ModuleSession(BookkeepingSession):
         self._kinds = [self._kinds_of(replica) for replica in range(hello.layout.dp)]
 
     def _kinds_of(self, replica: int) -> list[Kind]:
-        slots: dict[LevelModel[object], list[int]] = {}
+        slots: dict[LevelModel[Any], list[int]] = {}
         for number, slot in enumerate(self.hello.slots):
             if slot.seats[0].replica == replica:
                 slots.setdefault(self._models[number], []).append(number)

@@ -12,6 +12,8 @@ and `fast` the costs of head groups add up, so that a window of many rounds and 
 operations.
 """
 
+from typing import Any
+
 import numpy as np
 
 from l3sim.device.levels import HeadModel, LevelModel
@@ -45,21 +47,17 @@ class RooflineModel(HeadModel):
         return costs
 
 
-def level_model(pim: DimmPimConfig, model: ModelShape, layout: Layout) -> LevelModel[object]:
+def level_model(pim: DimmPimConfig, model: ModelShape, layout: Layout) -> LevelModel[Any]:
     """The model of a module's level.
 
     Raises:
         InvalidInput: the model does not fit the module's chips or buffers; the field is a key of its section.
         ValueError: a rate makes costs beyond measure.
     """
-    made: LevelModel[object]
     if pim.level == "roofline":
-        made = RooflineModel(pim, model, layout)  # type: ignore[assignment]
-        return made
+        return RooflineModel(pim, model, layout)
     kernel = kernel_of(pim, model, layout)
     picojoules = sum(weights(kernel).values(), start=np.zeros(WIDTH))
     if pim.level == "command":
-        made = CommandModel(kernel, picojoules)  # type: ignore[assignment]
-    else:
-        made = FastModel(kernel, layout, store.table_of(kernel), picojoules)  # type: ignore[assignment]
-    return made
+        return CommandModel(kernel, picojoules)
+    return FastModel(kernel, layout, store.table_of(kernel), picojoules)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -70,7 +70,7 @@ class DimmPimDevice(ConfiguredDevice[DimmPimConfig]):
 class _Kind:
     """Ranks of one replica that cost the same."""
 
-    model: LevelModel[object]
+    model: LevelModel[Any]
     sums: RankSums
 
 
@@ -96,7 +96,7 @@ class DimmPimSession(BookkeepingSession):
         self._rooms = [rank_room_bytes(config, hello.layout) for config in configs]
         seats = [len(slot.seats) for slot in hello.slots]
         super().__init__(hello, np.repeat(np.array(self._rooms, dtype=np.int64), seats))
-        models: dict[DimmPimConfig, LevelModel[object]] = {}
+        models: dict[DimmPimConfig, LevelModel[Any]] = {}
         self._models = []
         for slot, config in zip(hello.slots, configs, strict=True):
             if config not in models:
@@ -138,7 +138,7 @@ class DimmPimSession(BookkeepingSession):
             return ()
         requests = gathered(batches, ledger, self.hello.layout, self.valid_rounds(window))
         times, energies = [], []
-        looked_up: dict[LevelModel[object], object] = {}
+        looked_up: dict[LevelModel[Any], object] = {}
         for kind in replica.kinds:
             if kind.model not in looked_up:
                 looked_up[kind.model] = kind.model.look_up(requests)
@@ -194,7 +194,7 @@ class DimmPimSession(BookkeepingSession):
         """Lay out the used ranks of one replica; None when there are none here."""
         layout = self.hello.layout
         device, domain, places = [], [], []
-        ranks: dict[LevelModel[object], list[int]] = {}
+        ranks: dict[LevelModel[Any], list[int]] = {}
         for slot, assignment in enumerate(self.hello.slots):
             for number, seat in enumerate(assignment.seats):
                 if seat.unused or seat.replica != replica:
@@ -223,7 +223,7 @@ class DimmPimSession(BookkeepingSession):
         return _Replica(tuple(device), tuple(domain), kinds, np.array(index, dtype=np.int64))
 
 
-def _level_model(config: DimmPimConfig, hello: Hello, slot: str) -> LevelModel[object]:
+def _level_model(config: DimmPimConfig, hello: Hello, slot: str) -> LevelModel[Any]:
     """The model of one module; what is refused is named by its slot."""
     try:
         return level_model(config, hello.model, hello.layout)

@@ -4,7 +4,7 @@
 |------------|---------------------------------------------------|------------------------------|
 | `roofline` | rates and row openings, in closed form            | `roofline`                   |
 | `command`  | every command of a pseudo channel: slow           | `channel`, and the commands  |
-| `fast`     | the command level's periods, carried on (default) | and tables of the DIMMs      |
+| `fast`     | the command level's periods, carried on (default) | and tables of `services/dram` |
 
 A call is the heads of one layer and sub-batch on one stack, one after the other. Its time is that of the
 pseudo channel with the most tokens (see `channel`); its energy is power x time at every level, since no
@@ -13,6 +13,7 @@ currents of these stacks are published.
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from l3sim.device.levels import LevelModel
 from l3sim.device.sums import Decoding, RankSums
@@ -34,7 +35,7 @@ class StackModel(LevelModel[tuple[Decoding, object]]):
         channel: a model of that level. channels: of the stack.
     """
 
-    def __init__(self, channel: LevelModel[object], channels: int) -> None:
+    def __init__(self, channel: LevelModel[Any], channels: int) -> None:
         self._channel = channel
         self._channels = channels
 
@@ -64,7 +65,7 @@ class FastStack(StackModel):
     """Level `fast`."""
 
     def __init__(self, channel: FastModel, channels: int) -> None:
-        super().__init__(channel, channels)  # type: ignore[arg-type]
+        super().__init__(channel, channels)
         self._fast = channel
 
     def exact(self) -> Callable[[Int64s], tuple[int, int]]:
@@ -83,6 +84,6 @@ def stack_model(hbm: HbmPimConfig, model: ModelShape, layout: Layout) -> StackMo
     kernel = kernel_of(hbm, model, layout)
     picojoules = each_cycle(hbm.module_active_w * hbm.tck_ps)
     if hbm.level == "command":
-        return StackModel(CommandModel(kernel, picojoules), hbm.pseudo_channels)  # type: ignore[arg-type]
+        return StackModel(CommandModel(kernel, picojoules), hbm.pseudo_channels)
     fast = FastModel(kernel, layout, store.table_of(kernel), picojoules)
     return FastStack(fast, hbm.pseudo_channels)

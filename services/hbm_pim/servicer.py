@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from l3sim.device.levels import HeadCost, LevelModel
 from l3sim.device.modules import Kind, ModuleDevice, ModuleSession
@@ -25,15 +26,14 @@ class HbmPimDevice(ModuleDevice[HbmPimConfig]):
         """See ModuleDevice.head_cost."""
         return Head.of(config, hello.model, hello.layout).cost_s
 
-    def level_model(self, config: HbmPimConfig, hello: Hello) -> LevelModel[object]:
+    def level_model(self, config: HbmPimConfig, hello: Hello) -> LevelModel[Any]:
         """See ModuleDevice.level_model."""
         if config.level == "roofline":
             return super().level_model(config, hello)
-        made: LevelModel[object] = stack_model(config, hello.model, hello.layout)  # type: ignore[assignment]
-        return made
+        return stack_model(config, hello.model, hello.layout)
 
     def session(
-        self, hello: Hello, configs: Sequence[HbmPimConfig], models: Sequence[LevelModel[object]]
+        self, hello: Hello, configs: Sequence[HbmPimConfig], models: Sequence[LevelModel[Any]]
     ) -> "HbmPimSession":
         """See ModuleDevice.session."""
         return HbmPimSession(hello, configs, models)
@@ -43,7 +43,7 @@ class HbmPimSession(ModuleSession):
     """One job on this process's stacks; windows are checked as those of the DIMM modules are."""
 
     def __init__(
-        self, hello: Hello, configs: Sequence[HbmPimConfig], models: Sequence[LevelModel[object]]
+        self, hello: Hello, configs: Sequence[HbmPimConfig], models: Sequence[LevelModel[Any]]
     ) -> None:
         super().__init__(hello, configs, models)
         share = max(config.check_fidelity for config in configs)
