@@ -1,9 +1,9 @@
 """What attend calls cost on an HBM stack with units, at three levels behind one face.
 
-| level      | what it is                                        | where                        |
-|------------|---------------------------------------------------|------------------------------|
-| `roofline` | rates and row openings, in closed form            | `roofline`                   |
-| `command`  | every command of a pseudo channel: slow           | `channel`, and the commands  |
+| level      | what it is                                        | where                         |
+|------------|---------------------------------------------------|-------------------------------|
+| `roofline` | rates and row openings, in closed form            | `roofline`                    |
+| `command`  | every command of a pseudo channel: slow           | `channel`, and the commands   |
 | `fast`     | the command level's periods, carried on (default) | and tables of `services/dram` |
 
 A call is the heads of one layer and sub-batch on one stack, one after the other. Its time is that of the
