@@ -1,5 +1,6 @@
 """What tests of several parts share."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,11 @@ from tests.commands import Commands, living
 # No test is timed: other work on this computer must not fail one.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+# nohup and background jobs hand ignored signals down to all that they start; tests of what Ctrl-C and a closed
+# terminal do would then wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture
