@@ -37,5 +37,5 @@ class Chunked(Policy):
             tuple(dealt.admitted),
             unchunked=dealt.unchunked,
             blocked=dealt.blocked,
-            considered={"budget_left": left - dealt.tokens(0)},
+            considered={"budget_left": left - dealt.tokens[0]},
         )

@@ -104,8 +104,7 @@ class _Sides:
         predictor, most = self._predictor, len(self.order)
         if not any(dealt.chunks):
             return self._without_chunks(most)
-        chunks = [*dealt.chunks, []][:2]
-        tokens = [sum(chunk.tokens for chunk in some) for some in chunks]
+        chunks, tokens = [*dealt.chunks, []][:2], [*dealt.tokens, 0][:2]
         return Beside(
             self._passes,
             self._target,
@@ -143,11 +142,11 @@ class _Sides:
         chosen = align_chunks(attend, self._passes, self._target, *sizes)
         self.considered["chunk_pairs"] = len(sizes[0].tokens) * len(sizes[1].tokens)
         changed = False
-        for chunks, size in zip(dealt.chunks, chosen, strict=False):
+        for index, (chunks, size) in enumerate(zip(dealt.chunks, chosen, strict=False)):
             if chunks and size != chunks[-1].tokens:
-                last = chunks[-1]
-                self.considered["cut_tokens"] = self.considered.get("cut_tokens", 0) + last.tokens - int(size)
-                chunks[-1] = Chunk(last.request, int(size), last.finished_tokens, last=False)
+                fewer = chunks[-1].tokens - int(size)
+                self.considered["cut_tokens"] = self.considered.get("cut_tokens", 0) + fewer
+                dealt.cut(index, int(size))
                 changed = True
         return changed
 

@@ -39,18 +39,31 @@ class ChunkBounds:
 
 @dataclass(slots=True)
 class Dealt:
-    """Chunks by pass, who was admitted, the GPU memory that they book, and why the head was not."""
+    """Chunks by pass and their tokens, who enters and books how much GPU memory, and why the head did not."""
 
     chunks: list[list[Chunk]]
+    tokens: list[int]
     bounds: ChunkBounds
     admitted: list[Placed] = field(default_factory=list)
     gpu_bytes: int = 0
     unchunked: int = -1
     blocked: str = ""
 
-    def tokens(self, index: int) -> int:
-        """Chunk tokens of a pass."""
-        return sum(chunk.tokens for chunk in self.chunks[index])
+    @property
+    def lightest(self) -> int:
+        """The pass with fewest chunk tokens (ties: 0)."""
+        return self.tokens.index(min(self.tokens))
+
+    def give(self, index: int, chunk: Chunk) -> None:
+        """Add a chunk to a pass."""
+        self.chunks[index].append(chunk)
+        self.tokens[index] += chunk.tokens
+
+    def cut(self, index: int, size: int) -> None:
+        """Leave so many tokens of a pass's last chunk."""
+        last = self.chunks[index].pop()
+        self.tokens[index] -= last.tokens
+        self.give(index, Chunk(last.request, size, last.finished_tokens, last=False))
 
 
 #: Asked, last of all, whether the head may enter at a place: "", or why not, for `Plan.blocked`.
@@ -82,7 +95,7 @@ def deal_prefills(
     """
     options = view.options
     bounds = bounds or ChunkBounds(options.max_chunk_tokens, options.min_chunk_tokens)
-    dealt = Dealt([[] for _ in range(passes)], bounds)
+    dealt = Dealt([[] for _ in range(passes)], [0] * passes, bounds)
     for request in view.prefilling:
         if not _give(view, dealt, request, int(view.table.held[request])):
             dealt.blocked = "chunk"
@@ -118,24 +131,20 @@ def _admit(view: PlanView, dealt: Dealt, request: int, may_admit: MayAdmit | Non
     dealt.admitted.append(placed)
     dealt.gpu_bytes += needed
     if unchunked:
-        dealt.chunks[0].append(Chunk(request, target, 0, last=True))
+        dealt.give(0, Chunk(request, target, 0, last=True))
         dealt.unchunked = 0
     else:
         _give(view, dealt, request, 0)
     return ""
 
 
-def _lightest(dealt: Dealt) -> int:
-    return min(range(len(dealt.chunks)), key=dealt.tokens)
-
-
 def _room(dealt: Dealt, rest: int) -> int:
-    return dealt.bounds.size(rest, dealt.bounds.most - dealt.tokens(_lightest(dealt)))
+    return dealt.bounds.size(rest, dealt.bounds.most - min(dealt.tokens))
 
 
 def _give(view: PlanView, dealt: Dealt, request: int, finished: int) -> bool:
     rest = int(view.table.target[request]) - finished
     size = _room(dealt, rest)
     if size:
-        dealt.chunks[_lightest(dealt)].append(Chunk(request, size, finished, last=size == rest))
+        dealt.give(dealt.lightest, Chunk(request, size, finished, last=size == rest))
     return size > 0

@@ -34,6 +34,14 @@ def test_running_prefills_first_then_the_queue_each_to_the_lighter_pass() -> Non
     assert (dealt.blocked, dealt.unchunked) == ("", -1)
 
 
+def test_a_chunk_that_is_cut_leaves_the_rest_of_its_prompt_for_later() -> None:
+    dealt = deal_prefills(view_of([Resident(300, 100), Resident(90, 10)], waiting=[70]), 2)
+    assert (dealt.tokens, dealt.lightest) == ([200, 150], 1)
+    dealt.cut(0, 64)
+    assert shown(dealt.chunks)[0] == [(0, 64, 100, False)]
+    assert (dealt.tokens, dealt.lightest) == ([64, 150], 0)
+
+
 def test_a_long_queue_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """A plan over 10,000 who wait costs what it admits."""
     looked: list[int] = []
