@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from l3sim.units import Floats, Int64s
-from orchestrator.compiling import compiled
+from orchestrator.compiling import compiled, lean
 
 OUT = -1
 
@@ -45,7 +45,7 @@ def deal_lighter(tokens: Int64s) -> Int64s:
     return side
 
 
-@compiled
+@lean
 def _add(bins: Floats, groups: Int64s, pace: Floats, offset: int, rank: int, cost: float) -> float:
     """Add a request to its bins; the longest time among them."""
     fullest = 0.0
@@ -57,7 +57,7 @@ def _add(bins: Floats, groups: Int64s, pace: Floats, offset: int, rank: int, cos
     return fullest
 
 
-@compiled
+@lean
 def predicted(i: int, fullest: Floats, counts: Int64s, beside: Beside) -> tuple[float, float]:
     """(T_GPU_i, T_PIM_i) a layer while sub-batch i attends.
 
@@ -80,7 +80,7 @@ def both(fullest: Floats, counts: Int64s, beside: Beside) -> Floats:
     return result
 
 
-@compiled
+@lean
 def _fullest(bins: Floats, groups: Int64s, offset: int, rank: int) -> float:
     """Longest time among the bins of a placement."""
     fullest = 0.0
@@ -90,7 +90,7 @@ def _fullest(bins: Floats, groups: Int64s, offset: int, rank: int) -> float:
     return fullest
 
 
-@compiled
+@lean
 def _fullest_with(bins: Floats, groups: Int64s, pace: Floats, offset: int, rank: int, cost: float) -> float:
     """Longest time among the bins of a placement if a request of this group cost came to it."""
     fullest = 0.0
@@ -112,30 +112,27 @@ def _chains(place: Int64s, places: int) -> tuple[Int64s, Int64s]:
     return first, after
 
 
-@compiled
-def _next_balanced(
-    bins: Floats, full: Floats, groups: Int64s, pace: Floats, first: Int64s, cost: Floats, most: float
-) -> int:
-    """The least loaded placement whose first request keeps its bins within `most` (ties: earliest).
+@lean
+def _least_loaded(full: Floats, first: Int64s, closed: np.ndarray) -> int:
+    """The least loaded placement that is not closed and where somebody waits (ties: earliest); OUT: none.
 
     Args:
         full: longest time among the bins of each placement, shape (places,).
     """
-    ranks = groups.shape[0]
     best = OUT
-    least = 0.0
     for place in range(len(first)):
-        if first[place] == OUT:
+        if first[place] == OUT or closed[place]:
             continue
-        if best != OUT and (full[place] > least or (full[place] == least and first[place] > first[best])):
-            continue
-        offset, rank = place // ranks, place % ranks
-        if _fullest_with(bins, groups, pace, offset, rank, cost[first[place]]) <= most:
-            best, least = place, full[place]
+        if (
+            best == OUT
+            or full[place] < full[best]
+            or (full[place] == full[best] and first[place] < first[best])
+        ):
+            best = place
     return best
 
 
-@compiled
+@lean
 def _take(
     i: int,
     place: int,
@@ -149,18 +146,23 @@ def _take(
     side: Int64s,
     fullest: Floats,
     counts: Int64s,
-) -> int:
-    """Give the first request of a placement to sub-batch i; 1, the requests taken."""
+    spread: bool,
+) -> None:
+    """Give the first request of a placement to sub-batch i."""
     index = first[place]
     first[place] = after[index]
     ranks = groups.shape[0]
     offset, rank = place // ranks, place % ranks
     fullest[i] = max(fullest[i], _add(bins[i], groups, pace, offset, rank, cost[index]))
+    # Most often requests have groups on every rank: nothing to look for.
+    everywhere = 0.0
+    for r in range(ranks):
+        everywhere = max(everywhere, bins[i, offset, r])
     for beginning in range(ranks):
-        full[i, offset * ranks + beginning] = _fullest(bins[i], groups, offset, beginning)
+        at = offset * ranks + beginning
+        full[i, at] = everywhere if spread else _fullest(bins[i], groups, offset, beginning)
     counts[i] += 1
     side[index] = i
-    return 1
 
 
 @compiled
@@ -188,6 +190,8 @@ def deal_aligned(
     counts = np.zeros(2, dtype=np.int64)
     first, after = _chains(place, pace.size)
     left = len(cost)
+    nobody = np.zeros(pace.size, dtype=np.bool_)
+    spread = groups.min() > 0
     asked = 0
     opened = True
     while opened and left > 0:
@@ -199,15 +203,19 @@ def deal_aligned(
                 continue
             opened = True
             for _ in range(min(step, left)):
-                place_now = _next_balanced(bins[i], full[i], groups, pace, first, cost, np.inf)
-                left -= _take(
-                    i, place_now, bins, full, groups, pace, first, after, cost, side, fullest, counts
-                )
+                least = _least_loaded(full[i], first, nobody)
+                _take(i, least, bins, full, groups, pace, first, after, cost, side, fullest, counts, spread)
+                left -= 1
     for i in range(beside.passes):
-        place_now = _next_balanced(bins[i], full[i], groups, pace, first, cost, fullest[i])
-        while place_now != OUT:
-            _take(i, place_now, bins, full, groups, pace, first, after, cost, side, fullest, counts)
-            place_now = _next_balanced(bins[i], full[i], groups, pace, first, cost, fullest[i])
+        closed = nobody.copy()
+        least = _least_loaded(full[i], first, closed)
+        while least != OUT:
+            offset, rank = least // len(groups), least % len(groups)
+            if _fullest_with(bins[i], groups, pace, offset, rank, cost[first[least]]) <= fullest[i]:
+                _take(i, least, bins, full, groups, pace, first, after, cost, side, fullest, counts, spread)
+            else:
+                closed[least] = True  # for good: bins only grow
+            least = _least_loaded(full[i], first, closed)
     return side, both(fullest, counts, beside), asked
 
 
