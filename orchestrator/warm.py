@@ -8,10 +8,19 @@ import threading
 
 import numpy as np
 
-from orchestrator.kv_loops import best_place, bins_of, booked_tokens, rounds_of_room, sum_at
-from orchestrator.learning.forest import Forest, trainer
+from orchestrator.decisions import first_round
+from orchestrator.kv_loops import (
+    best_place,
+    bins_of,
+    blocks_at,
+    booked_tokens,
+    bytes_of,
+    rounds_of_room,
+    sum_at,
+)
+from orchestrator.learning.forest import Forest, train
 from orchestrator.learning.linear import fit
-from orchestrator.learning.samples import kept_of, slowest_rank
+from orchestrator.learning.samples import NO_MEMBERS, WIDTH, kept_of, note_rounds, slowest_rank
 from orchestrator.policies.deal import (
     Beside,
     LastChunk,
@@ -42,19 +51,18 @@ def warm(trains: bool) -> None:
             _learning()
             _done.set()
         if trains:
-            trainer()
+            train(np.ones((1, 2)), np.ones(1), 0, trees=1)
 
 
 def _timelines() -> None:
     """One round of one layer on one rankset, by every layer program."""
-    one = np.ones((1, 2), dtype=np.int64)
-    square = np.ones((1, 2, 1, 1), dtype=np.int64)
-    unchunked = np.zeros(2, dtype=np.bool_)
-    costs = RoundCosts(one, one, one, one, square, square, square, square, unchunked)
+    costs = RoundCosts.nothing(1, 1)
+    costs.rows[:] = 1
     for name in TIMELINES:
         timeline = TIMELINES.get(name)(Rules(1, 1, overlap=True, half_duplex=True))
         timeline.compose(costs, 1, 2, [])
         timeline.drain(1000)
+    first_round(costs.rows, 1, 2)
 
 
 def _books() -> None:
@@ -64,6 +72,7 @@ def _books() -> None:
     booking = (0, 0, phase, one, one, one)
     booked_tokens(who, who, 0, *booking)
     sum_at(who, one, 1)
+    bytes_of(blocks_at(who, one, 1, 1), square)
     bins_of(who, one, square, 1)
     rounds_of_room(1, who, who, *booking, 1, one, one, square)
     best_place(1, 0, one, False, one, one, square, one, square, square, square, 1)
@@ -94,3 +103,6 @@ def _learning() -> None:
     fit(value, value, value)
     kept_of(value, 0, 1)
     slowest_rank(one, one, np.ones((1, 1), dtype=np.int64), np.ones((1, 1)), one)
+    costs = RoundCosts.nothing(1, 1)
+    member, kept, groups = (1, 1, one, one), np.zeros((1, 1 + 2 * WIDTH)), one[None] + 1
+    note_rounds(kept, one, one, 0, (member, NO_MEMBERS), costs.rows, 1, one, one, groups, np.ones((1, 1)))

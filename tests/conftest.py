@@ -13,8 +13,8 @@ from tests.commands import Commands, living
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
-# nohup and background jobs hand ignored signals down to all that they start; tests of what Ctrl-C and a closed
-# terminal do would then wait for ever.
+# nohup and background jobs hand ignored signals down to all that they start; tests of what Ctrl-C and a
+# closed terminal do would then wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 

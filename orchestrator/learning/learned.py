@@ -8,6 +8,7 @@ points only, and those are the same however windows are cut.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -51,6 +52,28 @@ def samples_of(term: str, passes: Floats) -> tuple[Floats, Floats]:
     return np.stack(columns, axis=1), passes[:, COLUMN[term]]
 
 
+@dataclass(frozen=True, eq=False)
+class Sapling:
+    """A forest that grows when it is first asked: of a term that no plan asks for, it never does.
+
+    Attributes:
+        features, times: samples with distinct features, shapes (n, 2) and (n,).
+    """
+
+    features: Floats
+    times: Floats
+    seed: int
+
+    @cached_property
+    def forest(self) -> Forest:
+        """The forest, trained now or before."""
+        return train(self.features, self.times, self.seed)
+
+    def saw(self, features: Floats, times: Floats) -> bool:
+        """Whether it grows from these very samples."""
+        return np.array_equal(self.features, features) and np.array_equal(self.times, times)
+
+
 @dataclass(frozen=True)
 class Learned(Predictor):
     """Forests and lines where there were samples, tables where not.
@@ -63,7 +86,7 @@ class Learned(Predictor):
     """
 
     cold: Tables
-    prefill: Forest | None
+    prefill: Sapling | None
     batch: Forest | None
     batch_knows_chunks: bool
     attend: tuple[float, float] | None
@@ -81,7 +104,9 @@ class Learned(Predictor):
         if self.prefill is None:
             return self.cold.prefill_ps(chunks, last)
         tokens = last + sum(chunk.tokens for chunk in chunks[:-1])
-        return self.prefill.at(tokens, np.full_like(last, sum(chunk.finished_tokens for chunk in chunks)))
+        return self.prefill.forest.at(
+            tokens, np.full_like(last, sum(chunk.finished_tokens for chunk in chunks))
+        )
 
     def batch_ps(self, chunk_tokens: Int64s, decoding: Int64s) -> Floats:
         """See Predictor.batch_ps."""
@@ -128,7 +153,7 @@ class Learner:
         self.predictor: Predictor = cold
         self.trainings = 0
         self._cold = cold
-        self._seed = np.random.SeedSequence(seed[0], spawn_key=(3, seed[1]))
+        self._nursery = Nursery(np.random.SeedSequence(seed[0], spawn_key=(3, seed[1])))
         self._next_rounds = FIRST_ROUNDS
 
     def observe(self, window: Window, costs: WindowCosts, rounds: int) -> None:
@@ -144,17 +169,31 @@ class Learner:
         """Train on what the reservoirs hold now."""
         while self._next_rounds <= self.samples.rounds:
             self._next_rounds *= 2
-        self.predictor = learn(self._cold, self.samples.passes()[:, 1:], self._seed)
+        self.predictor = learn(self._cold, self.samples.passes()[:, 1:], self._nursery)
         self.trainings += 1
 
 
-def learn(cold: Tables, passes: Floats, seed: np.random.SeedSequence) -> Learned:
-    """Train all terms on passes, shape (n, WIDTH); `cold` speaks for those with too few samples."""
-    seeds = dict(zip(FOREST_TERMS, seed.generate_state(2), strict=True))
-    forests = {}
-    for term in FOREST_TERMS:
+class Nursery:
+    """The forests of one replica; whose samples are what they were is not grown again."""
+
+    def __init__(self, seed: np.random.SeedSequence) -> None:
+        self._seeds = dict(zip(FOREST_TERMS, seed.generate_state(2).tolist(), strict=True))
+        self._known: dict[str, Sapling] = {}
+
+    def sapling(self, term: str, passes: Floats) -> Sapling | None:
+        """Of a term, from its seed and these passes alone; None with too few samples."""
         features, times = distinct(*samples_of(term, passes))
-        forests[term] = train(features, times, int(seeds[term])) if len(times) >= LEAST_SAMPLES else None
+        if len(times) < LEAST_SAMPLES:
+            return None
+        known = self._known.get(term)
+        if known is None or not known.saw(features, times):
+            known = self._known[term] = Sapling(features, times, self._seeds[term])
+        return known
+
+
+def learn(cold: Tables, passes: Floats, nursery: Nursery) -> Learned:
+    """Train all terms on passes, shape (n, WIDTH); `cold` speaks for those with too few samples."""
+    prefill, batch = nursery.sapling("t_p", passes), nursery.sapling("t_batch", passes)
     lines = {term: _line(term, passes) for term in LINEAR_TERMS}
     comm = cold.comm.copy()
     for part, term in ((slice(0, 2), "t_comm"), (slice(2, 4), "t_kv")):
@@ -163,7 +202,8 @@ def learn(cold: Tables, passes: Floats, seed: np.random.SeedSequence) -> Learned
             comm[part] = line
     with_chunks = np.unique(passes[passes[:, COLUMN["chunk_tokens"]] > 0, COLUMN["chunk_tokens"]])
     knows = len(with_chunks) >= LEAST_SAMPLES
-    return Learned(cold, forests["t_p"], forests["t_batch"], knows, lines["t_d"], comm)
+    # Every plan asks for t_batch: it is trained here, where nobody waits for the event loop.
+    return Learned(cold, prefill, batch.forest if batch else None, knows, lines["t_d"], comm)
 
 
 def _line(term: str, passes: Floats) -> tuple[float, float] | None:

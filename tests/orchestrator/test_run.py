@@ -159,12 +159,12 @@ def test_max_window_and_spans_leave_the_digest_alone() -> None:
 @pytest.mark.parametrize(("tokens", "loads"), [(FIRST_ROUNDS, 0), (FIRST_ROUNDS + 1, 1)])
 def test_who_trains_is_loaded_beforehand_where_rounds_are_sure_to_suffice(tokens: int, loads: int) -> None:
     job = job_of("l3").with_output([1, 1, tokens])
-    with patch.object(warm, "trainer") as trainer:
+    with patch.object(warm, "train") as train:
         job.run()
-    assert trainer.call_count == loads
-    with patch.object(warm, "trainer") as trainer:
+    assert train.call_count == loads
+    with patch.object(warm, "train") as train:
         job.but(policy="fill").run()
-    assert trainer.call_count == 0
+    assert train.call_count == 0
 
 
 def source_with_half_a_module(job: SmallJob) -> InProcessSource:

@@ -45,6 +45,15 @@ def test_a_line_is_its_points(
     assert (forest.line(chunk_tokens, most) == expected).all()
 
 
+def test_trees_are_scikit_learns(both: tuple[Forest, RandomForestRegressor]) -> None:
+    ours, theirs = both
+    trees = [tree.tree_ for tree in theirs.estimators_]
+    assert len(ours.roots) == len(trees)
+    for name, part in (("threshold", ours.threshold), ("feature", ours.feature)):
+        assert (np.concatenate([getattr(tree, name) for tree in trees]) == part).all()
+    assert (np.concatenate([tree.value[:, 0, 0] for tree in trees]) == ours.value).all()
+
+
 def test_the_same_seed_grows_the_same_forest() -> None:
     features, times = samples(1, 200)
     one, same, other = (train(features, times, seed) for seed in (7, 7, 8))
