@@ -18,7 +18,7 @@ import numpy as np
 
 from l3sim.units import Int64s
 from l3sim.work import Placed
-from orchestrator.kv_loops import bins_of, booked_tokens, rounds_of_room, sum_at
+from orchestrator.kv_loops import bins_of, blocks_at, booked_tokens, bytes_of, rounds_of_room, sum_at
 from orchestrator.kv_shape import KvShape
 from orchestrator.kv_view import KvView
 from orchestrator.sharing import Sharing
@@ -58,6 +58,7 @@ class KvLedger:
         self._limit = shape.limit_bytes(watermark)
         # Kept until somebody comes or goes, or, but for who they are, grows.
         self._rows: Int64s | None = None
+        self._places: Int64s | None = None
         self._tokens: Int64s | None = None
         self._booked: Int64s | None = None
         self._held_blocks: Int64s | None = None
@@ -70,18 +71,22 @@ class KvLedger:
         """The residents, as an index array."""
         if self._rows is None:
             self._rows = self._table.rows(self.residents)
+            self._places = self.places(self._rows)
         return self._rows
 
     def places(self, requests: Int64s) -> Int64s:
         """Placement numbers of admitted requests."""
+        if requests is self._rows and self._places is not None:
+            return self._places
         table = self._table
         return table.offset[requests] * self.shape.layout.ranks + table.rank[requests]
 
     def blocks_at(self, requests: Int64s, tokens: Int64s) -> Int64s:
         """Blocks that requests with so many tokens take at each placement, shared ones once: shape (P,)."""
-        blocks, places = self.shape.layout.blocks(tokens), self.places(requests)
+        layout, places = self.shape.layout, self.places(requests)
         if not self.sharing.any:
-            return sum_at(places, blocks, self._size)
+            return blocks_at(places, tokens, layout.kv_block_tokens, self._size)
+        blocks = layout.blocks(tokens)
         return self.sharing.once(requests, places, blocks, self.sharing.shareable[requests], self._size)
 
     def tokens_at(self, requests: Int64s, tokens: Int64s) -> Int64s:
@@ -94,7 +99,7 @@ class KvLedger:
 
     def per_rank(self, requests: Int64s, tokens: Int64s) -> Int64s:
         """Bytes that requests with so many tokens take on each rank: shape (P,)."""
-        return self.blocks_at(requests, tokens) @ self.shape.block_bytes
+        return bytes_of(self.blocks_at(requests, tokens), self.shape.block_bytes)
 
     def booked_tokens(self, requests: Int64s) -> Int64s:
         """Tokens that each admitted request has booked."""
@@ -133,7 +138,7 @@ class KvLedger:
     def held_bytes(self) -> Int64s:
         """Bytes of the blocks in which each rank holds KV: shape (P,)."""
         if self._held is None:
-            self._held = self.held_blocks() @ self.shape.block_bytes
+            self._held = bytes_of(self.held_blocks(), self.shape.block_bytes)
         return self._held
 
     def changed(self) -> None:
@@ -142,7 +147,7 @@ class KvLedger:
 
     def _moved(self) -> None:
         """Somebody came or went."""
-        self._rows = None
+        self._rows = self._places = None
         self.changed()
 
     def _chain(self, prefix: int) -> Int64s:

@@ -51,6 +51,30 @@ def sum_at(places: Int64s, amounts: Int64s, size: int) -> Int64s:
 
 
 @compiled
+def blocks_at(places: Int64s, tokens: Int64s, block_tokens: int, size: int) -> Int64s:
+    """Blocks of requests with so many tokens at each placement: shape (size,)."""
+    result = np.zeros(size, dtype=np.int64)
+    for index in range(len(places)):
+        result[places[index]] += -(-tokens[index] // block_tokens)
+    return result
+
+
+@compiled
+def bytes_of(blocks: Int64s, block_bytes: Int64s) -> Int64s:
+    """Bytes on each rank of so many blocks at each placement, shape (P,) as is the result.
+
+    Args:
+        block_bytes: as for `rounds_of_room`.
+    """
+    result = np.zeros(len(blocks), dtype=np.int64)
+    for place in range(len(blocks)):
+        if blocks[place] > 0:
+            for rank in range(len(blocks)):
+                result[rank] += blocks[place] * block_bytes[place, rank]
+    return result
+
+
+@compiled
 def bins_of(places: Int64s, tokens: Int64s, groups: Int64s, ranksets: int) -> Int64s:
     """Tokens x head groups of each (offset, rank): shape (R, ranks).
 
