@@ -150,22 +150,17 @@ class Assembler:
         layout, rounds = self._layout, table.rounds
         # (s, R, ranks, class, round) -> slowest rank of each rankset -> (round, s, class, rankset).
         slowest = table.attend.reshape(2, layout.ranksets, layout.ranks, layout.ranksets, rounds).max(axis=2)
-        shape = (rounds, 2, layout.ranksets, layout.ranksets)
-        links = {
-            op: np.broadcast_to(values.transpose(3, 0, 2, 1), shape) for op, values in table.link.items()
-        }
-        gpu = {op: values.T for op, values in table.gpu.items()}
-        durations = RoundCosts(
-            b_first=gpu[Op.EMBED] + gpu[Op.BLOCK_IN],
-            b_mid=gpu[Op.BLOCK_OUT] + gpu[Op.BLOCK_IN],
-            b_last=gpu[Op.BLOCK_OUT] + gpu[Op.HEAD],
-            p=gpu[Op.ATTEND_PREFILL],
-            d=links[Op.TRANSFER_DOWN],
-            a=slowest.transpose(3, 0, 2, 1),
-            u=links[Op.TRANSFER_UP],
-            kv=links[Op.TRANSFER_KV],
-            unchunked=np.zeros(2, dtype=np.bool_),
-        )
+        durations = RoundCosts.nothing(rounds, layout.ranksets)
+        gpu, link = table.gpu, table.link
+        durations.b_first.T[:] = gpu[Op.EMBED] + gpu[Op.BLOCK_IN]
+        durations.b_mid.T[:] = gpu[Op.BLOCK_OUT] + gpu[Op.BLOCK_IN]
+        durations.b_last.T[:] = gpu[Op.BLOCK_OUT] + gpu[Op.HEAD]
+        durations.p.T[:] = gpu[Op.ATTEND_PREFILL]
+        durations.a[:] = slowest.transpose(3, 0, 2, 1)
+        # What crosses a link is the same in every round.
+        durations.d[:] = link[Op.TRANSFER_DOWN].transpose(3, 0, 2, 1)
+        durations.u[:] = link[Op.TRANSFER_UP].transpose(3, 0, 2, 1)
+        durations.kv[:] = link[Op.TRANSFER_KV].transpose(3, 0, 2, 1)
         self._check(window, table, durations)
         # (P, class, round), both sub-batches together -> (P, round), all layers together.
         rank_ps: Int64s = self._layers @ table.attend.sum(axis=0)

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from l3sim.units import seconds
+from l3sim.units import Int64s, seconds
+from orchestrator.compiling import compiled
 from orchestrator.policies.base import Plan, PlanView
-from orchestrator.timeline.base import Outcome, RoundCosts
+from orchestrator.timeline.base import B_MID, P_COST, TABLES, Outcome, RoundCosts
 
 
 class Decision(msgspec.Struct):
@@ -131,22 +132,24 @@ def happened(costs: RoundCosts, terms: int) -> tuple[int, ...]:
     Args:
         terms: 4, or 2 for a plan with one sub-batch: its own fully connected layers count then.
     """
-    passes = terms // 2
-    moved, kv, attended, prefill, batch = (
-        each.tolist()
-        for each in (
-            (costs.d[0, :, 0] + costs.u[0, :, 0]).sum(axis=1),
-            costs.kv[0, :, 0].sum(axis=1),
-            costs.a[0, :, 0].max(axis=1),
-            costs.p[0],
-            costs.b_mid[0],
-        )
-    )
-    found: list[int] = []
+    return tuple(first_round(costs.rows, costs.ranksets, terms // 2).tolist())
+
+
+@compiled
+def first_round(costs: Int64s, ranksets: int, passes: int) -> Int64s:
+    """T_GPU and T_PIM of each pass, shape (2 * passes,); `costs` as `RoundCosts.rows`."""
+    row, result = costs[0], np.zeros(2 * passes, dtype=np.int64)
+    square = ranksets * ranksets
     for i in range(passes):
         other = passes - 1 - i
-        found += [prefill[i] + batch[other], attended[i] + moved[i] + kv[other]]
-    return tuple(found)
+        own, others = TABLES + i * square, TABLES + other * square
+        attends = 0
+        for j in range(ranksets):
+            attends = max(attends, row[own + 2 * square + j])
+            result[2 * i + 1] += row[own + j] + row[own + 4 * square + j] + row[others + 6 * square + j]
+        result[2 * i] = row[P_COST + i] + row[B_MID + other]
+        result[2 * i + 1] += attends
+    return result
 
 
 def error_summary(logs: Sequence[DecisionLog]) -> dict[str, dict[str, float | int | None]]:

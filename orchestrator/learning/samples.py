@@ -11,11 +11,11 @@ import numpy as np
 
 from l3sim.placement import Layout
 from l3sim.units import Floats, Int64s
-from l3sim.work import SubBatch, Window
+from l3sim.work import NOBODY, Window
 from orchestrator.compiling import compiled
 from orchestrator.costs import WindowCosts
 from orchestrator.state import RequestTable
-from orchestrator.timeline.base import RoundCosts
+from orchestrator.timeline.base import B_MID, P_COST, TABLES
 
 #: Rounds that a reservoir keeps: ours; enough for 1,000 samples with distinct features, quick to train on.
 RESERVOIR_ROUNDS = 2048
@@ -26,6 +26,11 @@ FEATURES = ("chunk_tokens", "finished_tokens", "decoding", "rank_tokens", "rank_
 TIMES = ("t_p", "t_batch", "t_d", "t_comm", "t_kv")
 COLUMN = {name: number for number, name in enumerate((*FEATURES, *TIMES))}
 WIDTH = len(COLUMN)
+#: Of one pass: chunk tokens, tokens finished before them, who decodes and the tokens that each holds.
+Members = tuple[int, int, Int64s, Int64s]
+NO_MEMBERS: Members = (0, 0, NOBODY, NOBODY)
+
+_CHUNKS, _FINISHED, _DECODING, _RANK_TOKENS, _RANK_GROUPS, _P, _BATCH, _D, _COMM, _KV = range(WIDTH)
 
 
 class Reservoir:
@@ -75,14 +80,30 @@ class Samples:
         reservoir = self.prefill if has_chunks else self.decode
         which, rows = reservoir.offer(rounds)
         if len(which):
-            values = np.zeros((len(which), 1 + 2 * WIDTH))
-            values[:, 0] = self.rounds + which
-            for batch in window.sub_batches:
-                first = 1 + batch.index * WIDTH
-                values[:, first : first + WIDTH] = self._pass(batch, costs.durations, which)
-            # Of two rounds in one row the later one stays: numpy assigns in order.
-            reservoir.rows[rows] = values
+            durations = costs.durations
+            note_rounds(
+                reservoir.rows,
+                rows,
+                which,
+                self.rounds,
+                self._members(window),
+                durations.rows,
+                durations.ranksets,
+                self._table.offset,
+                self._table.rank,
+                self._layout.group_counts,
+                self._pace,
+            )
         self.rounds += rounds
+
+    def _members(self, window: Window) -> tuple[Members, Members]:
+        """Both passes' members, as `note_rounds` takes them."""
+        found: list[Members] = [NO_MEMBERS, NO_MEMBERS]
+        for batch in window.sub_batches:
+            chunks = sum(chunk.tokens for chunk in batch.chunks)
+            finished = sum(chunk.finished_tokens for chunk in batch.chunks)
+            found[batch.index] = (chunks, finished, batch.decode, batch.context)
+        return found[0], found[1]
 
     def passes(self) -> Floats:
         """All passes kept, in order of row: (round number, then a pass's columns), shape (n, 1 + WIDTH)."""
@@ -90,31 +111,6 @@ class Samples:
         halves = [rows[:, [0, *range(1 + s * WIDTH, 1 + (s + 1) * WIDTH)]] for s in range(2)]
         every = np.concatenate(halves)
         return every[every[:, 1 + COLUMN["t_batch"]] > 0]
-
-    def _pass(self, batch: SubBatch, costs: RoundCosts, which: Int64s) -> Floats:
-        """A pass's columns in these rounds of a window: shape (len(which), WIDTH)."""
-        s = batch.index
-        values = np.zeros((len(which), WIDTH))
-        values[:, COLUMN["decoding"]] = len(batch.decode)
-        values[:, COLUMN["t_batch"]] = costs.b_mid[which, s]
-        # Layers of class 0: their ranksets are the offsets.
-        if batch.chunks:
-            values[:, COLUMN["chunk_tokens"]] = sum(chunk.tokens for chunk in batch.chunks)
-            values[:, COLUMN["finished_tokens"]] = sum(chunk.finished_tokens for chunk in batch.chunks)
-            values[:, COLUMN["t_p"]] = costs.p[which, s]
-            values[:, COLUMN["t_kv"]] = costs.kv[which, s, 0].sum(axis=1)
-        if len(batch.decode):
-            tokens, groups = self._slowest_rank(batch, which)
-            values[:, COLUMN["rank_tokens"]], values[:, COLUMN["rank_groups"]] = tokens, groups
-            values[:, COLUMN["t_d"]] = costs.a[which, s, 0].max(axis=1)
-            values[:, COLUMN["t_comm"]] = (costs.d[which, s, 0] + costs.u[which, s, 0]).sum(axis=1)
-        return values
-
-    def _slowest_rank(self, batch: SubBatch, which: Int64s) -> tuple[Floats, Floats]:
-        """Tokens attended, times head groups and pace, of the rank that has most; and its head groups."""
-        layout, table = self._layout, self._table
-        place = table.offset[batch.decode] * layout.ranks + table.rank[batch.decode]
-        return slowest_rank(place, batch.context, layout.group_counts, self._pace, which)
 
 
 @compiled
@@ -165,3 +161,52 @@ def slowest_rank(
                     most, load[number] = here, here
                     paced[number] = counts[offset, rank] * pace[offset, rank]
     return load, paced
+
+
+@compiled
+def note_rounds(
+    kept: Floats,
+    into: Int64s,
+    which: Int64s,
+    first_round: int,
+    members: tuple[Members, Members],
+    costs: Int64s,
+    ranksets: int,
+    offset: Int64s,
+    rank: Int64s,
+    groups: Int64s,
+    pace: Floats,
+) -> None:
+    """Write some rounds of a window into a reservoir; of two in one row the later one stays.
+
+    Args:
+        kept: `Reservoir.rows`.
+        into, which: as `Reservoir.offer` says, shape (m,).
+        first_round: number of the window's first round.
+        members: of both passes: chunk tokens, tokens finished before them, who decodes and the tokens that
+            each holds.
+        costs: `RoundCosts.rows` of the window.
+        offset, rank: of all requests.
+        groups, pace: as for `slowest_rank`.
+    """
+    kept[into] = 0.0
+    for number in range(len(into)):
+        kept[into[number], 0] = first_round + which[number]
+    square = ranksets * ranksets
+    for s in range(2):
+        chunks, finished, decode, context = members[s]
+        place = offset[decode] * len(groups) + rank[decode]
+        load, paced = slowest_rank(place, context, groups, pace, which)
+        # Layers of class 0: their ranksets are the offsets.
+        down = TABLES + s * square
+        attend, up, moved = down + 2 * square, down + 4 * square, down + 6 * square
+        for number in range(len(into)):
+            row, values = costs[which[number]], kept[into[number], 1 + s * WIDTH :]
+            values[_DECODING], values[_BATCH] = len(decode), row[B_MID + s]
+            if chunks > 0:
+                values[_CHUNKS], values[_FINISHED], values[_P] = chunks, finished, row[P_COST + s]
+                values[_KV] = row[moved : moved + ranksets].sum()
+            if len(decode) > 0:
+                values[_RANK_TOKENS], values[_RANK_GROUPS] = load[number], paced[number]
+                values[_D] = row[attend : attend + ranksets].max()
+                values[_COMM] = row[down : down + ranksets].sum() + row[up : up + ranksets].sum()

@@ -39,7 +39,7 @@ class AttentionTimeline(Timeline):
         self._rules = rules
         self._skip = skip
         self._memory = Memory(rules)
-        self._costs: Int64s = np.zeros((1, at.cost_columns(rules.ranksets)), dtype=np.int64)
+        self._no_rounds = RoundCosts.nothing(0, rules.ranksets).rows
 
     def compose(
         self, costs: RoundCosts, start_ps: int, stop_ps: int, waits: list[Waits], gap_ps: int = 0
@@ -47,9 +47,8 @@ class AttentionTimeline(Timeline):
         """See `Timeline.compose`.
 
         Raises:
-            InvariantBroken: costs that no round has, a start in the past, a negative gap, or waits for an
-                unknown batch.
-            ValueError: arrays of another shape.
+            InvariantBroken: costs that no round has or of other ranksets, a start in the past, a negative
+                gap, or waits for an unknown batch.
         """
         now = self._memory.m[at.NOW]
         if start_ps < now:
@@ -57,7 +56,7 @@ class AttentionTimeline(Timeline):
         if gap_ps < 0:
             broken(f"a round starts {-gap_ps} ps before the join of the one before")
         live = [wait for wait in waits if self.batch_end_ps(wait.batch) < 0]
-        rows = self._pack(costs)
+        self._check(costs)
         self._memory.reserve(len(live), self._spans(costs.rounds))
         m = self._memory.m
         m[at.WAITS], m[at.GAP] = len(live), gap_ps
@@ -66,7 +65,7 @@ class AttentionTimeline(Timeline):
             row[1:] = wait.passes.ravel()
         m[at.UNCHUNKED : at.UNCHUNKED + 2] = costs.unchunked
         out = np.empty((costs.rounds, 4), dtype=np.int64)
-        taken = self._walk(rows, start_ps, stop_ps, out)
+        taken = self._walk(costs.rows, start_ps, stop_ps, out)
         out = out[:taken]
         made = (int(m[at.MAKES]), int(m[at.MAKES + 1]))
         return Outcome(taken, out[:, 0], out[:, 1], out[:, 2:], made, self._written())
@@ -74,7 +73,7 @@ class AttentionTimeline(Timeline):
     def drain(self, until_ps: int) -> tuple[int, Int64s]:
         """See `Timeline.drain`."""
         self._memory.reserve(0, self._spans(0))
-        self._walk(self._costs[:0], until_ps, until_ps, np.empty((0, 4), dtype=np.int64))
+        self._walk(self._no_rounds, until_ps, until_ps, np.empty((0, 4), dtype=np.int64))
         return int(self._memory.m[at.KV_END]), self._written()
 
     def copy(self) -> "AttentionTimeline":
@@ -118,20 +117,12 @@ class AttentionTimeline(Timeline):
             broken(FAULTS[taken])
         return taken
 
-    def _pack(self, costs: RoundCosts) -> Int64s:
-        """Copy costs into one row a round, in the order of `layout.cost_columns`."""
-        rounds = costs.rounds
-        if rounds < 1:
+    def _check(self, costs: RoundCosts) -> None:
+        """The compiled walk looks at no bounds."""
+        if costs.rounds < 1:
             broken("a window has no round")
-        if rounds > len(self._costs):
-            self._costs = np.zeros((rounds, self._costs.shape[1]), dtype=np.int64)
-        rows, column = self._costs[:rounds], 0
-        square = 2 * self._rules.ranksets**2
-        for part in (costs.b_first, costs.b_mid, costs.b_last, costs.p, costs.d, costs.a, costs.u, costs.kv):
-            width = 2 if part.ndim == 2 else square
-            np.copyto(rows[:, column : column + width], part.reshape(rounds, width))
-            column += width
-        return rows
+        if costs.ranksets != self._rules.ranksets:
+            broken(f"costs of {costs.ranksets} ranksets, not {self._rules.ranksets}")
 
     def _spans(self, rounds: int) -> int:
         """The most spans that so many rounds can write: L + 1 B, L P, and L of D, A, U and K by rankset."""

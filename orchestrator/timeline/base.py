@@ -34,32 +34,87 @@ class Rules:
 class RoundCosts:
     """Durations of k rounds' tasks; 0 where there is no such work. Any other is at least 1.
 
-    Attributes:
-        b_first: B(s,0) = embed + block_in, shape (k, 2); 0: sub-batch s is empty in every round.
-        b_mid: B(s,l+1) = block_out + block_in, shape (k, 2).
-        b_last: B(s,L) = block_out + head, shape (k, 2).
-        p: P(s,l), shape (k, 2).
-        d, a, u, kv: D, A, U and K(s,l,j) for l mod R = c, each of shape (k, 2, R, R). Where a is 0, so
-            are d and u, and the other way round.
-        unchunked: pass s holds an unchunked prompt: its B(s,l+1) also waits for all K(s,l,j); shape (2,).
+    A round with K has k = 1. All stands in one array, so that compiled loops take a single argument;
+    the other names are views into it that can be written.
 
-    A round with K has k = 1.
+    Attributes:
+        rows: a row a round, int64, shape (k, `row_length(R)`): b_first, b_mid, b_last and p by pass, then
+            d, a, u and kv by (s, class, j).
+        ranksets: R.
+        unchunked: pass s holds an unchunked prompt: its B(s,l+1) also waits for all K(s,l,j); shape (2,).
     """
 
-    b_first: Int64s
-    b_mid: Int64s
-    b_last: Int64s
-    p: Int64s
-    d: Int64s
-    a: Int64s
-    u: Int64s
-    kv: Int64s
+    rows: Int64s
+    ranksets: int
     unchunked: np.ndarray
+
+    @classmethod
+    def nothing(cls, rounds: int, ranksets: int) -> "RoundCosts":
+        """So many rounds without any work."""
+        rows = np.zeros((rounds, row_length(ranksets)), dtype=np.int64)
+        return cls(rows, ranksets, np.zeros(2, dtype=np.bool_))
 
     @property
     def rounds(self) -> int:
         """k."""
-        return len(self.b_first)
+        return len(self.rows)
+
+    @property
+    def b_first(self) -> Int64s:
+        """B(s,0) = embed + block_in, shape (k, 2); 0: sub-batch s is empty in every round."""
+        return self._pair(B_FIRST)
+
+    @property
+    def b_mid(self) -> Int64s:
+        """B(s,l+1) = block_out + block_in, shape (k, 2)."""
+        return self._pair(B_MID)
+
+    @property
+    def b_last(self) -> Int64s:
+        """B(s,L) = block_out + head, shape (k, 2)."""
+        return self._pair(B_LAST)
+
+    @property
+    def p(self) -> Int64s:
+        """P(s,l), shape (k, 2)."""
+        return self._pair(P_COST)
+
+    @property
+    def d(self) -> Int64s:
+        """D(s,l,j) for l mod R = c, shape (k, 2, R, R); 0 where a is 0, and only there, as is u."""
+        return self._table(0)
+
+    @property
+    def a(self) -> Int64s:
+        """A(s,l,j), shape (k, 2, R, R)."""
+        return self._table(1)
+
+    @property
+    def u(self) -> Int64s:
+        """U(s,l,j), shape (k, 2, R, R)."""
+        return self._table(2)
+
+    @property
+    def kv(self) -> Int64s:
+        """K(s,l,j), shape (k, 2, R, R)."""
+        return self._table(3)
+
+    def _pair(self, first: int) -> Int64s:
+        return self.rows[:, first : first + 2]
+
+    def _table(self, number: int) -> Int64s:
+        square = 2 * self.ranksets**2
+        first = TABLES + number * square
+        return self.rows[:, first : first + square].reshape(-1, 2, self.ranksets, self.ranksets)
+
+
+#: Where the parts of a row of costs begin: by pass; then the tables.
+B_FIRST, B_MID, B_LAST, P_COST, TABLES = 0, 2, 4, 6, 8
+
+
+def row_length(ranksets: int) -> int:
+    """Length of a row of `RoundCosts.rows`."""
+    return TABLES + 4 * 2 * ranksets**2
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,15 +11,15 @@ import numpy as np
 
 from l3sim.errors import InvariantBroken
 from l3sim.units import Int64s
+from orchestrator.compiling import compiled
 from orchestrator.timeline.base import SPAN_COLUMNS, TIMELINES, Outcome, RoundCosts, Rules, Timeline, Waits
-from orchestrator.timeline.compiling import kept
 from orchestrator.timeline.layout import A, B, P
 
 #: Columns of a round's costs, by pass.
 _FIRST, _MID, _LAST, _PREFILL, _ATTEND = range(5)
 
 
-@kept
+@compiled
 def walk_round(costs: Int64s, layers: int, begin: int, ends: Int64s, spans: Int64s) -> int:
     """Walk one round.
 

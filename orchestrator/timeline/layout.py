@@ -10,6 +10,8 @@ they are stands in their batch. A *lane* is where a running task is noted: one f
 K, which both hold link_down, one for U, and one a rankset for A.
 """
 
+from orchestrator.timeline import base
+
 #: Kinds of tasks, in the order of service (`base.TASKS`).
 B, P, D, A, U, K = range(6)
 
@@ -81,8 +83,9 @@ HELD = NEEDS + NEEDS_MASK + 1  # by s and j (in steps of 64): 1 while A(s,l,j) w
 HEADS = HELD + 128  # by rankset: first place of its ring
 COUNTS = HEADS + 64  # by rankset: length of its ring
 QUEUE = COUNTS + 64  # codes of the tasks of class 0 that wait, in the order of service
-COSTS = QUEUE + 2 * (2 + 3 * MAX_RANKSETS)  # the cost row: by pass three blocks and P, then tables
-B_FIRST, B_MID, B_LAST, P_COST, TABLES = COSTS, COSTS + 2, COSTS + 4, COSTS + 6, COSTS + 8
+COSTS = QUEUE + 2 * (2 + 3 * MAX_RANKSETS)  # the cost row, as `base.RoundCosts.rows`
+B_FIRST, B_MID, B_LAST = COSTS + base.B_FIRST, COSTS + base.B_MID, COSTS + base.B_LAST
+P_COST, TABLES = COSTS + base.P_COST, COSTS + base.TABLES
 
 #: Columns of a waiting K; of a batch, before the lowest layer whose K has not ended by class and j.
 READY, AT_LAYER, BATCH, DURATION, KV_COLUMNS = range(5)
@@ -91,8 +94,3 @@ LEFT, END, MADE_IN, MADE_BY, GATES, BATCH_COLUMNS = range(6)
 #: Snapshots kept to compare with, and one that is being taken.
 DEPTH = 4
 RINGS = DEPTH + 1
-
-
-def cost_columns(ranksets: int) -> int:
-    """Width of a cost row: blocks and P by pass; then the tables of D, A, U and K by s, class and j."""
-    return TABLES - COSTS + 4 * 2 * ranksets * ranksets

@@ -5,7 +5,7 @@ import numpy as np
 from l3sim.errors import InvariantBroken
 from l3sim.units import Int64s
 from orchestrator.timeline import layout as at
-from orchestrator.timeline.base import SPAN_COLUMNS, Rules
+from orchestrator.timeline.base import SPAN_COLUMNS, Rules, row_length
 
 
 class Memory:
@@ -31,7 +31,7 @@ class Memory:
                 f"timeline: needs layers >= 1 and ranksets 1 to {at.MAX_RANKSETS}; got {rules}"
             )
         self._rules = rules
-        self.m: Int64s = np.zeros(at.COSTS + at.cost_columns(rules.ranksets), dtype=np.int64)
+        self.m: Int64s = np.zeros(at.COSTS + row_length(rules.ranksets), dtype=np.int64)
         self._write_constants()
         self._lay_out(room=1, batches=2, waits=4, spans=0)
 
@@ -65,7 +65,7 @@ class Memory:
             at.SHOTS_AT: (at.RINGS, shot),
             at.SPANS_AT: (spans, len(SPAN_COLUMNS)),
         }
-        fixed = at.COSTS + at.cost_columns(ranksets)
+        fixed = at.COSTS + row_length(ranksets)
         m = np.zeros(fixed + sum(int(np.prod(shape)) for shape in tables.values()), dtype=np.int64)
         m[:fixed] = self.m[:fixed]
         m[at.ROOM], m[at.SHOT_CELLS] = room, shot

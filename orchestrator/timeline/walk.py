@@ -145,7 +145,7 @@ def walk_rounds(
 
     Args:
         m: the timeline's memory.
-        costs: a row a round, shape (k, `layout.cost_columns`).
+        costs: a row a round, as `base.RoundCosts.rows`.
         begin: start of the first round.
         stop: stop after the first join at or past this.
         skip: whether whole periods may be skipped.

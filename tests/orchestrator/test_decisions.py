@@ -12,6 +12,7 @@ from l3sim.testing.builders import small_model
 from orchestrator.decisions import happened
 from orchestrator.timeline import RoundCosts
 from tests.orchestrator.small_jobs import SmallJob, listed, small_jobs, small_machine
+from tests.orchestrator.timeline.packing import packed
 
 BECAUSE = {"start", "idle", "finished", "chunk", "room", "horizon", "gpu_memory", "arrival"}
 
@@ -58,7 +59,7 @@ def costs() -> RoundCosts:
     def square(zero: int, one: int) -> np.ndarray:
         return np.array([[[[zero]], [[one]]]])
 
-    return RoundCosts(
+    return packed(
         b_first=pair(9, 9),
         b_mid=pair(1, 10),
         b_last=pair(9, 9),

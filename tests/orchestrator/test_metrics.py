@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from orchestrator.costs import PerRound, WindowCosts
 from orchestrator.metrics import ReplicaMetrics, Tally
-from orchestrator.timeline.base import Outcome, RoundCosts
+from orchestrator.timeline.base import Outcome
 from tests.orchestrator.small_jobs import numbers
+from tests.orchestrator.timeline.packing import packed
 
 PAIRS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 4)), max_size=6)
 
@@ -40,7 +41,7 @@ def test_tally_keeps_large_numbers_exact_over_many_parts() -> None:
 def costs(rounds: int) -> WindowCosts:
     """The GPU is busy 10, 20, ... ps; the link always 7 down and 3 up."""
     one, square = np.ones((rounds, 2), dtype=np.int64), np.ones((rounds, 2, 1, 1), dtype=np.int64)
-    durations = RoundCosts(one, one, one, one, square, square, square, square, np.zeros(2, dtype=np.bool_))
+    durations = packed(one, one, one, one, square, square, square, square, np.zeros(2, dtype=np.bool_))
     ten = np.arange(1, rounds + 1) * 10
     busy: dict[str, PerRound] = {"gpu": ten, "attention": ten * 3, "link_down": 7, "link_up": 3}
     ranks = np.stack([ten, ten * 2])

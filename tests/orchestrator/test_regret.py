@@ -13,6 +13,7 @@ from l3sim.testing.builders import small_model
 from orchestrator.regret import ALTERNATIVES, MADE
 from orchestrator.timeline import TIMELINES, RoundCosts, Rules
 from tests.orchestrator.small_jobs import SmallJob, listed, small_jobs, small_machine, without_exchange
+from tests.orchestrator.timeline.packing import packed
 
 
 def judged(job: SmallJob) -> list[dict[str, Any]]:
@@ -71,7 +72,7 @@ def test_a_bad_choice_is_seen() -> None:
 def test_a_copied_timeline_goes_on_alike_and_alone() -> None:
     def costs(a: int, kv: int) -> RoundCosts:
         one, square = np.full((1, 2), 7), np.full((1, 2, 2, 2), a)
-        return RoundCosts(
+        return packed(
             one, one, one, one, square, square, square, np.full((1, 2, 2, 2), kv), np.zeros(2, dtype=np.bool_)
         )
 

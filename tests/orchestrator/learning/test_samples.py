@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.learning.samples import Reservoir, slowest_rank
+from orchestrator.learning.samples import COLUMN, NO_MEMBERS, WIDTH, Reservoir, note_rounds, slowest_rank
+from orchestrator.timeline import RoundCosts
 
 
 def reservoir(size: int, seed: int = 0) -> Reservoir:
@@ -65,3 +66,50 @@ def test_the_slowest_rank_is_that_of_the_longest_sum(data: st.DataObject) -> Non
         ]
         paced = [(tokens * p, many * p) for (tokens, many), p in zip(sums, pace.ravel(), strict=True)]
         assert (load[number], counts[number]) == max(paced, key=lambda pair: pair[0])
+
+
+@settings(max_examples=60, derandomize=True)
+@given(st.data())
+def test_what_is_noted_of_a_round_is_what_it_took(data: st.DataObject) -> None:
+    """Two ranksets of two ranks, six rounds, two passes of which the second may be empty."""
+    stream = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    costs = RoundCosts.nothing(6, 2)
+    costs.rows[:] = stream.integers(0, 10**6, costs.rows.shape)
+    decode = np.array([2, 0], dtype=np.int64)
+    members = [(7, 300, decode[:1], np.array([40])), (0, 0, decode, np.array([10, 20]))]
+    if data.draw(st.booleans()):
+        members[1] = NO_MEMBERS
+        costs.b_mid[:, 1] = 0
+    offset, rank = np.array([1, 0, 0]), np.array([0, 1, 1])
+    groups, pace = np.array([[3, 1], [1, 3]]), np.ones((2, 2))
+    which = np.array(
+        data.draw(st.lists(st.integers(0, 5), max_size=5, unique=True).map(sorted)), dtype=np.int64
+    )
+    into = np.array([data.draw(st.integers(0, 3)) for _ in which], dtype=np.int64)
+    kept = np.full((4, 1 + 2 * WIDTH), -1.0)
+    args = (costs.rows, 2, offset, rank, groups, pace)
+    note_rounds(kept, into, which, 100, (members[0], members[1]), *args)
+    expected = {int(row): int(number) for row, number in zip(into, which, strict=True)}
+    for row in range(4):
+        if row not in expected:
+            assert (kept[row] == -1).all()
+            continue
+        r = expected[row]
+        assert kept[row, 0] == 100 + r
+        for s, (chunks, finished, who, context) in enumerate(members):
+            place = offset[who] * 2 + rank[who]
+            tokens, many = slowest_rank(place, context, groups, pace, np.array([r]))
+            took = {
+                "decoding": len(who),
+                "t_batch": costs.b_mid[r, s],
+                "chunk_tokens": chunks,
+                "finished_tokens": finished,
+                "t_p": costs.p[r, s] if chunks else 0,
+                "t_kv": costs.kv[r, s, 0].sum() if chunks else 0,
+                "rank_tokens": tokens[0] if len(who) else 0,
+                "rank_groups": many[0] if len(who) else 0,
+                "t_d": costs.a[r, s, 0].max() if len(who) else 0,
+                "t_comm": (costs.d[r, s, 0] + costs.u[r, s, 0]).sum() if len(who) else 0,
+            }
+            columns = kept[row, 1 + s * WIDTH : 1 + (s + 1) * WIDTH]
+            assert {name: columns[at] for name, at in COLUMN.items()} == took

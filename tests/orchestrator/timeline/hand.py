@@ -4,6 +4,7 @@ import numpy as np
 
 from l3sim.units import Int64s
 from orchestrator.timeline import TASKS, AttentionTimeline, Outcome, RoundCosts, Rules, Waits
+from tests.orchestrator.timeline.packing import packed
 
 LATE = 2**62
 
@@ -32,7 +33,7 @@ def costs(
         tables: Int64s = (every * here[:, None, None]).astype(np.int64)
         return tables
 
-    return RoundCosts(
+    return packed(
         pair(b), pair(b), pair(b), pair(p), table(d), table(a), table(u), table(kv), np.array([unchunked] * 2)
     )
 

@@ -12,6 +12,7 @@ from orchestrator.timeline.attention import AttentionTimeline
 from orchestrator.timeline.base import TASKS, Outcome, RoundCosts, Rules, Waits
 from tests.orchestrator.timeline.brute_force import Machine, Pass, RoundTimes, Simulation, Span
 from tests.orchestrator.timeline.cases import FOREVER_PS, Call, Case
+from tests.orchestrator.timeline.packing import packed
 
 Label = Hashable
 
@@ -151,7 +152,7 @@ def costs_of(rounds: list[dict[int, Pass]], machine: Machine) -> RoundCosts:
             unchunked[s] = work.unchunked
             for name, array in (scalars | tables).items():
                 array[i, s] = getattr(work, name)
-    return RoundCosts(
+    return packed(
         b_first=scalars["b_first"],
         b_mid=scalars["b_mid"],
         b_last=scalars["b_last"],

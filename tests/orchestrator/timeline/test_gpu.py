@@ -8,6 +8,7 @@ import pytest
 
 from l3sim.errors import InvariantBroken
 from orchestrator.timeline import TASKS, GpuTimeline, RoundCosts, Rules
+from tests.orchestrator.timeline.packing import packed
 
 
 def costs(b: tuple[int, int], p: tuple[int, int], a: list[tuple[int, int]]) -> RoundCosts:
@@ -17,7 +18,7 @@ def costs(b: tuple[int, int], p: tuple[int, int], a: list[tuple[int, int]]) -> R
     attend = np.array(a, dtype=np.int64)[:, :, None, None]
     nothing = np.zeros_like(attend)
     prefill = np.tile(np.array(p, dtype=np.int64), (rounds, 1))
-    return RoundCosts(
+    return packed(
         dense, dense, dense, prefill, nothing, attend, nothing, nothing, np.zeros(2, dtype=np.bool_)
     )
 

@@ -6,6 +6,7 @@ import pytest
 from l3sim.units import Int64s
 from orchestrator.timeline import AttentionTimeline, RoundCosts, Rules
 from tests.orchestrator.timeline.hand import LATE, compose, costs
+from tests.orchestrator.timeline.packing import packed
 
 
 def random_costs(rng: np.random.Generator, ranksets: int, rounds: int) -> RoundCosts:
@@ -24,7 +25,7 @@ def random_costs(rng: np.random.Generator, ranksets: int, rounds: int) -> RoundC
         return tables
 
     chunks = rng.integers(0, 2)
-    return RoundCosts(
+    return packed(
         pair(4 * top),
         pair(4 * top),
         pair(4 * top),
