@@ -14,6 +14,7 @@ from l3sim.placement import Layout
 from l3sim.specs.model import ModelShape
 from l3sim.units import Int64s
 from l3sim.work import Costs, Hello, Op, OpCost, Role, Window
+from orchestrator.cost_loops import GPU_OPS, complete, enter_attention, enter_blocks
 from orchestrator.timeline.base import RoundCosts
 
 #: Energy row of each operation.
@@ -29,8 +30,7 @@ ROW_OF = {
     Op.TRANSFER_KV: Role.LINK,
 }
 _ONCE = {Op.EMBED, Op.HEAD}
-_EVERY_PASS = (Op.EMBED, Op.BLOCK_IN, Op.BLOCK_OUT, Op.HEAD)
-
+_GPU_ROW = {op: row for row, op in enumerate(GPU_OPS)}
 
 #: A quantity of each round: one number when every round has the same, else shape (rounds,).
 PerRound = int | Int64s
@@ -70,6 +70,8 @@ class Assembler:
         # Layers of each class: 0, R, 2R, ... are class 0.
         self._layers = np.array([len(range(c, model.layers, ranksets)) for c in range(ranksets)])
         self._total_layers = model.layers
+        #: How often a pass does each operation of the GPU.
+        self._gpu_layers = np.array([1 if op in _ONCE else model.layers for op in GPU_OPS])
         self._ranks = [
             {
                 (device, domain): seat.rankset * layout.ranks + seat.rank
@@ -81,6 +83,7 @@ class Assembler:
         ]
         self._on_gpu = layout.on_gpu
         self._slots = [hello.slots[0].slot for hello in hellos]
+        self._attend: Int64s = np.zeros(0, dtype=np.int64)
         self._lanes: dict[tuple[int, tuple[int, ...], tuple[int, ...]], Int64s] = {}
 
     def assemble(self, window: Window, answers: Sequence[Costs]) -> WindowCosts:
@@ -95,7 +98,8 @@ class Assembler:
             for answer in answers
         ):
             raise InvariantBroken(f"answers to window {window.window_id} do not belong to it")
-        table = _Table(min(answer.valid_rounds for answer in answers), self._layout)
+        rounds = min(answer.valid_rounds for answer in answers)
+        table = _Table(rounds, self._layout, self._attend_table(rounds))
         for port, answer in enumerate(answers):
             for cost in answer.costs:
                 try:
@@ -116,22 +120,22 @@ class Assembler:
             table.attend[s, self._lane_ranks(port, cost)] = duration
             busy = ""  # told rank by rank, at the end
         elif row is Role.GPU:
-            table.gpu[op][s] = duration[0, 0]
-            busy = "gpu"
+            table.gpu[_GPU_ROW[op], s] = duration[0, 0]
+            table.gpu_nj[_GPU_ROW[op], s] = cost.energy_nj[0, :rounds]
+            return  # counted at the end, all at once
         else:
             lanes = [domain % self._layout.ranksets for domain in cost.domain]
             table.link[op][s, lanes] = duration
             busy = "link_up" if op is Op.TRANSFER_UP else "link_down"
-        layers = 1 if op in _ONCE else self._total_layers
         if busy:
-            table.busy[busy] += self._over_layers(duration.sum(axis=0), layers)
-        table.energy[row] += self._over_layers(cost.energy_nj[:, :rounds], layers)
+            table.busy[busy] += self._over_layers(duration.sum(axis=0))
+        table.energy[row] += self._over_layers(cost.energy_nj[:, :rounds])
 
-    def _over_layers(self, each: Int64s, layers: int) -> PerRound:
+    def _over_layers(self, each: Int64s) -> PerRound:
         """Sum over layers of a quantity by (layer class, round)."""
         if each.size == 1:
-            return int(each[0, 0]) * layers
-        total: Int64s = self._layers @ each if len(each) > 1 else each[0] * layers
+            return int(each[0, 0]) * self._total_layers
+        total: Int64s = self._layers @ each if len(each) > 1 else each[0] * self._total_layers
         return total if len(total) > 1 else int(total[0])
 
     def _lane_ranks(self, port: int, cost: OpCost) -> Int64s:
@@ -146,57 +150,50 @@ class Assembler:
             self._lanes[key] = lanes
         return lanes
 
+    def _attend_table(self, rounds: int) -> Int64s:
+        """Zeros of shape (2, P, classes, rounds), always in the same memory: that costs less than new."""
+        shape = (2, self._layout.ranksets * self._layout.ranks, self._layout.ranksets, rounds)
+        size = int(np.prod(shape))
+        if size > len(self._attend):
+            self._attend = np.zeros(size, dtype=np.int64)
+        table = self._attend[:size].reshape(shape)
+        table[:] = 0
+        return table
+
     def _finish(self, window: Window, table: "_Table") -> WindowCosts:
-        layout, rounds = self._layout, table.rounds
-        # (s, R, ranks, class, round) -> slowest rank of each rankset -> (round, s, class, rankset).
-        slowest = table.attend.reshape(2, layout.ranksets, layout.ranks, layout.ranksets, rounds).max(axis=2)
-        durations = RoundCosts.nothing(rounds, layout.ranksets)
-        gpu, link = table.gpu, table.link
-        durations.b_first.T[:] = gpu[Op.EMBED] + gpu[Op.BLOCK_IN]
-        durations.b_mid.T[:] = gpu[Op.BLOCK_OUT] + gpu[Op.BLOCK_IN]
-        durations.b_last.T[:] = gpu[Op.BLOCK_OUT] + gpu[Op.HEAD]
-        durations.p.T[:] = gpu[Op.ATTEND_PREFILL]
-        durations.a[:] = slowest.transpose(3, 0, 2, 1)
+        durations = RoundCosts.nothing(table.rounds, self._layout.ranksets)
         # What crosses a link is the same in every round.
-        durations.d[:] = link[Op.TRANSFER_DOWN].transpose(3, 0, 2, 1)
-        durations.u[:] = link[Op.TRANSFER_UP].transpose(3, 0, 2, 1)
-        durations.kv[:] = link[Op.TRANSFER_KV].transpose(3, 0, 2, 1)
+        durations.d[:] = table.link[Op.TRANSFER_DOWN].transpose(3, 0, 2, 1)
+        durations.u[:] = table.link[Op.TRANSFER_UP].transpose(3, 0, 2, 1)
+        durations.kv[:] = table.link[Op.TRANSFER_KV].transpose(3, 0, 2, 1)
+        enter_blocks(durations.rows, table.gpu)
+        rank_ps = enter_attention(durations.rows, table.attend, self._layout.ranksets, self._layers)
         self._check(window, table, durations)
-        # (P, class, round), both sub-batches together -> (P, round), all layers together.
-        rank_ps: Int64s = self._layers @ table.attend.sum(axis=0)
+        table.busy["gpu"] += self._gpu_layers @ table.gpu.sum(axis=1)
+        table.energy[Role.GPU] += self._gpu_layers @ table.gpu_nj.sum(axis=1)
         table.busy["attention"] = rank_ps.sum(axis=0)
-        return WindowCosts(rounds, durations, rank_ps, table.busy, table.energy)
+        return WindowCosts(table.rounds, durations, rank_ps, table.busy, table.energy)
 
     def _check(self, window: Window, table: "_Table", durations: RoundCosts) -> None:
-        """Every piece of work has a cost, and nothing else has."""
-        works, decodes, prefills = (np.zeros(2, dtype=np.bool_) for _ in range(3))
+        """Every piece of work has a cost, and nothing else has; membership is that of the first round."""
+        works, decodes, prefills = np.zeros((3, 2), dtype=np.int64)
         for batch in window.sub_batches:
-            works[batch.index] = True
+            works[batch.index] = 1
             decodes[batch.index] = len(batch.decode) > 0
             prefills[batch.index] = len(batch.chunks) > 0
-        # Membership is the same in every round of a window, so the first one tells.
-        down, attends, up = durations.d[0] > 0, durations.a[0] > 0, durations.u[0] > 0
-        good = (
-            all(np.array_equal(table.gpu[op][:, 0] > 0, works) for op in _EVERY_PASS)
-            and np.array_equal(durations.p[0] > 0, prefills)
-            and np.array_equal(attends.any(axis=(1, 2)), decodes)
-            and (self._on_gpu or np.array_equal((durations.kv[0] > 0).any(axis=(1, 2)), prefills))
-            and (self._on_gpu or (np.array_equal(down, attends) and np.array_equal(up, attends)))
-        )
-        if not good:
+        rows, ranksets = durations.rows, durations.ranksets
+        if not complete(rows, table.gpu, ranksets, works, decodes, prefills, self._on_gpu):
             raise InvariantBroken(f"window {window.window_id}: some work has no cost, or a cost has no work")
 
 
 class _Table:
     """Durations of one window as they come in, 0 where nobody said anything."""
 
-    def __init__(self, rounds: int, layout: Layout) -> None:
-        ranksets, ranks = layout.ranksets, layout.ranksets * layout.ranks
+    def __init__(self, rounds: int, layout: Layout, attend: Int64s) -> None:
+        ranksets = layout.ranksets
         self.rounds = rounds
-        self.attend = np.zeros((2, ranks, ranksets, rounds), dtype=np.int64)
-        self.gpu = {
-            op: np.zeros((2, rounds), dtype=np.int64) for op, row in ROW_OF.items() if row is Role.GPU
-        }
+        self.attend = attend
+        self.gpu, self.gpu_nj = np.zeros((2, len(GPU_OPS), 2, rounds), dtype=np.int64)
         self.link = {
             op: np.zeros((2, ranksets, ranksets, 1), dtype=np.int64)
             for op, row in ROW_OF.items()

@@ -20,10 +20,9 @@ class Tally:
         self._pending = 0
 
     def add(self, values: Int64s, counts: Int64s) -> None:
-        """Enter values that occurred so many times; counts of 0 are left out."""
-        keep = counts > 0
-        self._values.append(values[keep])
-        self._counts.append(counts[keep])
+        """Enter values that occurred so many times, at least once."""
+        self._values.append(values)
+        self._counts.append(counts)
         self._pending += 1
         if self._pending >= 4096:
             self._merge()

@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from l3sim.units import Int64s
 from l3sim.work import SubBatch
+from orchestrator.compiling import compiled
 from orchestrator.gpu_memory import GpuMemory
 from orchestrator.host import HostStages
 from orchestrator.metrics import ReplicaMetrics
@@ -41,18 +43,12 @@ class Tokens:
             return []
         table, who = self._table, batch.decode
         stamps = outcome.end_ps[:, batch.index] + self._host.stamp_ps(batch.sampled)
-        self._metrics.gaps.add(stamps[0] - table.last_stamp_ps[who], np.ones(len(who), dtype=np.int64))
-        longest = np.maximum(table.longest_gap_ps[who], stamps[0] - table.last_stamp_ps[who])
-        if len(stamps) > 1:
-            between = np.diff(stamps)
-            self._metrics.gaps.add(between, np.full(len(between), len(who), dtype=np.int64))
-            longest = np.maximum(longest, between.max())
-        table.longest_gap_ps[who] = longest
-        table.last_stamp_ps[who] = stamps[-1]
-        table.held[who] += outcome.rounds
-        table.emitted[who] += outcome.rounds
+        columns = table.last_stamp_ps, table.longest_gap_ps, table.held, table.emitted, table.output
+        gaps, counts, finished = advance(who, stamps, *columns)
+        self._metrics.gaps.add(gaps, counts)
         self._note(int(stamps[-1]))
-        return [int(one) for one in who[table.emitted[who] == table.output[who]]]
+        ended: list[int] = finished.tolist()
+        return ended
 
     def _prefill(self, batch: SubBatch, outcome: Outcome) -> list[int]:
         """Chunks enter KV; the pass with a prompt's end samples the request's next token."""
@@ -93,3 +89,46 @@ class Tokens:
 
     def _note(self, stamp: int) -> None:
         self._metrics.last_event_ps = max(self._metrics.last_event_ps, stamp)
+
+
+@compiled
+def advance(
+    who: Int64s,
+    stamps: Int64s,
+    last_stamp: Int64s,
+    longest_gap: Int64s,
+    held: Int64s,
+    emitted: Int64s,
+    output: Int64s,
+) -> tuple[Int64s, Int64s, Int64s]:
+    """Give each request a token a round.
+
+    Args:
+        who: requests, shape (n,).
+        stamps: of each round's tokens, shape (rounds,).
+        last_stamp, longest_gap, held, emitted: of all requests; written.
+        output: tokens that each makes in all.
+
+    Returns: (gaps between tokens, how many requests had each, who made the last token).
+    """
+    rounds = len(stamps)
+    gaps = np.empty(len(who) + rounds - 1, dtype=np.int64)
+    counts = np.ones(len(gaps), dtype=np.int64)
+    between = 0
+    for number in range(1, rounds):
+        gap = stamps[number] - stamps[number - 1]
+        gaps[len(who) + number - 1], counts[len(who) + number - 1] = gap, len(who)
+        between = max(between, gap)
+    finished = np.empty(len(who), dtype=np.int64)
+    ended = 0
+    for index in range(len(who)):
+        one = who[index]
+        gaps[index] = stamps[0] - last_stamp[one]
+        longest_gap[one] = max(longest_gap[one], gaps[index], between)
+        last_stamp[one] = stamps[rounds - 1]
+        held[one] += rounds
+        emitted[one] += rounds
+        if emitted[one] == output[one]:
+            finished[ended] = one
+            ended += 1
+    return gaps, counts, finished[:ended]

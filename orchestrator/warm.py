@@ -8,6 +8,7 @@ import threading
 
 import numpy as np
 
+from orchestrator.cost_loops import GPU_OPS, complete, enter_attention, enter_blocks
 from orchestrator.decisions import first_round
 from orchestrator.kv_loops import (
     best_place,
@@ -32,6 +33,7 @@ from orchestrator.policies.deal import (
 )
 from orchestrator.predictor import line_at, plane_at
 from orchestrator.timeline import TIMELINES, RoundCosts, Rules
+from orchestrator.tokens import advance
 
 _lock = threading.Lock()
 _done = threading.Event()
@@ -46,6 +48,7 @@ def warm(trains: bool) -> None:
     with _lock:
         if not _done.is_set():
             _timelines()
+            _costs()
             _books()
             _policies()
             _learning()
@@ -63,6 +66,16 @@ def _timelines() -> None:
         timeline.compose(costs, 1, 2, [])
         timeline.drain(1000)
     first_round(costs.rows, 1, 2)
+
+
+def _costs() -> None:
+    """One round of one rank."""
+    costs, one = RoundCosts.nothing(1, 1), np.ones(2, dtype=np.int64)
+    gpu = np.ones((len(GPU_OPS), 2, 1), dtype=np.int64)
+    enter_blocks(costs.rows, gpu)
+    enter_attention(costs.rows, np.ones((2, 1, 1, 1), dtype=np.int64), 1, one[:1])
+    complete(costs.rows, gpu, 1, one, one, one, False)
+    advance(one[:1] - 1, one, one, one, one, one, one)
 
 
 def _books() -> None:

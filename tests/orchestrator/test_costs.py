@@ -146,6 +146,25 @@ def test_work_without_a_cost_is_refused(missing: int) -> None:
         assembled(decode_window(2), answers)
 
 
+@pytest.mark.parametrize("kept", [0, 1])
+def test_work_that_crosses_a_link_one_way_only_is_refused(kept: int) -> None:
+    answers = decode_answers()
+    answers[3] = Costs(5, 2, answers[3].costs[kept : kept + 1])
+    with pytest.raises(InvariantBroken, match="some work has no cost"):
+        assembled(decode_window(2), answers)
+
+
+@pytest.mark.parametrize(("prefill", "moves"), [(9, False), (0, True)])
+def test_a_chunk_without_prefill_or_without_a_transfer_is_refused(prefill: int, moves: bool) -> None:
+    window = Window(5, 1, 1, (SubBatch(1, NOBODY, NOBODY, (Chunk(3, 4, 0, last=True),)),))
+    kv = (link(Op.TRANSFER_KV, 1, [[5, 6], [7, 0]]),) if moves else ()
+    nobody = Costs(5, 1, ())
+    with pytest.raises(InvariantBroken, match="some work has no cost"):
+        assembled(
+            window, [Costs(5, 1, tuple(gpu_costs(1, prefill=prefill))), nobody, nobody, Costs(5, 1, kv)]
+        )
+
+
 def test_attention_for_nobody_is_refused() -> None:
     window = Window(5, 1, 2, (SubBatch(0, NOBODY, NOBODY, (Chunk(3, 4, 0, last=True),)),))
     with pytest.raises(InvariantBroken, match="a cost has no work"):
