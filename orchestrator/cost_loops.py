@@ -1,7 +1,7 @@
 """The loops of `orchestrator.costs`, compiled: what every window needs, whatever it holds.
 
-Rows are `RoundCosts.rows`. A table `gpu` has a row an operation, in the order of `GPU_OPS`: shape
-(operations, 2, rounds).
+Rows are `RoundCosts.rows`, with their `PARTS`. A table `gpu` has a row an operation, in the order of
+`GPU_OPS`: shape (operations, 2, rounds).
 """
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from l3sim.units import Int64s
 from l3sim.work import Op
 from orchestrator.compiling import compiled
-from orchestrator.timeline.base import B_FIRST, B_LAST, B_MID, P_COST, TABLES
+from orchestrator.timeline.base import Parts
 
 #: Operations of the GPU's tables.
 GPU_OPS = (Op.EMBED, Op.BLOCK_IN, Op.BLOCK_OUT, Op.HEAD, Op.ATTEND_PREFILL)
@@ -17,18 +17,19 @@ _EMBED, _BLOCK_IN, _BLOCK_OUT, _HEAD, _PREFILL = range(len(GPU_OPS))
 
 
 @compiled
-def enter_blocks(rows: Int64s, gpu: Int64s) -> None:
+def enter_blocks(rows: Int64s, parts: Parts, gpu: Int64s) -> None:
     """Write b_first, b_mid, b_last and p of every round."""
+    b_first, b_mid, b_last, p_cost, _ = parts
     for r in range(len(rows)):
         for s in range(2):
-            rows[r, B_FIRST + s] = gpu[_EMBED, s, r] + gpu[_BLOCK_IN, s, r]
-            rows[r, B_MID + s] = gpu[_BLOCK_OUT, s, r] + gpu[_BLOCK_IN, s, r]
-            rows[r, B_LAST + s] = gpu[_BLOCK_OUT, s, r] + gpu[_HEAD, s, r]
-            rows[r, P_COST + s] = gpu[_PREFILL, s, r]
+            rows[r, b_first + s] = gpu[_EMBED, s, r] + gpu[_BLOCK_IN, s, r]
+            rows[r, b_mid + s] = gpu[_BLOCK_OUT, s, r] + gpu[_BLOCK_IN, s, r]
+            rows[r, b_last + s] = gpu[_BLOCK_OUT, s, r] + gpu[_HEAD, s, r]
+            rows[r, p_cost + s] = gpu[_PREFILL, s, r]
 
 
 @compiled
-def enter_attention(rows: Int64s, attend: Int64s, ranksets: int, layers: Int64s) -> Int64s:
+def enter_attention(rows: Int64s, parts: Parts, attend: Int64s, ranksets: int, layers: Int64s) -> Int64s:
     """Write a, the slowest rank of each rankset, of every round.
 
     Args:
@@ -42,7 +43,7 @@ def enter_attention(rows: Int64s, attend: Int64s, ranksets: int, layers: Int64s)
     square = ranksets * ranksets
     result = np.zeros((places, rounds), dtype=np.int64)
     for s in range(2):
-        first = TABLES + 2 * square + s * square
+        first = parts[-1] + 2 * square + s * square
         for place in range(places):
             j = place // ranks
             for c in range(ranksets):
@@ -56,7 +57,14 @@ def enter_attention(rows: Int64s, attend: Int64s, ranksets: int, layers: Int64s)
 
 @compiled
 def complete(
-    rows: Int64s, gpu: Int64s, ranksets: int, works: Int64s, decodes: Int64s, prefills: Int64s, on_gpu: bool
+    rows: Int64s,
+    parts: Parts,
+    gpu: Int64s,
+    ranksets: int,
+    works: Int64s,
+    decodes: Int64s,
+    prefills: Int64s,
+    on_gpu: bool,
 ) -> bool:
     """Whether every piece of work of the first round has a cost, and nothing else has.
 
@@ -64,12 +72,13 @@ def complete(
         works, decodes, prefills: whether a pass has anything, decoding requests, chunks: shape (2,), 0 or 1.
         on_gpu: the GPU attends itself: nothing crosses a link.
     """
+    _, _, _, p_cost, tables = parts
     row, square = rows[0], ranksets * ranksets
     for s in range(2):
         for op in (_EMBED, _BLOCK_IN, _BLOCK_OUT, _HEAD):
             if (gpu[op, s, 0] > 0) != works[s]:
                 return False
-        down = TABLES + s * square
+        down = tables + s * square
         attends = moves = False
         for cell in range(down, down + square):
             here = row[cell + 2 * square] > 0
@@ -78,7 +87,7 @@ def complete(
             crosses = row[cell] > 0, row[cell + 4 * square] > 0
             if not on_gpu and (crosses[0] != here or crosses[1] != here):
                 return False
-        if (row[P_COST + s] > 0) != prefills[s] or attends != decodes[s]:
+        if (row[p_cost + s] > 0) != prefills[s] or attends != decodes[s]:
             return False
         if not on_gpu and moves != prefills[s]:
             return False

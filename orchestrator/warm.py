@@ -33,6 +33,7 @@ from orchestrator.policies.deal import (
 )
 from orchestrator.predictor import line_at, plane_at
 from orchestrator.timeline import TIMELINES, RoundCosts, Rules
+from orchestrator.timeline.base import PARTS
 from orchestrator.tokens import advance
 
 _lock = threading.Lock()
@@ -65,16 +66,16 @@ def _timelines() -> None:
         timeline = TIMELINES.get(name)(Rules(1, 1, overlap=True, half_duplex=True))
         timeline.compose(costs, 1, 2, [])
         timeline.drain(1000)
-    first_round(costs.rows, 1, 2)
+    first_round(costs.rows, PARTS, 1, 2)
 
 
 def _costs() -> None:
     """One round of one rank."""
     costs, one = RoundCosts.nothing(1, 1), np.ones(2, dtype=np.int64)
     gpu = np.ones((len(GPU_OPS), 2, 1), dtype=np.int64)
-    enter_blocks(costs.rows, gpu)
-    enter_attention(costs.rows, np.ones((2, 1, 1, 1), dtype=np.int64), 1, one[:1])
-    complete(costs.rows, gpu, 1, one, one, one, False)
+    enter_blocks(costs.rows, PARTS, gpu)
+    enter_attention(costs.rows, PARTS, np.ones((2, 1, 1, 1), dtype=np.int64), 1, one[:1])
+    complete(costs.rows, PARTS, gpu, 1, one, one, one, False)
     advance(one[:1] - 1, one, one, one, one, one, one)
 
 
@@ -118,4 +119,6 @@ def _learning() -> None:
     slowest_rank(one, one, np.ones((1, 1), dtype=np.int64), np.ones((1, 1)), one)
     costs = RoundCosts.nothing(1, 1)
     member, kept, groups = (1, 1, one, one), np.zeros((1, 1 + 2 * WIDTH)), one[None] + 1
-    note_rounds(kept, one, one, 0, (member, NO_MEMBERS), costs.rows, 1, one, one, groups, np.ones((1, 1)))
+    note_rounds(
+        kept, one, one, 0, (member, NO_MEMBERS), costs.rows, PARTS, 1, one, one, groups, np.ones((1, 1))
+    )

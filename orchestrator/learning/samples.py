@@ -15,7 +15,7 @@ from l3sim.work import NOBODY, Window
 from orchestrator.compiling import compiled
 from orchestrator.costs import WindowCosts
 from orchestrator.state import RequestTable
-from orchestrator.timeline.base import B_MID, P_COST, TABLES
+from orchestrator.timeline.base import PARTS, Parts
 
 #: Rounds that a reservoir keeps: ours; enough for 1,000 samples with distinct features, quick to train on.
 RESERVOIR_ROUNDS = 2048
@@ -88,6 +88,7 @@ class Samples:
                 self.rounds,
                 self._members(window),
                 durations.rows,
+                PARTS,
                 durations.ranksets,
                 self._table.offset,
                 self._table.rank,
@@ -171,6 +172,7 @@ def note_rounds(
     first_round: int,
     members: tuple[Members, Members],
     costs: Int64s,
+    parts: Parts,
     ranksets: int,
     offset: Int64s,
     rank: Int64s,
@@ -186,9 +188,11 @@ def note_rounds(
         members: of both passes: chunk tokens, tokens finished before them, who decodes and the tokens that
             each holds.
         costs: `RoundCosts.rows` of the window.
+        parts: `PARTS`.
         offset, rank: of all requests.
         groups, pace: as for `slowest_rank`.
     """
+    _, b_mid, _, p_cost, tables = parts
     kept[into] = 0.0
     for number in range(len(into)):
         kept[into[number], 0] = first_round + which[number]
@@ -198,13 +202,13 @@ def note_rounds(
         place = offset[decode] * len(groups) + rank[decode]
         load, paced = slowest_rank(place, context, groups, pace, which)
         # Layers of class 0: their ranksets are the offsets.
-        down = TABLES + s * square
+        down = tables + s * square
         attend, up, moved = down + 2 * square, down + 4 * square, down + 6 * square
         for number in range(len(into)):
             row, values = costs[which[number]], kept[into[number], 1 + s * WIDTH :]
-            values[_DECODING], values[_BATCH] = len(decode), row[B_MID + s]
+            values[_DECODING], values[_BATCH] = len(decode), row[b_mid + s]
             if chunks > 0:
-                values[_CHUNKS], values[_FINISHED], values[_P] = chunks, finished, row[P_COST + s]
+                values[_CHUNKS], values[_FINISHED], values[_P] = chunks, finished, row[p_cost + s]
                 values[_KV] = row[moved : moved + ranksets].sum()
             if len(decode) > 0:
                 values[_RANK_TOKENS], values[_RANK_GROUPS] = load[number], paced[number]

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from orchestrator.learning.samples import COLUMN, NO_MEMBERS, WIDTH, Reservoir, note_rounds, slowest_rank
 from orchestrator.timeline import RoundCosts
+from orchestrator.timeline.base import PARTS
 
 
 def reservoir(size: int, seed: int = 0) -> Reservoir:
@@ -87,7 +88,7 @@ def test_what_is_noted_of_a_round_is_what_it_took(data: st.DataObject) -> None:
     )
     into = np.array([data.draw(st.integers(0, 3)) for _ in which], dtype=np.int64)
     kept = np.full((4, 1 + 2 * WIDTH), -1.0)
-    args = (costs.rows, 2, offset, rank, groups, pace)
+    args = (costs.rows, PARTS, 2, offset, rank, groups, pace)
     note_rounds(kept, into, which, 100, (members[0], members[1]), *args)
     expected = {int(row): int(number) for row, number in zip(into, which, strict=True)}
     for row in range(4):
