@@ -32,7 +32,7 @@ WORKDIR /opt/l3/app
 USER l3
 
 # A small job compiles the timeline once, here, instead of in every orchestrator's first job.
-RUN L3_TABLES=/tmp/tables python -m launch run fixed:16:4 --machine l3-mini --requests 4 --in-process --json > /dev/null
+RUN L3_TABLES=/tmp/tables python -m l3sim run fixed:16:4 --machine l3-mini --requests 4 --in-process --json > /dev/null
 
 ENV L3_TABLES=/opt/l3/tables
-CMD ["python", "-m", "launch", "--help"]
+CMD ["python", "-m", "l3sim", "--help"]

@@ -1,4 +1,4 @@
-"""Behind docs/comparison.md: `./l3 compare` of every shipped machine of eight GPUs.
+"""Behind docs/generated/comparison.md: `./l3 compare` of every shipped machine of eight GPUs.
 
     python -m benchmarks.comparison >> FILE          run them, a JSON object a comparison
     python -m benchmarks.comparison --page FILE      the page of what was run, Markdown
@@ -51,7 +51,7 @@ def measure(model: str, workload: str, requests: int | None, workers: int) -> di
     """
     words = words_of(model, workload)
     extra = ["--workers", str(workers)] + (["--requests", str(requests)] if requests else [])
-    command = [sys.executable, "-P", "-m", "launch", *words, *extra]
+    command = [sys.executable, "-P", "-m", "l3sim", *words, *extra]
     done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(words)} failed: {done.stderr.strip()}")
@@ -66,8 +66,8 @@ def page(found: Sequence[dict[str, Any]]) -> str:
         "",
         "Made by `python -m benchmarks.comparison --page FILE` from what `python -m benchmarks.comparison`",
         "ran; do not edit. Each table is what the command above it prints; the number in brackets is the",
-        "ratio to the first machine. Columns and limits: [machines.md](machines.md#side-by-side), which also",
-        "says [what we see](machines.md#what-we-see).",
+        "ratio to the first machine. Columns and limits: [machines.md](../machines.md#side-by-side), which",
+        "also says [what we see](../machines.md#what-we-see).",
     ]
     for one in found:
         lines += ["", f"## {one['model']}, {one['workload']}", "", f"`{one['command']}`", ""]

@@ -15,13 +15,13 @@ import numpy as np
 from l3sim import PROTOCOL_VERSION
 from l3sim.device import Identity
 from l3sim.placement import layout_of, seats_of
+from l3sim.services.dimm_pim.device import DimmPimDevice
+from l3sim.services.dram.command.columns import COMMANDS
+from l3sim.services.dram.command.kernel import Kernel, kernel_of
+from l3sim.services.dram.command.result import attend
+from l3sim.services.dram.fast.build import build
 from l3sim.specs.catalog import load_machine, load_model
 from l3sim.work import Hello, Placed, Seat, SlotAssignment, SubBatch, Window
-from services.dimm_pim.servicer import DimmPimDevice
-from services.dram.command.columns import COMMANDS
-from services.dram.command.kernel import Kernel, kernel_of
-from services.dram.command.result import attend
-from services.dram.fast.build import build
 
 #: Model and the tensor parallelism of the reference machine: MHA at N_hc 8, GQA-8 at N_hc 1.
 MODELS: Mapping[str, int] = {"gpt-175b": 8, "llama-2-70b": 4}

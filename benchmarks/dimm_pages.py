@@ -1,4 +1,4 @@
-"""Writes docs/dimm-pim-results.md and its plots: `python -m benchmarks.dimm_pages`.
+"""Writes docs/generated/dimm-pim-results.md and its plots: `python -m benchmarks.dimm_pages`.
 
 Nothing in it is timed; the same code and machine files give the same bytes.
 """
@@ -26,10 +26,10 @@ from benchmarks.dimm_runs import (
 from benchmarks.dimm_texts import INTRODUCTION, TEXTS
 from benchmarks.svg import lines, stacks
 from benchmarks.table import table
+from l3sim.launch.probe.calls import PARTS, Call
 from l3sim.specs.catalog import load_machine
-from launch.probe.calls import PARTS, Call
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[1] / "docs" / "generated"
 PAGE = DOCS / "dimm-pim-results.md"
 Point = tuple[str, int, int]
 Answers = Mapping[Point, Mapping[str, Any]]

@@ -10,16 +10,17 @@ from pathlib import Path
 
 from benchmarks.svg import COLOURS, FAINT, Picture
 from l3sim.placement import layout_of
+from l3sim.services.dram.command.constraints import ACTIVATIONS_A_WINDOW, CONSTRAINTS
+from l3sim.services.dram.command.kernel import Kernel, kernel_of
+from l3sim.services.dram.command.result import attend
+from l3sim.services.dram.command.trace import HEAD, Line, folded, lines_of, text_of
 from l3sim.specs.catalog import load_machine, load_model
 from l3sim.specs.rank import RankConfig
-from services.dram.command.constraints import ACTIVATIONS_A_WINDOW, CONSTRAINTS
-from services.dram.command.kernel import Kernel, kernel_of
-from services.dram.command.result import attend
-from services.dram.command.trace import HEAD, Line, folded, lines_of, text_of
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = DOCS / "dimm-pim.md"
-PICTURE = DOCS / "dimm-pim-trace.svg"
+GENERATED = DOCS / "generated"
+PICTURE = GENERATED / "dimm-pim-trace.svg"
 MADE = "made by python -m benchmarks.dimm_reference"
 #: Head groups of the traced case, by tokens.
 CASE = (100, 20)

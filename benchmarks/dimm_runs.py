@@ -1,4 +1,4 @@
-"""The runs behind docs/dimm-pim-results.md: probes of the reference machine's memory modules."""
+"""The runs behind docs/generated/dimm-pim-results.md: probes of the reference machine's memory modules."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 
 from l3sim.errors import InvalidInput
+from l3sim.launch.probe.attention import probe, with_attention
+from l3sim.launch.probe.calls import Call, DimmCaller
 from l3sim.placement import layout_of
 from l3sim.specs.catalog import load_machine, load_model
 from l3sim.specs.model import ModelShape
-from launch.probe.attention import probe, with_attention
-from launch.probe.calls import Call, DimmCaller
 
 MACHINE = "l3-dgx-a100"
 MODELS = ("gpt-175b", "opt-66b", "qwen-72b")

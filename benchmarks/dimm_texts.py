@@ -1,9 +1,9 @@
-"""What docs/dimm-pim-results.md says around its tables; look at it again whenever a table changes."""
+"""What docs/generated/dimm-pim-results.md says around its tables; read it again when one changes."""
 
 INTRODUCTION = """# Results of the DIMM-PIM model
 
-Made by `python -m benchmarks.dimm_pages`; edit [its texts](../benchmarks/dimm_texts.py) or the code, not
-this page. All numbers are predictions of the model that [dimm-pim.md](dimm-pim.md) describes: one layer on
+Made by `python -m benchmarks.dimm_pages`; edit [its texts](../../benchmarks/dimm_texts.py) or the code, not
+this page. All numbers are predictions of the model that [dimm-pim.md](../dimm-pim.md) describes: one layer on
 `l3-dgx-a100` (64 ranks, 13.1 TB/s inside the chips), equal decoding requests, placed as the engine places
 them on an empty machine. Every point is one command:
 

@@ -1,7 +1,7 @@
 """How far level `fast` is from level `command`: `python -m benchmarks.fidelity`, a page on stdout.
 
 Draws kernels (queries of a KV head, N_hc, every switch) and calls (contexts, requests on a rank) at random,
-costs each at both levels, and reports the worst. Written to docs/dimm-fidelity.md with `--out`.
+costs each at both levels, and reports the worst. Written to docs/generated/dimm-fidelity.md with `--out`.
 """
 
 import argparse
@@ -16,13 +16,13 @@ import numpy as np
 
 from l3sim.errors import InvalidInput
 from l3sim.placement import layout_of
+from l3sim.services.dram.command.columns import COMMANDS, Took
+from l3sim.services.dram.command.kernel import Kernel, kernel_of
+from l3sim.services.dram.command.result import attend
+from l3sim.services.dram.fast.build import build
+from l3sim.services.dram.fast.table import AttendTable
 from l3sim.specs.catalog import load_machine, load_model
 from l3sim.units import Int64s
-from services.dram.command.columns import COMMANDS, Took
-from services.dram.command.kernel import Kernel, kernel_of
-from services.dram.command.result import attend
-from services.dram.fast.build import build
-from services.dram.fast.table import AttendTable
 
 MOST_TOKENS, MOST_REQUESTS = 131_072, 512
 #: What level `fast` is to keep: the larger of both.

@@ -17,12 +17,13 @@ ROOT = Path(__file__).parents[1]
 SAMPLE_S = 2.0
 #: Part of the machine by the module that a process runs.
 PARTS = {
-    "services.dimm_pim": "dimm_pim",
-    "services.gpu": "gpu",
-    "services.interconnect": "interconnect",
-    "launch.broker": "broker",
-    "orchestrator": "orchestrator",
-    "launch": "launcher",
+    "l3sim.services.dimm_pim": "dimm_pim",
+    "l3sim.services.gpu": "gpu",
+    "l3sim.services.interconnect": "interconnect",
+    "l3sim.launch.broker": "broker",
+    "l3sim.orchestrator": "orchestrator",
+    "l3sim": "launcher",
+    "l3sim.launch": "launcher",
 }
 
 
@@ -80,7 +81,7 @@ def run(words: Sequence[str]) -> dict[str, Any]:
     Raises:
         subprocess.CalledProcessError: the run failed.
     """
-    command = [sys.executable, "-P", "-m", "launch", "run", *words, "--json"]
+    command = [sys.executable, "-P", "-m", "l3sim", "run", *words, "--json"]
     began = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment())
     meter = Meter(process.pid)

@@ -1,4 +1,4 @@
-"""The runs behind docs/scheduling.md: policies over memory, ranksets, options and load.
+"""The runs behind docs/generated/scheduling.md: policies over memory, ranksets, options and load.
 
     python -m benchmarks.scheduling --list                            what there is to run
     python -m benchmarks.scheduling memory options >> results.jsonl   run those parts, a JSON object a row
@@ -25,9 +25,10 @@ from benchmarks.meter import ROOT, environment
 from benchmarks.scheduling_page import page
 from benchmarks.scheduling_plots import plots
 from benchmarks.speed import CODE, CONVERSATION
+from l3sim.orchestrator.engine.policies.l3 import STEP_GQA, STEP_MHA
 from l3sim.specs.catalog import load_model
-from orchestrator.policies.l3 import STEP_GQA, STEP_MHA
 
+GENERATED = ROOT / "docs" / "generated"
 MODELS = ("gpt-175b", "qwen-72b", "opt-66b")
 WORKLOADS = ("openr1", "dolphin", "openthoughts", "dolphin-short")
 POLICIES = ("l3", "fill", "serial")
@@ -170,7 +171,7 @@ def words_of(run: Run, requests: int | None) -> list[str]:
 
 def measure(words: Sequence[str]) -> dict[str, Any]:
     """Run it; the figures of a row, or why it was refused."""
-    command = [sys.executable, "-P", "-m", "launch", *words, "--json"]
+    command = [sys.executable, "-P", "-m", "l3sim", *words, "--json"]
     done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
     if done.returncode:
         return {"refused": done.stderr.strip().splitlines()[-1]}
@@ -257,7 +258,7 @@ def _parser() -> argparse.ArgumentParser:
     add("parts", nargs="*", help=f"of {', '.join(PARTS)}; default: all")
     add("--list", action="store_true", help="print the commands and stop")
     add("--page", type=Path, nargs="+", metavar="FILE", help="write the page of these results, and its plots")
-    add("--into", type=Path, default=ROOT / "docs", metavar="DIR", help="where the page goes; default: docs")
+    add("--into", type=Path, default=GENERATED, metavar="DIR", help="where the page goes")
     add(
         "--skip", type=Path, nargs="+", default=[], metavar="FILE", help="leave out what stands there already"
     )

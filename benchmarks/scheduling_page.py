@@ -1,4 +1,4 @@
-"""docs/scheduling.md, made of the results of `benchmarks.scheduling`."""
+"""docs/generated/scheduling.md, made of the results of `benchmarks.scheduling`."""
 
 from collections.abc import Mapping, Sequence
 from statistics import median

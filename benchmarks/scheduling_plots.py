@@ -1,4 +1,4 @@
-"""The plots of docs/scheduling.md, made of the results of `benchmarks.scheduling`."""
+"""The plots of docs/generated/scheduling.md, made of the results of `benchmarks.scheduling`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

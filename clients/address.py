@@ -6,15 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from l3sim.errors import InvalidInput
+from l3sim.places import state_folder
 
 #: Published by docker-compose.yml.
 DEFAULT_ADDRESS = "127.0.0.1:7600"
-ROOT = Path(__file__).parents[1]
-
-
-def state_folder(environment: Mapping[str, str]) -> Path:
-    """Folder of the machine on this computer: $L3_HOME, else `.l3` at the repository's root."""
-    return Path(environment.get("L3_HOME") or ROOT / ".l3")
 
 
 def find_address(option: str | None, environment: Mapping[str, str]) -> str:

@@ -16,11 +16,11 @@ from typing import Annotated, Any, TypeVar
 import typer
 from typer.main import get_command
 
-from clients.address import find_address
-from clients.client import L3Client
-from clients.decisions_view import print_decisions, print_regret, read_lines
-from clients.groups import grouped
-from clients.options import (
+from l3sim.clients.address import find_address
+from l3sim.clients.client import L3Client
+from l3sim.clients.decisions_view import print_decisions, print_regret, read_lines
+from l3sim.clients.groups import grouped
+from l3sim.clients.options import (
     AddressOption,
     JobArgument,
     JobOptions,
@@ -28,10 +28,10 @@ from clients.options import (
     OutputOptions,
     WorkloadArgument,
 )
-from clients.report_view import wide
-from clients.saved import make_folder
-from clients.tables import device_values, devices_table, job_values, jobs_table, print_whole, state_name
-from clients.waiting import deliver, follow, note, note_warnings, submit_and_wait, succeeded
+from l3sim.clients.report_view import wide
+from l3sim.clients.saved import make_folder
+from l3sim.clients.tables import device_values, devices_table, job_values, jobs_table, print_whole, state_name
+from l3sim.clients.waiting import deliver, follow, note, note_warnings, submit_and_wait, succeeded
 from l3sim.errors import InvalidInput, L3Error, NotFound, Unreachable
 
 T = TypeVar("T")

@@ -22,7 +22,7 @@ import grpc.aio
 from l3sim.errors import InvalidInput, L3Error, OutOfRoom
 from l3sim.specs.job import JobSpec
 from l3sim.transport.channels import CLIENT_OPTIONS, MAX_MESSAGE_BYTES, MIB
-from l3sim.transport.convert_job import spec_to_proto
+from l3sim.transport.convert.job import spec_to_proto
 from l3sim.transport.status import CLASSES, error_of
 from l3sim.v1 import job_pb2, job_pb2_grpc, machine_pb2, machine_pb2_grpc
 

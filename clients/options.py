@@ -14,8 +14,8 @@ from typing import Annotated
 
 import typer
 
-from clients.numbers import pairs, positive, shares, whole
-from clients.workloads import workload_spec
+from l3sim.clients.numbers import pairs, positive, shares, whole
+from l3sim.clients.workloads import workload_spec
 from l3sim.errors import InvalidInput
 from l3sim.specs.catalog import is_path, load_model, parse_value
 from l3sim.specs.job import DEFAULT_MAX_WINDOW, DEFAULT_POLICY, JobSpec

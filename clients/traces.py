@@ -28,7 +28,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from clients.times import Timeline, time_s
+from l3sim.clients.times import Timeline, time_s
 from l3sim.errors import InvalidInput
 from l3sim.specs.workload import MAX_PRIORITY, MAX_REQUESTS, MAX_TOKENS, Prefixes, Requests
 

@@ -5,12 +5,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clients.client import L3Client, failure_of
-from clients.options import OutputOptions
-from clients.progress import ProgressView
-from clients.report_view import print_report
-from clients.saved import ALWAYS, SOMETIMES, report_json, save
-from clients.tables import state_name
+from l3sim.clients.client import L3Client, failure_of
+from l3sim.clients.options import OutputOptions
+from l3sim.clients.progress import ProgressView
+from l3sim.clients.report_view import print_report
+from l3sim.clients.saved import ALWAYS, SOMETIMES, report_json, save
+from l3sim.clients.tables import state_name
 from l3sim.errors import Cancelled, InvariantBroken, L3Error, NotFound
 from l3sim.specs.job import JobSpec
 from l3sim.v1 import job_pb2

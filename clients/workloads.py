@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from clients.times import MAX_SPAN_S
-from clients.traces import JSON_SUFFIXES, read_trace
+from l3sim.clients.times import MAX_SPAN_S
+from l3sim.clients.traces import JSON_SUFFIXES, read_trace
 from l3sim.errors import InvalidInput
 from l3sim.specs.workload import DEFAULT_REQUESTS, WorkloadSpec, draw, workload_names
 from l3sim.units import PS_PER_S

@@ -1,7 +1,7 @@
 """What crosses the seam between orchestrator and devices: assignments, windows, costs, accounts.
 
 These are the dataclasses behind `proto/l3sim/v1/device.proto`; that file's comments are the contract.
-`l3sim.transport.convert` maps one to the other; the in-process transport passes them as they are.
+`l3sim.transport.convert.session` maps one to the other; the in-process transport passes them as they are.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The orchestrator process: `python -m orchestrator --bus HOST:PORT --state DIR ...`, see `--help`."""
+"""The orchestrator process: `python -m l3sim.orchestrator --bus HOST:PORT --state DIR ...`, see `--help`."""
 
 import asyncio
 import logging
@@ -6,21 +6,21 @@ import sys
 from collections.abc import Sequence
 
 from l3sim.errors import L3Error
+from l3sim.orchestrator.control.arguments import Arguments, parse_arguments
+from l3sim.orchestrator.control.bus_publisher import Notices
+from l3sim.orchestrator.control.device_source import GrpcSource, describe_soon
+from l3sim.orchestrator.control.discovery import Discovery
+from l3sim.orchestrator.control.jobs import JobManager
+from l3sim.orchestrator.control.journal import Journal
+from l3sim.orchestrator.control.machine_change import Changing, kept
+from l3sim.orchestrator.control.server import ApiServer
+from l3sim.orchestrator.engine.progress import Observer
+from l3sim.orchestrator.job.message import resolve_message
+from l3sim.orchestrator.job.resolve import ResolvedJob
+from l3sim.orchestrator.run.job import JobResult, run_job
 from l3sim.transport import lifetime
 from l3sim.transport.bus import MqttBus
-from orchestrator.arguments import Arguments, parse_arguments
-from orchestrator.changing import Changing, kept
-from orchestrator.clock import WallClock
-from orchestrator.discovery import Discovery
-from orchestrator.intake import resolve_message
-from orchestrator.jobs import JobManager
-from orchestrator.journal import Journal
-from orchestrator.notices import Notices
-from orchestrator.observer import Observer
-from orchestrator.resolve import ResolvedJob
-from orchestrator.run import JobResult, run_job
-from orchestrator.serving import ApiServer
-from orchestrator.source import GrpcSource, describe_soon
+from l3sim.transport.clock import WallClock
 
 _log = logging.getLogger("orchestrator")
 

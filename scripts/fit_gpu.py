@@ -16,11 +16,11 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from l3sim.errors import InvalidInput, L3Error
+from l3sim.services.gpu.calibrated import STREAMS, all_reduce_s
 from l3sim.specs.catalog import load_group
 from l3sim.specs.config import CalibratedGpuConfig
 from l3sim.units import Floats
 from scripts.gpu_profiles import AllReduces, Attended, Profile, Timed, read_all_reduces, read_profile
-from services.gpu.calibrated import STREAMS, all_reduce_s
 
 #: Order of magnitude of every fitted parameter, from no GPU in particular.
 PRIOR: Mapping[str, float] = {

@@ -12,10 +12,10 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from l3sim.services.gpu.calibrated import all_reduce_s
 from l3sim.specs.config import CalibratedGpuConfig
 from l3sim.units import Floats
 from scripts.gpu_profiles import AllReduces, Profile
-from services.gpu.calibrated import all_reduce_s
 
 #: No random ids and no date; text stays text.
 STYLE: dict[Any, Any] = {

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from l3sim.errors import InvalidInput
+from l3sim.services.gpu.calibrated import gemm_s, stream_work_s
+from l3sim.services.gpu.kernels import UNFUSED, Gemm, Stream, widths_of
 from l3sim.specs.config import CalibratedGpuConfig
 from l3sim.specs.model import ModelShape
 from l3sim.units import Floats
-from services.gpu.calibrated import gemm_s, stream_work_s
-from services.gpu.kernels import UNFUSED, Gemm, Stream, widths_of
 
 #: Name of the kernel that each column times.
 COLUMNS: Mapping[str, str] = {

@@ -1,7 +1,7 @@
 """The operations of a transformer layer as torch runs them, for `measure_gpu`; torch is optional.
 
-One GPU plays its share of a tensor-parallel group: shapes are those of `services.gpu.kernels.widths_of`, and
-nothing is communicated. Names of operations are the columns of the profiles.
+One GPU plays its share of a tensor-parallel group: shapes are those of `widths_of` in
+services/gpu/kernels.py, and nothing is communicated. Names of operations are the columns of the profiles.
 """
 
 import time
@@ -10,8 +10,8 @@ from statistics import median
 from typing import Any
 
 from l3sim.errors import NotReady
+from l3sim.services.gpu.kernels import widths_of
 from l3sim.specs.model import ModelShape
-from services.gpu.kernels import widths_of
 
 #: Runs before the clock starts: libraries choose their kernels, clocks of the GPU rise.
 WARM_UP = 3

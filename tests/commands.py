@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from launch.processes import ROOT
+from tests.root import ROOT
 
 #: A loaded computer takes its time; nothing here is timed, only bounded.
 DEADLINE_S = 90.0
@@ -42,7 +42,7 @@ class Commands:
     def start(self, *words: str) -> "subprocess.Popen[str]":
         """Start a command."""
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "launch", *words],
+            [sys.executable, "-P", "-m", "l3sim", *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

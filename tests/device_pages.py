@@ -19,8 +19,8 @@ DEVICE_PAGES: dict[str, list[tuple[str, str]]] = {
         ("BUS=$(./l3 status | awk '$1 == \"broker\" {print $5}')", AS_WRITTEN),
         ("kill $(./l3 status | awk '$1 == \"dimm-02\" {print $4}')", AS_WRITTEN),
         (
-            ".venv/bin/python -m services.dimm_pim --machine l3-mini --bus $BUS --id slow --slot dimm-02 "
-            "--override ccd_l_tck=16 > slow.log 2>&1 &",
+            ".venv/bin/python -m l3sim.services.dimm_pim --machine l3-mini --bus $BUS --id slow "
+            "--slot dimm-02 --override ccd_l_tck=16 > slow.log 2>&1 &",
             AS_WRITTEN,
         ),
         ("until ./l3 devices | grep -q 'slow .* ready .* dimm-02'; do sleep 0.5; done", AS_WRITTEN),

@@ -8,12 +8,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from launch.processes import ROOT
 from tests.device_pages import AS_WRITTEN, DEVICE_PAGES
+from tests.root import ROOT
 
 PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text()
-    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 }
 #: With more options at its end: those after `# CI:` in the comment beside it.
 SMALLER = "smaller"
@@ -92,7 +92,7 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
         ),
         (".venv/bin/python -m benchmarks.dimm", SMALLER),
     ],
-    "docs/dimm-pim-results.md": [
+    "docs/generated/dimm-pim-results.md": [
         ("./l3 probe dimm-pim --model gpt-175b --batch 16 --context 8192 --level command", AS_WRITTEN),
     ],
     "docs/kv.md": [
@@ -129,7 +129,7 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
         ("./l3 probe hbm-pim --model llama-2-70b --batch 16 --context 8192", AS_WRITTEN),
         ("./l3 probe hbm-pim --model llama-2-7b --batch 1 --context 64 --trace", AS_WRITTEN),
     ],
-    "docs/scheduling.md": [
+    "docs/generated/scheduling.md": [
         (".venv/bin/python -m benchmarks.scheduling --list", AS_WRITTEN),
         (".venv/bin/python -m benchmarks.scheduling --workers 2 > results.jsonl", SMALLER),
         (".venv/bin/python -m benchmarks.scheduling --page results.jsonl", SMALLER),
@@ -215,7 +215,7 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
             SHIPPED,
         ),
         (
-            ".venv/bin/python -m scripts.validate_gpu $P docs",
+            ".venv/bin/python -m scripts.validate_gpu $P docs/generated",
             "tests/scripts/test_validate_gpu.py::test_the_page_is_what_the_command_writes",
         ),
     ],

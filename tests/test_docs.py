@@ -14,14 +14,14 @@ import msgspec
 import pytest
 from ruamel.yaml import YAML
 
-import launch.__main__  # noqa: F401 (enters its commands)
-from clients.cli import main
+import l3sim.launch.cli  # noqa: F401 (enters its commands)
+from l3sim.clients.cli import main
+from l3sim.orchestrator.engine.policies import POLICIES
 from l3sim.specs.catalog import MACHINES, MODELS, load_machine, machine_names, model_names
 from l3sim.specs.machine import SECTIONS
-from launch.processes import ROOT
-from orchestrator.policies import POLICIES
 from tests.commands import Commands
 from tests.pages import COMMANDS, PAGES, SMALLER, fenced, named, shown, tables
+from tests.root import ROOT
 
 #: A page's commands, one after the other; the demo alone simulates 2.5 million tokens.
 SESSION_S = 600
@@ -53,7 +53,7 @@ def house(l3: Commands) -> Path:
     if not stamp.is_file() or stamp.read_bytes() != (ROOT / lock).read_bytes():
         # An environment that ./l3 did not make: it would install anew, which test_launcher is about.
         (folder / "l3").unlink()
-        (folder / "l3").write_text(f'#!/bin/sh\nexec {sys.executable} -P -m launch "$@"\n')
+        (folder / "l3").write_text(f'#!/bin/sh\nexec {sys.executable} -P -m l3sim "$@"\n')
         (folder / "l3").chmod(0o755)
     return folder
 
@@ -104,7 +104,7 @@ def unmatched(pattern: Sequence[str], lines: Sequence[str]) -> str | None:
 def test_the_policy_of_the_page_runs(tmp_path: Path) -> None:
     (block,) = fenced(PAGES["docs/policies.md"], "python")
     words = ["run", "fixed:64:8", "--machine", "l3-mini", "--requests", "6", "--policy", "alternate"]
-    code = f"{block}\nfrom launch.__main__ import main\nmain({[*words, '--in-process', '--json']})\n"
+    code = f"{block}\nfrom l3sim.launch.cli import main\nmain({[*words, '--in-process', '--json']})\n"
     (tmp_path / "alternate.py").write_text(code)
     done = subprocess.run(
         [sys.executable, tmp_path / "alternate.py"],

@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from l3sim.errors import InvalidInput
+from l3sim.places import DATA
 from l3sim.registry import unknown
 from l3sim.specs.choice import DEVICES
 from l3sim.specs.config import GpuConfig
@@ -23,10 +24,9 @@ from l3sim.specs.hugging_face import shape_from
 from l3sim.specs.machine import Machine, check_section, entries_of, machine_from
 from l3sim.specs.model import ModelShape, model_from
 
-ROOT = Path(__file__).parents[2]
-MODELS = ROOT / "models"
-MACHINES = ROOT / "machines"
-GPUS = ROOT / "gpus"
+MODELS = DATA / "models"
+MACHINES = DATA / "machines"
+GPUS = DATA / "gpus"
 
 
 def model_names() -> list[str]:

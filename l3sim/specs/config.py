@@ -95,7 +95,7 @@ class LinkConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
 
 class HostConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The host: explicit stages of every round (`orchestrator/host.py` draws them), and its power."""
+    """The host: explicit stages of every round (see `orchestrator/engine/host_stages.py`), and its power."""
 
     sample_us: NonNegative = 0.0  # after a pass: sampled tokens reach the host
     schedule_us: NonNegative  # one decision a round

@@ -18,14 +18,19 @@ from l3sim.functional import Functional, FunctionalAnswer, answers
 from l3sim.ports import DevicePort
 from l3sim.transport import channels
 from l3sim.transport.conversation import blamed, check_protocol
-from l3sim.transport.convert import (
+from l3sim.transport.convert.functional import answer_from_proto, functional_to_proto
+from l3sim.transport.convert.rounds import (
+    check_values,
+    commits_to_proto,
+    costs_from_proto,
+    window_to_proto,
+)
+from l3sim.transport.convert.session import (
     accounts_from_proto,
     description_from_proto,
     hello_to_proto,
     ready_from_proto,
 )
-from l3sim.transport.convert_functional import answer_from_proto, functional_to_proto
-from l3sim.transport.convert_rounds import check_values, commits_to_proto, costs_from_proto, window_to_proto
 from l3sim.transport.status import error_of, error_of_ours
 from l3sim.v1 import device_pb2 as pb
 from l3sim.v1 import device_pb2_grpc

@@ -15,14 +15,14 @@ from l3sim.errors import InvariantBroken, L3Error, Unsupported
 from l3sim.ports import Device
 from l3sim.transport import channels, lifetime
 from l3sim.transport.conversation import Conversation, check_protocol
-from l3sim.transport.convert import (
+from l3sim.transport.convert.functional import answer_to_proto, functional_from_proto
+from l3sim.transport.convert.rounds import commits_from_proto, costs_to_proto, window_from_proto
+from l3sim.transport.convert.session import (
     accounts_to_proto,
     description_to_proto,
     hello_from_proto,
     ready_to_proto,
 )
-from l3sim.transport.convert_functional import answer_to_proto, functional_from_proto
-from l3sim.transport.convert_rounds import commits_from_proto, costs_to_proto, window_from_proto
 from l3sim.transport.device_arguments import DeviceArguments, parse_device_arguments
 from l3sim.transport.presence import announce
 from l3sim.transport.status import abort

@@ -16,19 +16,19 @@ from typing import Any
 
 import numpy as np
 
-from l3sim.device.levels import HeadModel, LevelModel
-from l3sim.device.sums import Decoding, check_sum
+from l3sim.device.attention.levels import HeadModel, LevelModel
+from l3sim.device.attention.rank_sums import Decoding, check_sum
 from l3sim.placement import Layout
+from l3sim.services.dimm_pim.roofline import GroupCosts, head_group
+from l3sim.services.dram.command.columns import WIDTH
+from l3sim.services.dram.command.energy import weights
+from l3sim.services.dram.command.kernel import kernel_of
+from l3sim.services.dram.command.model import CommandModel
+from l3sim.services.dram.fast import store
+from l3sim.services.dram.fast.model import FastModel
 from l3sim.specs.dimm_pim import DimmPimConfig
 from l3sim.specs.model import ModelShape
 from l3sim.units import Int64s
-from services.dimm_pim.roofline import GroupCosts, head_group
-from services.dram.command.columns import WIDTH
-from services.dram.command.energy import weights
-from services.dram.command.kernel import kernel_of
-from services.dram.command.model import CommandModel
-from services.dram.fast import store
-from services.dram.fast.model import FastModel
 
 
 class RooflineModel(HeadModel):

@@ -26,7 +26,7 @@ from functools import cached_property
 
 import numpy as np
 
-from l3sim.device.levels import TABLE_TOKENS
+from l3sim.device.attention.levels import TABLE_TOKENS
 from l3sim.placement import Layout
 from l3sim.specs.dimm_pim import DimmPimConfig
 from l3sim.specs.model import ELEMENT_BYTES, ModelShape

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from l3sim.services.gpu.kernels import Spent, bytes_of
 from l3sim.specs.config import CalibratedGpuConfig, GpuConfig
 from l3sim.specs.model import ELEMENT_BYTES
 from l3sim.units import Floats, Int64s
 from l3sim.work import Chunk
-from services.gpu.kernels import Spent, bytes_of
 
 
 @dataclass(frozen=True)

@@ -27,9 +27,9 @@ from typing import Any
 
 import numpy as np
 
+from l3sim.services.gpu.kernels import Spent
 from l3sim.specs.config import CalibratedGpuConfig
 from l3sim.units import Floats
-from services.gpu.kernels import Spent
 
 #: Shapes of the tiles that GEMM libraries of these GPUs are made of (CUTLASS's profiled set).
 TILES = (

@@ -18,7 +18,7 @@ outputs. Each expert is split over the group's GPUs as a dense FFN is.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from services.gpu.kernels import Gemm, Kernel, Level, Spent, Stream
+from l3sim.services.gpu.kernels import Gemm, Kernel, Level, Spent, Stream
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ The residual, where a program has it, is added where the sum is: once for parall
 
 from collections.abc import Sequence
 
+from l3sim.services.gpu.experts import mixture
+from l3sim.services.gpu.kernels import Kernel, Program
 from l3sim.specs.model import ModelShape
 from l3sim.work import Op
-from services.gpu.experts import mixture
-from services.gpu.kernels import Kernel, Program
 
 
 def program_of(program: Program, model: ModelShape) -> Program:

@@ -7,15 +7,15 @@ they cost in `roofline.py` or, fitted to measurements, in `calibrated.py`; atten
 
 from collections.abc import Iterator, Sequence
 
+from l3sim.services.gpu.attention import Attention
+from l3sim.services.gpu.calibrated import Calibrated
+from l3sim.services.gpu.kernels import FUSED, LIMITS, UNFUSED, Level, Program, Spent, widths_of
+from l3sim.services.gpu.layers import program_of
+from l3sim.services.gpu.roofline import Roofline
 from l3sim.specs.config import CalibratedGpuConfig, GpuConfig
 from l3sim.specs.model import ModelShape
 from l3sim.units import PS_PER_S, Int64s, ps
 from l3sim.work import Chunk, Op
-from services.gpu.attention import Attention
-from services.gpu.calibrated import Calibrated
-from services.gpu.kernels import FUSED, LIMITS, UNFUSED, Level, Program, Spent, widths_of
-from services.gpu.layers import program_of
-from services.gpu.roofline import Roofline
 
 LEVELS = ("roofline", "calibrated")
 DENSE = (Op.EMBED, Op.BLOCK_IN, Op.BLOCK_OUT, Op.HEAD)

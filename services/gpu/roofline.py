@@ -5,8 +5,8 @@ stream over e elements      2 e / bandwidth + overhead
 ring all-reduce of b bytes  2 (TP-1)/TP * b / fabric + 2 (TP-1) * latency       (nothing when TP = 1)
 """
 
+from l3sim.services.gpu.kernels import Spent, bytes_of
 from l3sim.specs.config import GpuConfig
-from services.gpu.kernels import Spent, bytes_of
 
 
 class Roofline:

@@ -17,11 +17,11 @@ tokens and dimensions lie where is our reading, the same as in the DIMM modules.
 
 from l3sim.errors import InvalidInput
 from l3sim.placement import Layout
+from l3sim.services.dram.command import kernel
+from l3sim.services.dram.command.kernel import Kernel
 from l3sim.specs.config import HbmPimConfig
 from l3sim.specs.model import ModelShape
 from l3sim.specs.rank import PseudoChannelConfig
-from services.dram.command import kernel
-from services.dram.command.kernel import Kernel
 
 #: Additions a second that hold nothing back.
 _KEEPS_UP = 1e18

@@ -15,17 +15,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from l3sim.device.levels import LevelModel
-from l3sim.device.sums import Decoding, RankSums
+from l3sim.device.attention.levels import LevelModel
+from l3sim.device.attention.rank_sums import Decoding, RankSums
 from l3sim.placement import Layout
+from l3sim.services.dram.command.columns import each_cycle
+from l3sim.services.dram.command.model import CommandModel
+from l3sim.services.dram.fast import store
+from l3sim.services.dram.fast.model import FastModel
+from l3sim.services.hbm_pim.channel import kernel_of
 from l3sim.specs.config import HbmPimConfig
 from l3sim.specs.model import ModelShape
 from l3sim.units import Int64s
-from services.dram.command.columns import each_cycle
-from services.dram.command.model import CommandModel
-from services.dram.fast import store
-from services.dram.fast.model import FastModel
-from services.hbm_pim.channel import kernel_of
 
 
 class StackModel(LevelModel[tuple[Decoding, object]]):

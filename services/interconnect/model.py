@@ -16,10 +16,10 @@ v of a KV head beside the q and the outputs of its N_gqa query heads. How long t
 import numpy as np
 
 from l3sim.placement import Layout
+from l3sim.services.interconnect.path import path_of
 from l3sim.specs.config import LinkConfig
 from l3sim.specs.model import ELEMENT_BYTES, ModelShape
 from l3sim.units import Int64s, ps
-from services.interconnect.path import path_of
 
 
 class TransferCosts:

@@ -1,4 +1,4 @@
-"""Behind docs/comparison.md: every shipped machine of eight GPUs, what a comparison printed, the page."""
+"""Behind docs/generated/comparison.md: the shipped machines of eight GPUs, what was printed, the page."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import comparison
-from launch.processes import ROOT
+from tests.root import ROOT
 
 
 def test_every_shipped_machine_of_eight_gpus_is_compared() -> None:

@@ -9,10 +9,10 @@ import pytest
 from benchmarks import dimm_reference
 from benchmarks.dimm_runs import ask
 from benchmarks.svg import lines, stacks
-from services.dram.command.constraints import CONSTRAINTS
+from l3sim.services.dram.command.constraints import CONSTRAINTS
 
-RESULTS = (dimm_reference.DOCS / "dimm-pim-results.md").read_text()
-PICTURES = sorted(dimm_reference.DOCS.glob("dimm-pim-*.svg"))
+RESULTS = (dimm_reference.GENERATED / "dimm-pim-results.md").read_text()
+PICTURES = sorted(dimm_reference.GENERATED.glob("dimm-pim-*.svg"))
 
 
 def test_the_generated_parts_of_the_page_are_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""The runs behind docs/scheduling.md, and the page made of their results."""
+"""The runs behind docs/generated/scheduling.md, and the page made of their results."""
 
 import json
 from pathlib import Path

@@ -31,6 +31,6 @@ def test_a_measured_run_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_parts_are_told_apart_by_what_they_run() -> None:
-    assert part_of(["python", "-P", "-m", "services.dimm_pim", "--machine", "m"]) == "dimm_pim"
-    assert part_of(["python", "-P", "-m", "launch", "run", "openr1"]) == "launcher"
+    assert part_of(["python", "-P", "-m", "l3sim.services.dimm_pim", "--machine", "m"]) == "dimm_pim"
+    assert part_of(["python", "-P", "-m", "l3sim", "run", "openr1"]) == "launcher"
     assert part_of(["something", "else"]) == "other"

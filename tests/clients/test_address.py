@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from clients.address import find_address
+from l3sim.clients.address import find_address
 from l3sim.errors import InvalidInput
 
 #: Above what Linux gives out, so that no process has it.

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from clients.cli import main
+from l3sim.clients.cli import main
 from l3sim.errors import DeviceLost, InvalidInput, NotFound, NotReady
 from l3sim.v1 import job_pb2, machine_pb2
 from tests.clients.fake_machine import CANCELLED, FAILED, RUNNING, SUCCEEDED, FakeMachine, make_job
@@ -248,7 +248,7 @@ def test_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
 
 async def test_ctrl_c_while_waiting_cancels_the_job(machine: FakeMachine) -> None:
     machine.streams.append([make_job(RUNNING, 1), make_job(CANCELLED, 2)])  # the second once it is cancelled
-    program = "import sys; from clients.cli import main; sys.exit(main())"
+    program = "import sys; from l3sim.clients.cli import main; sys.exit(main())"
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", program, "submit", "openr1", "--wait"),
         stdout=asyncio.subprocess.PIPE,

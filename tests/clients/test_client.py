@@ -2,8 +2,8 @@ import grpc
 import numpy as np
 import pytest
 
-from clients import client as module
-from clients.client import L3Client, failure_of
+from l3sim.clients import client as module
+from l3sim.clients.client import L3Client, failure_of
 from l3sim.errors import (
     Conflict,
     DeviceLost,

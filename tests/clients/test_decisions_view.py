@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from clients.cli import main
-from clients.decisions_view import explained, print_decisions, print_regret, read_lines
+from l3sim.clients.cli import main
+from l3sim.clients.decisions_view import explained, print_decisions, print_regret, read_lines
 from l3sim.v1 import job_pb2
 from tests.clients.fake_machine import FakeMachine, make_job
 

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from clients.options import JobOptions
+from l3sim.clients.options import JobOptions
 from l3sim.errors import InvalidInput
 from l3sim.specs.catalog import MODELS, load_model
 from l3sim.specs.job import JobSpec

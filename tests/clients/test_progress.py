@@ -3,7 +3,7 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from clients.progress import ProgressView, progress_text
+from l3sim.clients.progress import ProgressView, progress_text
 
 
 @dataclass(frozen=True)

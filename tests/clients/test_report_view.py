@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from clients.report_view import print_report
+from l3sim.clients.report_view import print_report
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

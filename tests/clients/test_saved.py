@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from clients.saved import make_folder, save
+from l3sim.clients.saved import make_folder, save
 from l3sim.errors import InvalidInput
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.traces import read_trace
+from l3sim.clients.traces import read_trace
 from l3sim.errors import InvalidInput
 
 HEADER = "TIMESTAMP,ContextTokens,GeneratedTokens"

@@ -2,8 +2,8 @@ import asyncio
 
 import pytest
 
-from clients.client import L3Client
-from clients.waiting import submit_and_wait
+from l3sim.clients.client import L3Client
+from l3sim.clients.waiting import submit_and_wait
 from l3sim.errors import NotReady
 from l3sim.specs.job import JobSpec
 from l3sim.specs.workload import WorkloadSpec

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from clients.workloads import workload_spec
+from l3sim.clients.workloads import workload_spec
 from l3sim.errors import InvalidInput
 
 ROWS = "TIMESTAMP,ContextTokens,GeneratedTokens\n0,1,2\n1,3,4\n"

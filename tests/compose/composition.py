@@ -66,7 +66,7 @@ def host_l3(*arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("L3_")}
     environment["PYTHONPATH"] = str(ROOT)
     return subprocess.run(
-        [sys.executable, "-P", "-m", "launch", *arguments],
+        [sys.executable, "-P", "-m", "l3sim", *arguments],
         cwd=ROOT,
         env=environment,
         capture_output=True,

@@ -36,7 +36,7 @@ def machine(image: str) -> Iterator[Composition]:
 def slower_link(image: str) -> Iterator[str]:
     """An image that runs by itself a link whose transfers take longer to set up."""
     engine = docker.from_env()
-    command = '["python", "-m", "services.interconnect", "--override", "setup_us=50"]'
+    command = '["python", "-m", "l3sim.services.interconnect", "--override", "setup_us=50"]'
     built = io.BytesIO(f"FROM {image}\nCMD {command}\n".encode())
     engine.images.build(fileobj=built, tag=SLOWER, rm=True)
     yield SLOWER
@@ -118,7 +118,15 @@ def test_an_image_of_somebody_elses_takes_the_link(machine: Composition, slower_
 
 def test_an_address_takes_the_link(machine: Composition, image: str) -> None:
     network = f"{machine.project}_machine"
-    silent = ["python", "-m", "services.interconnect", "--listen", "0.0.0.0:7601", "--override", "setup_us=9"]
+    silent = [
+        "python",
+        "-m",
+        "l3sim.services.interconnect",
+        "--listen",
+        "0.0.0.0:7601",
+        "--override",
+        "setup_us=9",
+    ]
     (container,) = run(["docker", "run", "-d", "--rm", "--network", network, image, *silent]).split()
     try:
         address = f"{machine.inspect(container)['NetworkSettings']['Networks'][network]['IPAddress']}:7601"
@@ -136,7 +144,7 @@ def test_what_cannot_be_is_refused_and_leaves_everything_as_it_was(machine: Comp
     assert "'nobody/built-it:1' is no kind of role link (interconnect), no HOST:PORT and no image" in refused(
         machine, "link", "--with", "nobody/built-it:1"
     )
-    # Ends at once: `python -m launch --help`.
+    # Ends at once: `python -m l3sim --help`.
     image = machine.inspect(machine.containers_of("gpu")[0])["Config"]["Image"]
     assert "ended before its devices were there" in refused(machine, "link", "--with", image)
     assert "does not answer" in refused(machine, "link", "--with", "127.0.0.1:9")

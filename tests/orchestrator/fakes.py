@@ -7,8 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from l3sim.errors import Cancelled, InvalidInput, L3Error, NotReady
+from l3sim.orchestrator.engine.progress import Observer, Progress
 from l3sim.work import DeviceDescription, MemoryRegion
-from orchestrator.observer import Observer, Progress
 
 
 @dataclass

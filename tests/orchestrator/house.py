@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from l3sim.orchestrator.control.bus_publisher import Notices
+from l3sim.orchestrator.control.jobs import JobManager
+from l3sim.orchestrator.control.journal import Journal
+from l3sim.orchestrator.control.watch import View
 from l3sim.testing.bus import MemoryBus
 from l3sim.testing.clock import ManualClock
-from orchestrator.jobs import JobManager
-from orchestrator.journal import Journal
-from orchestrator.live import View
-from orchestrator.notices import Notices
 from tests.orchestrator.fakes import Engine, Gate, resolve
 
 

@@ -13,14 +13,14 @@ import numpy as np
 from l3sim.device import Identity
 from l3sim.placement import Layout
 from l3sim.ports import Device, DeviceSession
+from l3sim.services.dimm_pim.device import DimmPimDevice
+from l3sim.services.gpu.device import GpuDevice
+from l3sim.services.interconnect.device import InterconnectDevice
 from l3sim.specs.machine import Machine
 from l3sim.specs.model import ModelShape
 from l3sim.work import Chunk, Op, OpCost, Placed, SubBatch, Window
-from services.dimm_pim.servicer import DimmPimDevice
-from services.gpu.servicer import GpuDevice
-from services.interconnect.servicer import InterconnectDevice
+from tests.orchestrator.engine.timeline.brute_force import Pass, Request
 from tests.orchestrator.slow_state import Life
-from tests.orchestrator.timeline.brute_force import Pass, Request
 from tests.services.builders import hello
 
 ROLE_OF = {Op.ATTEND_DECODE: "attention", Op.TRANSFER_DOWN: "link", Op.TRANSFER_UP: "link"}

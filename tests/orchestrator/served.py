@@ -10,6 +10,15 @@ import pytest
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from google.rpc.status_pb2 import Status
 
+from l3sim.orchestrator.control.bus_publisher import Notices
+from l3sim.orchestrator.control.device_source import GrpcSource
+from l3sim.orchestrator.control.discovery import Discovery
+from l3sim.orchestrator.control.jobs import JobManager
+from l3sim.orchestrator.control.journal import Journal
+from l3sim.orchestrator.control.machine_change import Changing
+from l3sim.orchestrator.control.server import ApiServer
+from l3sim.orchestrator.job.message import resolve_message
+from l3sim.orchestrator.job.resolve import ResolvedJob
 from l3sim.specs.catalog import load_machine
 from l3sim.testing.bus import MemoryBus
 from l3sim.testing.clock import ManualClock
@@ -19,15 +28,6 @@ from l3sim.transport.topics import device_topic, to_json
 from l3sim.v1 import job_pb2 as job
 from l3sim.v1 import job_pb2_grpc, machine_pb2_grpc
 from l3sim.work import DeviceDescription
-from orchestrator.changing import Changing
-from orchestrator.discovery import Discovery
-from orchestrator.intake import resolve_message
-from orchestrator.jobs import JobManager
-from orchestrator.journal import Journal
-from orchestrator.notices import Notices
-from orchestrator.resolve import ResolvedJob
-from orchestrator.serving import ApiServer
-from orchestrator.source import GrpcSource
 from tests.orchestrator.fakes import Engine, mini_devices
 
 MINI = load_machine("l3-mini")

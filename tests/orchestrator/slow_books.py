@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from l3sim.orchestrator.engine.requests import Phase, RequestTable
 from l3sim.placement import Layout
 from l3sim.specs.model import ModelShape
-from orchestrator.state import Phase, RequestTable
 
 Place = tuple[int, int]
 #: A block of KV: where its request begins, of which prefix or request it is, its number there.

@@ -8,12 +8,12 @@ Imports nothing of the orchestrator. Time is walked by the brute-force timeline;
 
 from collections.abc import Sequence
 
+from tests.orchestrator.engine.timeline.brute_force import Machine as TimeRules
+from tests.orchestrator.engine.timeline.brute_force import Request as TimedRequest
+from tests.orchestrator.engine.timeline.brute_force import Simulation
 from tests.orchestrator.meter import Meter, PassWork, WorkChunk
 from tests.orchestrator.slow_memory import SlowMemory
 from tests.orchestrator.slow_state import Counts, Life, SlowRules
-from tests.orchestrator.timeline.brute_force import Machine as TimeRules
-from tests.orchestrator.timeline.brute_force import Request as TimedRequest
-from tests.orchestrator.timeline.brute_force import Simulation
 
 FAR = 2**62
 

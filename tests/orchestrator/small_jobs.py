@@ -12,8 +12,15 @@ import numpy as np
 from hypothesis import strategies as st
 
 from l3sim.device import Identity
+from l3sim.orchestrator.engine.progress import Progress, Span
+from l3sim.orchestrator.job.resolve import ResolvedJob, resolve
+from l3sim.orchestrator.run import job as run
+from l3sim.orchestrator.run.job import JobResult, run_job
 from l3sim.placement import Layout, layout_of
 from l3sim.ports import DeviceSource
+from l3sim.services.dimm_pim.device import DimmPimDevice
+from l3sim.services.gpu.device import GpuDevice
+from l3sim.services.interconnect.device import InterconnectDevice
 from l3sim.specs.catalog import load_machine
 from l3sim.specs.job import JobSpec
 from l3sim.specs.machine import Machine, machine_from
@@ -21,13 +28,6 @@ from l3sim.specs.model import ModelShape
 from l3sim.specs.workload import Prefixes, Requests, WorkloadSpec
 from l3sim.testing.builders import small_model
 from l3sim.transport.in_process import InProcessSource
-from orchestrator import run
-from orchestrator.observer import Progress, Span
-from orchestrator.resolve import ResolvedJob, resolve
-from orchestrator.run import JobResult, run_job
-from services.dimm_pim.servicer import DimmPimDevice
-from services.gpu.servicer import GpuDevice
-from services.interconnect.servicer import InterconnectDevice
 
 
 class Watcher:

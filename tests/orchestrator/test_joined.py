@@ -10,6 +10,7 @@ import pytest
 from l3sim.placement import layout_of
 from l3sim.specs.job import JobSpec
 from l3sim.testing.builders import small_model
+from tests.orchestrator.engine.test_replica import expected_lines, slow_run
 from tests.orchestrator.slow_report import slow_report
 from tests.orchestrator.small_jobs import (
     EVERY_POLICY,
@@ -20,7 +21,6 @@ from tests.orchestrator.small_jobs import (
     small_machine,
     without_exchange,
 )
-from tests.orchestrator.test_replica import expected_lines, slow_run
 
 PROMPT, OUTPUT = [40, 50, 45, 60, 42, 55, 48, 50], [60, 30, 50, 20, 60, 5, 40, 30]
 MOST_OUTPUT = 50

@@ -24,7 +24,7 @@ SILENT = ["--machine", "l3-mini", "--bus", NO_BROKER]
 
 
 def command(arguments: Sequence[str]) -> list[str]:
-    return [sys.executable, "-m", "orchestrator", *arguments]
+    return [sys.executable, "-m", "l3sim.orchestrator", *arguments]
 
 
 @contextmanager

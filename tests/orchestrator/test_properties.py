@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from l3sim.orchestrator.engine.replica import Replica
+from l3sim.orchestrator.engine.timeline.base import Outcome
+from l3sim.orchestrator.engine.tokens import Tokens
 from l3sim.placement import layout_of
 from l3sim.specs.job import JobSpec
 from l3sim.testing.builders import small_model
-from orchestrator.replica import Replica
-from orchestrator.timeline.base import Outcome
-from orchestrator.tokens import Tokens
 from tests.orchestrator.small_jobs import SmallJob, lines_of, listed, sized, small_jobs, small_machine
 
 

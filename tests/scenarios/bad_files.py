@@ -1,6 +1,6 @@
 """Traces, machine files and model configurations that are wrong, each in one way: for `test_bad_input`."""
 
-from launch.processes import ROOT
+from tests.root import ROOT
 
 HEADER = "TIMESTAMP,ContextTokens,GeneratedTokens\n"
 GOOD = "2023-11-16 18:17:03.9799600,12,8\n"

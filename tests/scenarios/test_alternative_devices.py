@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from clients.options import JobOptions
+from l3sim.clients.options import JobOptions
+from l3sim.launch.compare.jobs import run_one
 from l3sim.placement import kv_bytes_per_s
 from l3sim.specs.catalog import load_machine
-from launch.compare.jobs import run_one
 
 #: As fast as the clocks can be said; chips, links and set-up no longer count.
 FAST_DRAM: dict[str, Any] = {"tck_ps": 1, "ccd_s_tck": 1, "ccd_l_tck": 1, "rcd_tck": 0, "rp_tck": 0}

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from launch.processes import ROOT
 from tests.commands import Commands
+from tests.root import ROOT
 
 TRACES = ROOT.parent / "shared" / "data" / "traces"
 

@@ -13,6 +13,9 @@ import numpy as np
 import pytest
 
 from l3sim.errors import L3Error
+from l3sim.launch.plan import plan_devices
+from l3sim.orchestrator.job.resolve import resolve
+from l3sim.orchestrator.run.job import JobResult, run_job
 from l3sim.ports import DevicePort, DeviceSource
 from l3sim.specs.catalog import load_machine
 from l3sim.specs.job import JobSpec
@@ -23,9 +26,6 @@ from l3sim.transport.server import DeviceServicer
 from l3sim.v1 import device_pb2 as pb
 from l3sim.v1 import device_pb2_grpc
 from l3sim.work import DeviceDescription
-from launch.plan import plan_devices
-from orchestrator.resolve import resolve
-from orchestrator.run import JobResult, run_job
 from tests.scenarios.test_fakes import Silent
 
 MINI = load_machine("l3-mini")

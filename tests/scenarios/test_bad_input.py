@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from l3sim.launch.cli import entry
 from l3sim.specs.catalog import machine_names
 from l3sim.specs.hugging_face.families import READERS
-from launch.__main__ import entry
 from tests.commands import Commands
 from tests.scenarios.bad_files import FILES
 

@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 
 from l3sim.errors import InvariantBroken, L3Error
+from l3sim.launch.in_process import source_of
+from l3sim.launch.plan import plan_devices
+from l3sim.orchestrator.engine.progress import Progress, Span
+from l3sim.orchestrator.job.resolve import resolve
+from l3sim.orchestrator.run.job import JobResult, run_job
 from l3sim.ports import Device, DeviceSession
 from l3sim.specs.catalog import load_machine
 from l3sim.specs.job import JobSpec
 from l3sim.specs.workload import WorkloadSpec
 from l3sim.transport.in_process import InProcessSource
 from l3sim.work import Account, Commit, Costs, DeviceDescription, DeviceReady, Hello, Window
-from launch.in_process import source_of
-from launch.plan import plan_devices
-from orchestrator.observer import Progress, Span
-from orchestrator.resolve import resolve
-from orchestrator.run import JobResult, run_job
 
 
 class Silent:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from clients.options import JobOptions
+from l3sim.clients.options import JobOptions
+from l3sim.launch.compare.jobs import run_one
 from l3sim.specs.catalog import load_machine, load_model
-from launch.compare.jobs import run_one
 
 MACHINE, MODEL, TP, DP = "gpu-only-dgx-a100", "llama-2-70b", 4, 2
 

@@ -15,11 +15,11 @@ from itertools import combinations
 import pytest
 
 from l3sim.device import Identity
+from l3sim.services.interconnect.device import InterconnectDevice
 from l3sim.work import Chunk, Costs, Op
-from services.interconnect.servicer import InterconnectDevice
-from tests.orchestrator.timeline.brute_force import Machine, Pass, Request, Span
-from tests.orchestrator.timeline.cases import Call, Case
-from tests.orchestrator.timeline.runs import run_brute, run_timeline
+from tests.orchestrator.engine.timeline.brute_force import Machine, Pass, Request, Span
+from tests.orchestrator.engine.timeline.cases import Call, Case
+from tests.orchestrator.engine.timeline.runs import run_brute, run_timeline
 from tests.services.builders import Resident, decoding, hello, machine, op_cost, window
 
 RANKSETS = 4

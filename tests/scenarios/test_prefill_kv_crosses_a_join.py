@@ -13,9 +13,9 @@ K(0,1), ready since 5, is served when nothing else can be: at 30. b's attention 
 a's, ready later, goes before.
 """
 
-from tests.orchestrator.timeline.brute_force import Machine, Pass, Request
-from tests.orchestrator.timeline.cases import Call, Case
-from tests.orchestrator.timeline.runs import run_timeline
+from tests.orchestrator.engine.timeline.brute_force import Machine, Pass, Request
+from tests.orchestrator.engine.timeline.cases import Call, Case
+from tests.orchestrator.engine.timeline.runs import run_timeline
 from tests.scenarios.timelines import written
 
 EXPECTED = """\

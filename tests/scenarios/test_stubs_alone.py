@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from launch.processes import ROOT
 from tests.commands import DEADLINE_S, Commands, until
+from tests.root import ROOT
 
 EXAMPLES = ROOT / "docs" / "examples"
 

@@ -15,9 +15,9 @@ from typing import Any
 import psutil
 import pytest
 
-from launch.__main__ import entry
-from launch.processes import ROOT
+from l3sim.launch.cli import entry
 from tests.commands import DEADLINE_S, Commands, until
+from tests.root import ROOT
 
 CPU = "cpu-dgx-a100"
 JOB = ["fixed:64:4", "--requests", "4", "--model", "llama-2-7b"]

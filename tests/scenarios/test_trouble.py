@@ -12,8 +12,8 @@ from typing import Any
 import psutil
 import pytest
 
-from clients.client import L3Client
-from clients.workloads import workload_spec
+from l3sim.clients.client import L3Client
+from l3sim.clients.workloads import workload_spec
 from l3sim.specs.job import JobSpec
 from l3sim.v1 import job_pb2
 from tests.commands import DEADLINE_S, Commands, finish, until

@@ -15,9 +15,9 @@ first, though both use R1. At 34 the outputs, ready since 32, go before the atte
 a rankset cannot compute while it communicates.
 """
 
-from tests.orchestrator.timeline.brute_force import Machine, Pass, Request
-from tests.orchestrator.timeline.cases import Call, Case
-from tests.orchestrator.timeline.runs import run_timeline
+from tests.orchestrator.engine.timeline.brute_force import Machine, Pass, Request
+from tests.orchestrator.engine.timeline.cases import Call, Case
+from tests.orchestrator.engine.timeline.runs import run_timeline
 from tests.scenarios.timelines import written
 
 EXPECTED = """\

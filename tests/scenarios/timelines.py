@@ -1,7 +1,7 @@
 """Timelines as text, for scenarios."""
 
-from tests.orchestrator.timeline.brute_force import KINDS
-from tests.orchestrator.timeline.runs import Seen
+from tests.orchestrator.engine.timeline.brute_force import KINDS
+from tests.orchestrator.engine.timeline.runs import Seen
 
 
 def written(history: list[Seen]) -> str:

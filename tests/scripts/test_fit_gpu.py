@@ -7,12 +7,12 @@ import msgspec
 import numpy as np
 import pytest
 
+from l3sim.services.gpu.calibrated import all_reduce_s
 from l3sim.specs.catalog import GPUS, load_group, load_model
 from l3sim.specs.config import CalibratedGpuConfig
 from scripts.fit_gpu import PRIOR, fit, fit_all_reduce, in_node, main
 from scripts.gpu_folds import FILES, data_sheet, folds_of, priors, whole_fit
 from scripts.gpu_profiles import AllReduces, read_all_reduces, read_profile
-from services.gpu.calibrated import all_reduce_s
 from tests.scripts.profiles import made, noise, shared
 
 TRUE = msgspec.structs.replace(

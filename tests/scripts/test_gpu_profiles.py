@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from l3sim.errors import InvalidInput
+from l3sim.services.gpu.model import GroupCosts
 from l3sim.specs.catalog import load_model
 from scripts.gpu_folds import data_sheet
 from scripts.gpu_profiles import COLUMNS, IN_LAYER, SHAPE_COLUMNS, read_all_reduces, read_profile
-from services.gpu.model import GroupCosts
 from tests.scripts.profiles import made
 
 HEAD = ",".join(("tensor_parallel", "num_tokens", *SHAPE_COLUMNS, *COLUMNS))

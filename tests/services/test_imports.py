@@ -13,9 +13,9 @@ HEAVY = (
     "typer",
     "rich",
     "ruamel",
-    "orchestrator",
-    "clients",
-    "launch",
+    "l3sim.orchestrator",
+    "l3sim.clients",
+    "l3sim.launch",
 )
 
 
@@ -23,11 +23,11 @@ SERVICES = ("gpu", "dimm_pim", "hbm_pim", "cpu_attention", "interconnect")
 
 
 @pytest.mark.parametrize("service", SERVICES)
-@pytest.mark.parametrize("module", ["servicer", "__main__"])
+@pytest.mark.parametrize("module", ["device", "__main__"])
 def test_what_a_device_process_does_not_import(service: str, module: str) -> None:
     others = {*SERVICES} - {service}
-    heavy = (*HEAVY, *(f"services.{other}" for other in sorted(others)))
-    code = f"import services.{service}.{module}, sys; print([m for m in {heavy!r} if m in sys.modules])"
+    heavy = (*HEAVY, *(f"l3sim.services.{other}" for other in sorted(others)))
+    code = f"import l3sim.services.{service}.{module}, sys; print([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -35,7 +35,7 @@ def test_what_a_device_process_does_not_import(service: str, module: str) -> Non
 @pytest.mark.parametrize("service", SERVICES)
 def test_models_know_no_network(service: str) -> None:
     code = (
-        f"import services.{service}.model, sys; "
+        f"import l3sim.services.{service}.model, sys; "
         "print([m for m in ('grpc', 'google.protobuf', 'aiomqtt', 'l3sim.transport', 'l3sim.v1') "
         "if m in sys.modules])"
     )

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from l3sim.errors import InvalidInput
-from services.dimm_pim.functional.memory import Bytes
-from services.dimm_pim.functional.numeric import Halves, Sums, add_up
-from services.dimm_pim.functional.operands import Part
-from services.dram.command.kernel import Kernel
+from l3sim.services.dimm_pim.functional.memory import Bytes
+from l3sim.services.dimm_pim.functional.numeric import Halves, Sums, add_up
+from l3sim.services.dimm_pim.functional.operands import Part
+from l3sim.services.dram.command.kernel import Kernel
 
 #: Format of a sum by `result_bytes`.
 WIDTHS: dict[int, type[np.floating[Any]]] = {2: np.float16, 4: np.float32, 8: np.float64}

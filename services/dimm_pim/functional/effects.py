@@ -24,12 +24,12 @@ from enum import IntEnum
 import numpy as np
 
 from l3sim.errors import InvariantBroken
+from l3sim.services.dram.command.columns import COMMANDS
+from l3sim.services.dram.command.commands import Command
+from l3sim.services.dram.command.program import NO_EVENT, Field
+from l3sim.services.dram.command.result import Outcome
 from l3sim.specs.rank import RankConfig
 from l3sim.units import Int64s
-from services.dram.command.columns import COMMANDS
-from services.dram.command.commands import Command
-from services.dram.command.program import NO_EVENT, Field
-from services.dram.command.result import Outcome
 
 
 class Effect(IntEnum):

@@ -17,17 +17,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from l3sim.errors import InvariantBroken
-from services.dimm_pim.functional.bank_unit import BankUnits
-from services.dimm_pim.functional.effects import Effect, effects_of, unit_times
-from services.dimm_pim.functional.memory import Bytes, Chips
-from services.dimm_pim.functional.numeric import Halves, Sums
-from services.dimm_pim.functional.operands import Part, parts_of
-from services.dimm_pim.functional.rank_unit import RankUnit
-from services.dimm_pim.functional.relayout import PimLayout
-from services.dram.command.commands import Command
-from services.dram.command.kernel import Kernel
-from services.dram.command.program import Field, Phase
-from services.dram.command.result import Outcome
+from l3sim.services.dimm_pim.functional.bank_unit import BankUnits
+from l3sim.services.dimm_pim.functional.effects import Effect, effects_of, unit_times
+from l3sim.services.dimm_pim.functional.memory import Bytes, Chips
+from l3sim.services.dimm_pim.functional.numeric import Halves, Sums
+from l3sim.services.dimm_pim.functional.operands import Part, parts_of
+from l3sim.services.dimm_pim.functional.rank_unit import RankUnit
+from l3sim.services.dimm_pim.functional.relayout import PimLayout
+from l3sim.services.dram.command.commands import Command
+from l3sim.services.dram.command.kernel import Kernel
+from l3sim.services.dram.command.program import Field, Phase
+from l3sim.services.dram.command.result import Outcome
 
 CLOSED = -1
 #: What a row holds, as the program says it -> which row it is.

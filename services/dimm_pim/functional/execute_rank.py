@@ -10,17 +10,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from l3sim.errors import InvariantBroken
-from services.dimm_pim.functional.bank_unit import width_of
-from services.dimm_pim.functional.effects import Effect
-from services.dimm_pim.functional.execute import Call, NewToken, RowOf
-from services.dimm_pim.functional.memory import UNWRITTEN, Bytes, Chips
-from services.dimm_pim.functional.numeric import Halves, Sums, add_up
-from services.dimm_pim.functional.operands import Part
-from services.dimm_pim.functional.relayout import HostLayout
-from services.dram.command.commands import Command
-from services.dram.command.kernel import Kernel
-from services.dram.command.program import Field, Phase
-from services.dram.command.result import Outcome
+from l3sim.services.dimm_pim.functional.bank_unit import width_of
+from l3sim.services.dimm_pim.functional.effects import Effect
+from l3sim.services.dimm_pim.functional.execute import Call, NewToken, RowOf
+from l3sim.services.dimm_pim.functional.memory import UNWRITTEN, Bytes, Chips
+from l3sim.services.dimm_pim.functional.numeric import Halves, Sums, add_up
+from l3sim.services.dimm_pim.functional.operands import Part
+from l3sim.services.dimm_pim.functional.relayout import HostLayout
+from l3sim.services.dram.command.commands import Command
+from l3sim.services.dram.command.kernel import Kernel
+from l3sim.services.dram.command.program import Field, Phase
+from l3sim.services.dram.command.result import Outcome
 
 
 class RankCall(Call):

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l3sim.errors import InvariantBroken, OutOfRoom
-from services.dram.command.geometry import Geometry
+from l3sim.services.dram.command.geometry import Geometry
 
 Bytes = NDArray[np.uint8]
 #: (request, layer, head group)

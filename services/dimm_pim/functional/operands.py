@@ -7,11 +7,11 @@ laid the program down; here it is read off the program again, run by run, in pro
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from l3sim.services.dram.command.commands import Command
+from l3sim.services.dram.command.kernel import Kernel
+from l3sim.services.dram.command.program import Field, Phase
+from l3sim.services.dram.command.rows import RowName
 from l3sim.units import Int64s
-from services.dram.command.commands import Command
-from services.dram.command.kernel import Kernel
-from services.dram.command.program import Field, Phase
-from services.dram.command.rows import RowName
 
 
 @dataclass(frozen=True, slots=True)

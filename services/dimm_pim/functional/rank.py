@@ -10,16 +10,16 @@ from functools import partial
 import numpy as np
 
 from l3sim.errors import OutOfStep
+from l3sim.services.dimm_pim.functional.bank_unit import width_of
+from l3sim.services.dimm_pim.functional.execute import BankCall, NewToken
+from l3sim.services.dimm_pim.functional.execute_rank import RankCall
+from l3sim.services.dimm_pim.functional.memory import Chips, Key, Owner, RowBlocks
+from l3sim.services.dimm_pim.functional.numeric import Halves
+from l3sim.services.dimm_pim.functional.relayout import HostLayout, PimLayout
+from l3sim.services.dram.command.columns import COMMANDS
+from l3sim.services.dram.command.kernel import Kernel
+from l3sim.services.dram.command.result import Outcome, attend
 from l3sim.units import Int64s
-from services.dimm_pim.functional.bank_unit import width_of
-from services.dimm_pim.functional.execute import BankCall, NewToken
-from services.dimm_pim.functional.execute_rank import RankCall
-from services.dimm_pim.functional.memory import Chips, Key, Owner, RowBlocks
-from services.dimm_pim.functional.numeric import Halves
-from services.dimm_pim.functional.relayout import HostLayout, PimLayout
-from services.dram.command.columns import COMMANDS
-from services.dram.command.kernel import Kernel
-from services.dram.command.result import Outcome, attend
 
 KINDS = ("K", "V")
 

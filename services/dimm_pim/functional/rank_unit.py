@@ -22,8 +22,8 @@ from math import sqrt
 import numpy as np
 
 from l3sim.errors import InvariantBroken
-from services.dimm_pim.functional.numeric import Halves, Singles, Sums, add_up, exponential
-from services.dram.command.geometry import Geometry
+from l3sim.services.dimm_pim.functional.numeric import Halves, Singles, Sums, add_up, exponential
+from l3sim.services.dram.command.geometry import Geometry
 
 
 class RankUnit:

@@ -33,11 +33,11 @@ Source: arXiv 2504.17584 for both grains; which element of a head goes where is 
 
 import numpy as np
 
+from l3sim.services.dimm_pim.functional.memory import Bytes
+from l3sim.services.dimm_pim.functional.numeric import Halves
+from l3sim.services.dram.command.geometry import Geometry
 from l3sim.specs.model import ELEMENT_BYTES
 from l3sim.units import Int64s
-from services.dimm_pim.functional.memory import Bytes
-from services.dimm_pim.functional.numeric import Halves
-from services.dram.command.geometry import Geometry
 
 
 def stripe(data: Bytes, chips: int) -> Bytes:

@@ -24,13 +24,13 @@ from l3sim.functional import (
     check,
 )
 from l3sim.placement import rank_room_bytes
+from l3sim.services.dimm_pim.functional.execute import NewToken
+from l3sim.services.dimm_pim.functional.memory import Key
+from l3sim.services.dimm_pim.functional.numeric import Halves
+from l3sim.services.dimm_pim.functional.rank import Rank
+from l3sim.services.dram.command.kernel import kernel_of
 from l3sim.specs.config import DimmPimConfig
 from l3sim.work import Hello
-from services.dimm_pim.functional.execute import NewToken
-from services.dimm_pim.functional.memory import Key
-from services.dimm_pim.functional.numeric import Halves
-from services.dimm_pim.functional.rank import Rank
-from services.dram.command.kernel import kernel_of
 
 #: (slot in Hello, domain of it)
 Lane = tuple[int, int]

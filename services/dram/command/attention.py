@@ -6,11 +6,11 @@ Event 0 is the start. `Attention` keeps the few events that tie one part to the 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.dram.command.commands import Command as Cmd
-from services.dram.command.constraints import slot_wait
-from services.dram.command.kernel import Kernel
-from services.dram.command.program import INNER, NO_EVENT, OUTER, UNIT, Cause, Phase, Program, Wait
-from services.dram.command.rows import Rows
+from l3sim.services.dram.command.commands import Command as Cmd
+from l3sim.services.dram.command.constraints import slot_wait
+from l3sim.services.dram.command.kernel import Kernel
+from l3sim.services.dram.command.program import INNER, NO_EVENT, OUTER, UNIT, Cause, Phase, Program, Wait
+from l3sim.services.dram.command.rows import Rows
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from l3sim.services.dram.command.commands import ISSUED, Command
+from l3sim.services.dram.command.program import Cause, Phase
 from l3sim.units import Floats, Int64s
-from services.dram.command.commands import ISSUED, Command
-from services.dram.command.program import Cause, Phase
 
 _SPENT = len(Phase) * len(Cause)
 COMMANDS = slice(_SPENT, _SPENT + len(ISSUED))

@@ -7,8 +7,8 @@ from zlib import crc32
 
 import numba
 
-from services.dram.command.commands import Command
-from services.dram.command.program import Cause, Field
+from l3sim.services.dram.command.commands import Command
+from l3sim.services.dram.command.program import Cause, Field
 
 NEVER = -(1 << 40)
 UNKNOWN = -1

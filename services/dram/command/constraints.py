@@ -15,8 +15,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from l3sim.services.dram.command.commands import ISSUED, Command
 from l3sim.specs.rank import RankConfig
-from services.dram.command.commands import ISSUED, Command
 
 Level = Literal["rank", "group", "bank", "slot"]
 

@@ -21,10 +21,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from l3sim.services.dram.command.columns import COMMANDS, ELEMENTS, OPEN_CYCLES, WIDTH
+from l3sim.services.dram.command.commands import Command as Cmd
+from l3sim.services.dram.command.kernel import Kernel
 from l3sim.units import Floats
-from services.dram.command.columns import COMMANDS, ELEMENTS, OPEN_CYCLES, WIDTH
-from services.dram.command.commands import Command as Cmd
-from services.dram.command.kernel import Kernel
 
 PARTS = ("activate", "column", "write", "refresh", "standby", "io", "logic")
 

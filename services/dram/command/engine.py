@@ -14,8 +14,7 @@ distances. So the engine counts in cycles without refreshes, and each costs RFC 
 from collections.abc import Callable
 from typing import Any
 
-from l3sim.units import Int64s
-from services.dram.command.compiling import (
+from l3sim.services.dram.command.compiling import (
     ACT,
     ACTA,
     AT,
@@ -56,8 +55,9 @@ from services.dram.command.compiling import (
     kept,
     sources,
 )
-from services.dram.command.program import INNER, NO_EVENT, OUTER, UNIT
-from services.dram.command.rules import allowed, note, put_down, settled, take
+from l3sim.services.dram.command.program import INNER, NO_EVENT, OUTER, UNIT
+from l3sim.services.dram.command.rules import allowed, note, put_down, settled, take
+from l3sim.units import Int64s
 
 
 @inlined

@@ -20,10 +20,10 @@ from math import ceil, lcm
 
 from l3sim.errors import InvalidInput
 from l3sim.placement import Layout
+from l3sim.services.dram.command.geometry import Geometry, geometry_of
 from l3sim.specs.dimm_pim import DimmPimConfig
 from l3sim.specs.model import ELEMENT_BYTES, ModelShape
 from l3sim.specs.rank import RankConfig
-from services.dram.command.geometry import Geometry, geometry_of
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from l3sim.device.levels import LevelModel
-from l3sim.device.sums import Decoding, RankSums
+from l3sim.device.attention.levels import LevelModel
+from l3sim.device.attention.rank_sums import Decoding, RankSums
+from l3sim.services.dram.command.kernel import Kernel
 from l3sim.units import Floats, Int64s
-from services.dram.command.kernel import Kernel
 
 
 class CommandModel(LevelModel[None]):
@@ -37,7 +37,7 @@ class CommandModel(LevelModel[None]):
     def call(self, tokens: Int64s) -> tuple[int, int]:
         """Picoseconds and nanojoules of one call over head groups of so many tokens."""
         # The compiler is loaded by those who run commands, and by nobody else.
-        from services.dram.command.result import attend
+        from l3sim.services.dram.command.result import attend
 
         key = tokens.tobytes()
         if key not in self._known:

@@ -11,8 +11,8 @@ in one group CCD_L. Rows at random are opened for one burst each. What bandwidth
 from its timing, so they show that the constraints are those of DDR4.
 """
 
-from services.dram.command.commands import Command as Cmd
-from services.dram.command.program import INNER, OUTER, Cause, Phase, Program, Wait
+from l3sim.services.dram.command.commands import Command as Cmd
+from l3sim.services.dram.command.program import INNER, OUTER, Cause, Phase, Program, Wait
 
 #: (first bank, how many).
 Banks = tuple[int, int]

@@ -10,8 +10,8 @@ from enum import IntEnum
 
 import numpy as np
 
+from l3sim.services.dram.command.commands import Command
 from l3sim.units import Int64s
-from services.dram.command.commands import Command
 
 INNER, OUTER, UNIT = 0, 1, 2
 NO_EVENT = -1

@@ -11,10 +11,10 @@ row's opening only.
 
 from collections.abc import Sequence
 
-from services.dram.command.commands import Command as Cmd
-from services.dram.command.kernel import Kernel
-from services.dram.command.program import INNER, OUTER, UNIT, Cause, Phase, Program, Wait
-from services.dram.command.rows import Rows
+from l3sim.services.dram.command.commands import Command as Cmd
+from l3sim.services.dram.command.kernel import Kernel
+from l3sim.services.dram.command.program import INNER, OUTER, UNIT, Cause, Phase, Program, Wait
+from l3sim.services.dram.command.rows import Rows
 
 
 class RankAttention:

@@ -7,18 +7,18 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from l3sim.services.dram.command import compiling
+from l3sim.services.dram.command.attention import Attention
+from l3sim.services.dram.command.columns import Took, row_of
+from l3sim.services.dram.command.commands import ISSUED, Command
+from l3sim.services.dram.command.constraints import ACTIVATIONS_A_WINDOW, constraints_of
+from l3sim.services.dram.command.engine import run_program
+from l3sim.services.dram.command.kernel import Kernel
+from l3sim.services.dram.command.program import Cause, Field, Phase, Program
+from l3sim.services.dram.command.rank_attention import RankAttention
+from l3sim.services.dram.command.rows import RowName
 from l3sim.specs.rank import RankConfig
 from l3sim.units import Int64s
-from services.dram.command import compiling
-from services.dram.command.attention import Attention
-from services.dram.command.columns import Took, row_of
-from services.dram.command.commands import ISSUED, Command
-from services.dram.command.constraints import ACTIVATIONS_A_WINDOW, constraints_of
-from services.dram.command.engine import run_program
-from services.dram.command.kernel import Kernel
-from services.dram.command.program import Cause, Field, Phase, Program
-from services.dram.command.rank_attention import RankAttention
-from services.dram.command.rows import RowName
 
 LEVELS = {"rank": 0, "group": 1, "bank": 2}
 _SAYS = {

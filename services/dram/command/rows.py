@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-from services.dram.command.commands import Command as Cmd
-from services.dram.command.kernel import Kernel
-from services.dram.command.program import INNER, Cause, Phase, Program, Wait
+from l3sim.services.dram.command.commands import Command as Cmd
+from l3sim.services.dram.command.kernel import Kernel
+from l3sim.services.dram.command.program import INNER, Cause, Phase, Program, Wait
 
 #: What a row holds: (head group in order of the call, "K", "V" or another word, row block of it).
 RowName = tuple[int, str, int]

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from l3sim.units import Int64s
-from services.dram.command.compiling import (
+from l3sim.services.dram.command.compiling import (
     ACT,
     ACTA,
     BUS,
@@ -26,6 +25,7 @@ from services.dram.command.compiling import (
     WR,
     inlined,
 )
+from l3sim.units import Int64s
 
 
 @inlined

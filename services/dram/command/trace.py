@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
+from l3sim.services.dram.command.commands import WHOLE_RANK, Command
+from l3sim.services.dram.command.kernel import Kernel
+from l3sim.services.dram.command.program import NO_EVENT, UNIT, Field, Phase
+from l3sim.services.dram.command.rows import RowName
 from l3sim.units import Int64s
-from services.dram.command.commands import WHOLE_RANK, Command
-from services.dram.command.kernel import Kernel
-from services.dram.command.program import NO_EVENT, UNIT, Field, Phase
-from services.dram.command.rows import RowName
 
 _OPENING = frozenset({Command.ACT, Command.ACTA})
 _COLUMN = frozenset({Command.RD, Command.WR, Command.PIM_MAC, Command.PIM_LD_SB})

@@ -1,6 +1,6 @@
 """Makes an `AttendTable` with the command level, of as many periods as prove on larger calls that it goes on.
 
-`python -m services.dram.fast.build OUT < KERNEL` is how a device process has one made: it loads the
+`python -m l3sim.services.dram.fast.build OUT < KERNEL` is how a device process has one made: it loads the
 compiler, the device does not. KERNEL is the JSON of `store`.
 """
 
@@ -12,14 +12,14 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from l3sim.services.dram.command.columns import WIDTH, row_of
+from l3sim.services.dram.command.commands import Command
+from l3sim.services.dram.command.kernel import Kernel
+from l3sim.services.dram.command.program import Cause, Phase
+from l3sim.services.dram.command.result import attend
+from l3sim.services.dram.fast.table import AttendTable
 from l3sim.specs.rank import RankConfig
 from l3sim.units import Int64s
-from services.dram.command.columns import WIDTH, row_of
-from services.dram.command.commands import Command
-from services.dram.command.kernel import Kernel
-from services.dram.command.program import Cause, Phase
-from services.dram.command.result import attend
-from services.dram.fast.table import AttendTable
 
 #: Periods that are tabled at least and at most.
 LEAST, MOST = 3, 40
@@ -116,7 +116,7 @@ def _refresh(pim: RankConfig) -> Int64s:
 
 def main(arguments: Sequence[str]) -> int:
     """Build the table of the kernel on standard input into a file."""
-    from services.dram.fast.store import kernel_from, save
+    from l3sim.services.dram.fast.store import kernel_from, save
 
     save(Path(arguments[0]), build(kernel_from(sys.stdin.buffer.read())))
     return 0

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from l3sim.device.sums import Decoding, RankSums
+from l3sim.device.attention.rank_sums import Decoding, RankSums
 from l3sim.units import Int64s
 from l3sim.work import Fidelity
 

@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from l3sim.device.levels import TABLE_TOKENS, LevelModel
-from l3sim.device.sums import Decoding, RankSums, check_sum
+from l3sim.device.attention.levels import TABLE_TOKENS, LevelModel
+from l3sim.device.attention.rank_sums import Decoding, RankSums, check_sum
 from l3sim.placement import Layout
+from l3sim.services.dram.command.columns import cycles_of
+from l3sim.services.dram.command.kernel import Kernel
+from l3sim.services.dram.command.model import CommandModel
+from l3sim.services.dram.fast.table import AttendTable
 from l3sim.units import Floats, Int64s
-from services.dram.command.columns import cycles_of
-from services.dram.command.kernel import Kernel
-from services.dram.command.model import CommandModel
-from services.dram.fast.table import AttendTable
 
 
 class FastModel(LevelModel[tuple[Int64s, Int64s]]):

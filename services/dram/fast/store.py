@@ -1,6 +1,6 @@
 """Tables on disk, by the digest of what they depend on, so that each is built once on a computer.
 
-The folder is $L3_TABLES, else `.l3/tables` at the repository's root. Whoever misses a table takes a lock,
+The folder is $L3_TABLES, else that of `l3sim.places`. Whoever misses a table takes a lock,
 looks again, and builds it: in this process where the compiler is loaded already, else in a process of its
 own, so that device processes stay small.
 
@@ -23,13 +23,13 @@ import msgspec
 import numpy as np
 
 from l3sim.errors import NotReady
+from l3sim.places import child_path, tables_folder
+from l3sim.services.dram.command.geometry import Geometry
+from l3sim.services.dram.command.kernel import Kernel
+from l3sim.services.dram.fast.table import AttendTable
 from l3sim.specs.dimm_pim import DimmPimConfig
 from l3sim.specs.rank import PseudoChannelConfig, RankConfig
-from services.dram.command.geometry import Geometry
-from services.dram.command.kernel import Kernel
-from services.dram.fast.table import AttendTable
 
-ROOT = Path(__file__).parents[3]
 #: Kernels as JSON say which of these their rank is.
 _RANKS: dict[str, type[RankConfig]] = {
     struct.__name__: struct for struct in (DimmPimConfig, PseudoChannelConfig)
@@ -40,7 +40,7 @@ _READ = frozenset({*RankConfig.__struct_fields__, *PseudoChannelConfig.__struct_
 
 def folder() -> Path:
     """Where tables are."""
-    return Path(os.environ.get("L3_TABLES") or ROOT / ".l3" / "tables")
+    return tables_folder(os.environ)
 
 
 @lru_cache(maxsize=64)
@@ -127,12 +127,15 @@ def _json(kernel: Kernel, pim: dict[str, object]) -> bytes:
 
 def _build(kernel: Kernel, path: Path) -> None:
     if "numba" in sys.modules:
-        from services.dram.fast.build import build
+        from l3sim.services.dram.fast.build import build
 
         save(path, build(kernel))
         return
-    command = [sys.executable, "-m", "services.dram.fast.build", str(path)]
-    done = subprocess.run(command, input=whole_kernel(kernel), capture_output=True, check=False, cwd=ROOT)
+    command = [sys.executable, "-P", "-m", "l3sim.services.dram.fast.build", str(path)]
+    environment = {**os.environ, "PYTHONPATH": child_path(os.environ)}
+    done = subprocess.run(
+        command, input=whole_kernel(kernel), capture_output=True, check=False, env=environment
+    )
     if done.returncode:
         lines = done.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing"]
         raise NotReady(f"cannot build the table of level fast: {lines[-1]}")

@@ -25,8 +25,8 @@ from functools import cached_property
 
 import numpy as np
 
+from l3sim.services.dram.command.columns import Took, cycles_of
 from l3sim.units import Int64s
-from services.dram.command.columns import Took, cycles_of
 
 
 @dataclass(frozen=True)

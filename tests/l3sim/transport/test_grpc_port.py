@@ -16,7 +16,7 @@ from l3sim.errors import DeviceLost, L3Error, OutOfRoom, ProtocolMismatch, Unrea
 from l3sim.testing import FakeDevice
 from l3sim.testing.builders import small_hello, small_window
 from l3sim.transport import channels, grpc_port
-from l3sim.transport.convert_rounds import costs_to_proto, window_to_proto
+from l3sim.transport.convert.rounds import costs_to_proto, window_to_proto
 from l3sim.transport.grpc_port import GrpcPort, describe
 from l3sim.transport.server import SERVICE, DeviceServer
 from l3sim.transport.status import error_of

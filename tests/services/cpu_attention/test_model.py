@@ -7,9 +7,9 @@ import pytest
 
 from l3sim.errors import InvalidInput
 from l3sim.placement import kv_bytes_per_s, kv_room_bytes, layout_of
+from l3sim.services.cpu_attention.model import Head
 from l3sim.specs.catalog import load_model
 from l3sim.specs.config import CpuAttentionConfig
-from services.cpu_attention.model import Head
 from tests.services.builders import machine
 
 

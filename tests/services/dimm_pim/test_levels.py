@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from l3sim.services.dimm_pim.device import DimmPimDevice
+from l3sim.services.dram.command.columns import Took
+from l3sim.services.dram.command.energy import weights
+from l3sim.services.dram.command.kernel import Kernel, kernel_of
+from l3sim.services.dram.command.result import attend
+from l3sim.services.dram.fast.build import build
+from l3sim.services.dram.fast.table import AttendTable
 from l3sim.specs.model import ModelShape
 from l3sim.work import Op
-from services.dimm_pim.servicer import DimmPimDevice
-from services.dram.command.columns import Took
-from services.dram.command.energy import weights
-from services.dram.command.kernel import Kernel, kernel_of
-from services.dram.command.result import attend
-from services.dram.fast.build import build
-from services.dram.fast.table import AttendTable
 from tests.services.builders import Resident, identities, op_cost, window
-from tests.services.dimm_pim.test_servicer import ALL, attended, batches, cases, job, small
+from tests.services.dimm_pim.test_device import ALL, attended, batches, cases, job, small
 
 
 @cache

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from l3sim.services.gpu.attention import Attention
+from l3sim.services.gpu.kernels import widths_of
+from l3sim.services.gpu.model import GroupCosts
 from l3sim.specs.catalog import load_group, load_model
 from l3sim.work import Chunk
-from services.gpu.attention import Attention
-from services.gpu.kernels import widths_of
-from services.gpu.model import GroupCosts
 
 
 def attention(

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from l3sim.services.gpu.calibrated import TILES, Calibrated, all_reduce_s, gemm_limits_s, gemm_s, join
+from l3sim.services.gpu.model import GroupCosts
 from l3sim.specs.catalog import load_group, load_model
 from l3sim.specs.config import CalibratedGpuConfig
 from l3sim.work import Op
-from services.gpu.calibrated import TILES, Calibrated, all_reduce_s, gemm_limits_s, gemm_s, join
-from services.gpu.model import GroupCosts
 
 
 def gpu(**settings: Any) -> CalibratedGpuConfig:

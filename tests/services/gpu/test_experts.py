@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from l3sim.services.gpu.experts import power, touched
+from l3sim.services.gpu.model import GroupCosts
 from l3sim.specs.catalog import MODELS, load_group, load_model
 from l3sim.specs.model import ModelShape
 from l3sim.work import Op
-from services.gpu.experts import power, touched
-from services.gpu.model import GroupCosts
 from tests.services.builders import reshaped
 from tests.services.gpu.test_model import IDEAL, config
 

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from l3sim.services.gpu.kernels import widths_of
+from l3sim.services.gpu.model import LEVELS, GroupCosts
 from l3sim.specs.catalog import load_model
 from l3sim.specs.config import GpuConfig
 from l3sim.work import Chunk, Op
-from services.gpu.kernels import widths_of
-from services.gpu.model import LEVELS, GroupCosts
 from tests.services.builders import machine
 
 IDEAL: dict[str, Any] = {

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from l3sim.errors import InvalidInput
 from l3sim.placement import layout_of
+from l3sim.services.dram.command.kernel import Kernel
+from l3sim.services.hbm_pim.channel import channel_of, kernel_of
 from l3sim.specs.config import HbmPimConfig
 from l3sim.specs.rank import PseudoChannelConfig
-from services.dram.command.kernel import Kernel
-from services.hbm_pim.channel import channel_of, kernel_of
 from tests.services.builders import machine, reshaped
 from tests.services.dram.command.domain import TIMINGS
 

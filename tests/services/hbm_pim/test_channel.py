@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from l3sim.errors import InvalidInput
 from l3sim.placement import layout_of
-from services.dram.command.columns import cycles_of
-from services.dram.command.commands import Command as Cmd
-from services.dram.command.kernel import Kernel
-from services.dram.command.result import attend
-from services.dram.fast.build import build
-from services.dram.fast.table import AttendTable
-from services.hbm_pim.channel import kernel_of
+from l3sim.services.dram.command.columns import cycles_of
+from l3sim.services.dram.command.commands import Command as Cmd
+from l3sim.services.dram.command.kernel import Kernel
+from l3sim.services.dram.command.result import attend
+from l3sim.services.dram.fast.build import build
+from l3sim.services.dram.fast.table import AttendTable
+from l3sim.services.hbm_pim.channel import kernel_of
 from tests.services.builders import reshaped
 from tests.services.dram.command.buffers import check_buffers
 from tests.services.dram.command.checker import check

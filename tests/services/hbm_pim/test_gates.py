@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from services.dram.command import constraints, result
-from services.dram.command.commands import Command as Cmd
-from services.dram.command.constraints import CYCLES, HBM_CONSTRAINTS, Constraint, slot_wait
-from services.dram.command.program import INNER, Cause, Phase, Program
+from l3sim.services.dram.command import constraints, result
+from l3sim.services.dram.command.commands import Command as Cmd
+from l3sim.services.dram.command.constraints import CYCLES, HBM_CONSTRAINTS, Constraint, slot_wait
+from l3sim.services.dram.command.program import INNER, Cause, Phase, Program
 from tests.services.dram.command.checker import Illegal, check
 from tests.services.dram.command.gate import earlier, gate, reachable
 from tests.services.dram.command.kernels import run_traced

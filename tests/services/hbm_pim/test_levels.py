@@ -8,12 +8,12 @@ import pytest
 from l3sim.device import Identity
 from l3sim.errors import InvalidInput
 from l3sim.ports import DeviceSession
+from l3sim.services.dram.command.result import attend
+from l3sim.services.dram.fast import store
+from l3sim.services.hbm_pim.channel import kernel_of
+from l3sim.services.hbm_pim.device import HbmPimDevice
 from l3sim.units import nj
 from l3sim.work import Hello, Op
-from services.dram.command.result import attend
-from services.dram.fast import store
-from services.hbm_pim.channel import kernel_of
-from services.hbm_pim.servicer import HbmPimDevice
 from tests.services.builders import decoding, hello, machine, op_cost, reshaped, window
 
 #: (request, offset, first module, context): eight heads over four modules, two of each request on each.

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from l3sim.placement import kv_bytes_per_s, kv_room_bytes, layout_of
+from l3sim.services.hbm_pim.roofline import Head
 from l3sim.specs.catalog import load_machine, load_model
 from l3sim.specs.config import HbmPimConfig
-from services.hbm_pim.roofline import Head
 from tests.services.builders import machine
 
 INSIDE, OUTSIDE = "hbm-pim-dgx-a100", "hbm-pim-ext-dgx-a100"

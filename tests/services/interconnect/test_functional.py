@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from l3sim.errors import OutOfStep
-from services.interconnect.functional import FunctionalLink, PathCount
+from l3sim.services.interconnect.functional import FunctionalLink, PathCount
 
 PATHS = st.tuples(st.integers(0, 1), st.sampled_from(["down", "up"]), st.integers(0, 3))
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from l3sim.placement import layout_of
+from l3sim.services.interconnect.model import TransferCosts, gpu_heads
 from l3sim.specs.catalog import load_model
-from services.interconnect.model import TransferCosts, gpu_heads
 from tests.services.builders import machine, reshaped
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.interconnect.path import Path, path_of
+from l3sim.services.interconnect.path import Path, path_of
 from tests.services.builders import machine
 
 RATE = 32e9 * 0.85

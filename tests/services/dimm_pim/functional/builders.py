@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l3sim.placement import layout_of
-from services.dimm_pim.functional.execute import NewToken
-from services.dimm_pim.functional.memory import Key
-from services.dimm_pim.functional.numeric import Halves
-from services.dimm_pim.functional.rank import Rank
-from services.dram.command.kernel import Kernel, kernel_of
+from l3sim.services.dimm_pim.functional.execute import NewToken
+from l3sim.services.dimm_pim.functional.memory import Key
+from l3sim.services.dimm_pim.functional.numeric import Halves
+from l3sim.services.dimm_pim.functional.rank import Rank
+from l3sim.services.dram.command.kernel import Kernel, kernel_of
 from tests.services.builders import machine, reshaped
 
 Doubles = NDArray[np.float64]

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from services.dimm_pim.functional.memory import Key
-from services.dram.command.columns import COMMANDS
-from services.dram.command.result import attend
+from l3sim.services.dimm_pim.functional.memory import Key
+from l3sim.services.dram.command.columns import COMMANDS
+from l3sim.services.dram.command.result import attend
 from tests.services.dimm_pim.functional.builders import Oracle, small_kernel
 
 ONE: Key = (0, 0, 0)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from l3sim.errors import InvariantBroken, OutOfRoom, OutOfStep
-from services.dimm_pim.functional.memory import Chips, RowBlocks
+from l3sim.services.dimm_pim.functional.memory import Chips, RowBlocks
 from tests.services.dimm_pim.functional.builders import Oracle, small_kernel
 
 K, V = ((1, 0, 0), "K"), ((1, 0, 0), "V")

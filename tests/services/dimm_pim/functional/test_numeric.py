@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from l3sim.errors import InvalidInput, InvariantBroken
-from services.dimm_pim.functional.effects import effects_of
-from services.dimm_pim.functional.numeric import add_up, exponential
-from services.dimm_pim.functional.rank import Rank
-from services.dimm_pim.functional.rank_unit import RankUnit
-from services.dram.command.result import attend
+from l3sim.services.dimm_pim.functional.effects import effects_of
+from l3sim.services.dimm_pim.functional.numeric import add_up, exponential
+from l3sim.services.dimm_pim.functional.rank import Rank
+from l3sim.services.dimm_pim.functional.rank_unit import RankUnit
+from l3sim.services.dram.command.result import attend
 from tests.services.dimm_pim.functional.builders import ROOM, small_kernel
 
 

@@ -4,7 +4,7 @@ import contextlib
 import io
 from pathlib import Path
 
-from services.dram.command.geometry import Geometry
+from l3sim.services.dram.command.geometry import Geometry
 from tests.pages import fenced
 
 PAGE = (Path(__file__).parents[4] / "docs" / "function.md").read_text()

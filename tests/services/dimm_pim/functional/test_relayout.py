@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.dimm_pim.functional.memory import Chips
-from services.dimm_pim.functional.relayout import (
+from l3sim.services.dimm_pim.functional.memory import Chips
+from l3sim.services.dimm_pim.functional.relayout import (
     HostLayout,
     PimLayout,
     bytes_of,

@@ -24,6 +24,9 @@ from l3sim.functional import (
     joined,
 )
 from l3sim.ports import DevicePort
+from l3sim.services.dimm_pim.device import DimmPimDevice
+from l3sim.services.dram.command.kernel import kernel_of
+from l3sim.services.dram.command.result import attend
 from l3sim.specs.machine import Machine
 from l3sim.specs.model import ModelShape
 from l3sim.testing import FakeDevice
@@ -32,9 +35,6 @@ from l3sim.transport.grpc_port import GrpcPort
 from l3sim.transport.in_process import InProcessPort
 from l3sim.transport.server import DeviceServer
 from l3sim.work import Placed, Window
-from services.dimm_pim.servicer import DimmPimDevice
-from services.dram.command.kernel import kernel_of
-from services.dram.command.result import attend
 from tests.l3sim.transport.equal import same
 from tests.services.builders import hello, identities, machine, reshaped
 from tests.services.dimm_pim.functional.builders import reference

@@ -9,10 +9,10 @@ Counted in bytes and cycles of data, not in slots and waits as the program does:
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from services.dram.command.commands import Command as Cmd
-from services.dram.command.kernel import Kernel
-from services.dram.command.program import Field, Phase
-from services.dram.command.result import Outcome
+from l3sim.services.dram.command.commands import Command as Cmd
+from l3sim.services.dram.command.kernel import Kernel
+from l3sim.services.dram.command.program import Field, Phase
+from l3sim.services.dram.command.result import Outcome
 from tests.services.dram.command.checker import Illegal
 from tests.services.dram.command.kernels import Step
 

@@ -14,8 +14,8 @@ lets it go. `check` walks a trace with it and names the first command that comes
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from l3sim.services.dram.command.commands import Command as Cmd
 from l3sim.specs.rank import RankConfig
-from services.dram.command.commands import Command as Cmd
 from tests.services.dram.command.kernels import Step
 
 LONG_AGO = -(10**9)

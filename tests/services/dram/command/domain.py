@@ -6,7 +6,7 @@ from hypothesis import assume
 from hypothesis import strategies as st
 
 from l3sim.errors import InvalidInput
-from services.dram.command.kernel import Kernel
+from l3sim.services.dram.command.kernel import Kernel
 from tests.services.dram.command.kernels import kernel
 
 #: Timing keys and the values that they may take; no two rules of the table are the same for all of them.

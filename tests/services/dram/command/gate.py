@@ -13,10 +13,10 @@ from typing import TypeVar
 import msgspec
 import pytest
 
+from l3sim.services.dram.command.commands import Command as Cmd
+from l3sim.services.dram.command.constraints import Constraint, constraints_of
+from l3sim.services.dram.command.program import INNER, Cause, Phase, Program, Wait
 from l3sim.specs.rank import RankConfig
-from services.dram.command.commands import Command as Cmd
-from services.dram.command.constraints import Constraint, constraints_of
-from services.dram.command.program import INNER, Cause, Phase, Program, Wait
 from tests.services.dram.command.checker import Illegal, check
 from tests.services.dram.command.kernels import Step, run_traced
 

@@ -8,13 +8,13 @@ from typing import Any
 import msgspec
 
 from l3sim.placement import layout_of
+from l3sim.services.dram.command.commands import Command
+from l3sim.services.dram.command.kernel import Kernel, kernel_of
+from l3sim.services.dram.command.program import Field, Program
+from l3sim.services.dram.command.result import Outcome, attend, execute
 from l3sim.specs.dimm_pim import DimmPimConfig
 from l3sim.specs.rank import RankConfig
 from l3sim.units import Int64s
-from services.dram.command.commands import Command
-from services.dram.command.kernel import Kernel, kernel_of
-from services.dram.command.program import Field, Program
-from services.dram.command.result import Outcome, attend, execute
 from tests.services.builders import machine, reshaped
 
 

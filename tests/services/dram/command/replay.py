@@ -15,10 +15,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from l3sim.services.dram.command.commands import Command as Cmd
+from l3sim.services.dram.command.program import NO_EVENT, UNIT, Field
 from l3sim.specs.rank import RankConfig
 from l3sim.units import Int64s
-from services.dram.command.commands import Command as Cmd
-from services.dram.command.program import NO_EVENT, UNIT, Field
 from tests.services.dram.command.checker import Rank
 from tests.services.dram.command.kernels import Step
 

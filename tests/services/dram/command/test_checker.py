@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.dram.command.commands import Command as Cmd
-from services.dram.command.kernel import Kernel
+from l3sim.services.dram.command.commands import Command as Cmd
+from l3sim.services.dram.command.kernel import Kernel
 from tests.services.dram.command.buffers import check_buffers
 from tests.services.dram.command.checker import Illegal, check
 from tests.services.dram.command.domain import calls

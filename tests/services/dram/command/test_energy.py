@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.dram.command.columns import COMMANDS, OPEN_CYCLES, cycles_of
-from services.dram.command.commands import ISSUED
-from services.dram.command.energy import PARTS, weights
-from services.dram.command.kernel import Kernel
-from services.dram.command.result import Outcome, attend
+from l3sim.services.dram.command.columns import COMMANDS, OPEN_CYCLES, cycles_of
+from l3sim.services.dram.command.commands import ISSUED
+from l3sim.services.dram.command.energy import PARTS, weights
+from l3sim.services.dram.command.kernel import Kernel
+from l3sim.services.dram.command.result import Outcome, attend
 from tests.services.dram.command.domain import kernels
 from tests.services.dram.command.kernels import kernel
 

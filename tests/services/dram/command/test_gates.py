@@ -5,11 +5,17 @@ from typing import Any
 
 import pytest
 
-from services.dram.command import constraints, result
-from services.dram.command.commands import Command as Cmd
-from services.dram.command.constraints import CONSTRAINTS, CYCLES, HBM_CONSTRAINTS, Constraint, slot_wait
-from services.dram.command.kernel import Kernel
-from services.dram.command.program import INNER, Cause, Phase, Program, Wait
+from l3sim.services.dram.command import constraints, result
+from l3sim.services.dram.command.commands import Command as Cmd
+from l3sim.services.dram.command.constraints import (
+    CONSTRAINTS,
+    CYCLES,
+    HBM_CONSTRAINTS,
+    Constraint,
+    slot_wait,
+)
+from l3sim.services.dram.command.kernel import Kernel
+from l3sim.services.dram.command.program import INNER, Cause, Phase, Program, Wait
 from tests.services.dram.command.buffers import chunks, runs_of
 from tests.services.dram.command.checker import Illegal, check
 from tests.services.dram.command.gate import earlier, gate, reachable

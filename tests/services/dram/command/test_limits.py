@@ -2,9 +2,9 @@
 
 import pytest
 
-from services.dram.command.commands import Command as Cmd
-from services.dram.command.program import Cause, Phase
-from services.dram.command.result import attend
+from l3sim.services.dram.command.commands import Command as Cmd
+from l3sim.services.dram.command.program import Cause, Phase
+from l3sim.services.dram.command.result import attend
 from tests.services.dram.command.kernels import kernel
 
 TOKENS = 16_384

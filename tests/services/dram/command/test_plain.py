@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from services.dram.command.commands import Command as Cmd
-from services.dram.command.plain import random_rows, stream
-from services.dram.command.program import Program
+from l3sim.services.dram.command.commands import Command as Cmd
+from l3sim.services.dram.command.plain import random_rows, stream
+from l3sim.services.dram.command.program import Program
 from tests.services.dram.command.checker import check
 from tests.services.dram.command.kernels import pim_of, run_traced
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from l3sim.errors import InvalidInput
 from l3sim.placement import layout_of
-from services.dram.command.kernel import kernel_of
+from l3sim.services.dram.command.kernel import kernel_of
 from tests.services.builders import reshaped
 from tests.services.dram.command.kernels import kernel, pim_of
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from services.dram.command.commands import Command as Cmd
-from services.dram.command.kernel import Kernel
-from services.dram.command.program import INNER, OUTER, Cause, Field, Phase, Program, Wait
-from services.dram.command.result import attend, attention_program, execute
+from l3sim.services.dram.command.commands import Command as Cmd
+from l3sim.services.dram.command.kernel import Kernel
+from l3sim.services.dram.command.program import INNER, OUTER, Cause, Field, Phase, Program, Wait
+from l3sim.services.dram.command.result import attend, attention_program, execute
 from tests.services.dram.command.domain import calls
 from tests.services.dram.command.kernels import kernel, pim_of, run_traced
 

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from services.dram.command.commands import ISSUED
-from services.dram.command.commands import Command as Cmd
-from services.dram.command.program import Cause, Phase
-from services.dram.command.result import Outcome, attend
+from l3sim.services.dram.command.commands import ISSUED
+from l3sim.services.dram.command.commands import Command as Cmd
+from l3sim.services.dram.command.program import Cause, Phase
+from l3sim.services.dram.command.result import Outcome, attend
 from tests.services.dram.command.kernels import issued, kernel
 
 #: GQA-8, N_hc 1: a token's K is 32 columns of a bank, its V 8 columns in each; 64 tokens a row; two chunks.

@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from l3sim.placement import layout_of
+from l3sim.services.dram.command.commands import ISSUED
+from l3sim.services.dram.command.kernel import Kernel, kernel_of
+from l3sim.services.dram.command.result import Outcome, attend
+from l3sim.services.dram.command.trace import HEAD, Line, folded, lines_of, text_of
 from l3sim.specs.catalog import load_machine, load_model
-from services.dram.command.commands import ISSUED
-from services.dram.command.kernel import Kernel, kernel_of
-from services.dram.command.result import Outcome, attend
-from services.dram.command.trace import HEAD, Line, folded, lines_of, text_of
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "dimm-pim-trace.txt"
 

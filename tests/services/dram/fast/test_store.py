@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from l3sim.errors import NotReady
+from l3sim.services.dram.command.columns import cycles_of
+from l3sim.services.dram.command.result import attend
+from l3sim.services.dram.fast import store
+from l3sim.services.dram.fast.build import build
+from l3sim.services.dram.fast.table import AttendTable
 from l3sim.specs.dimm_pim import DimmPimConfig
-from services.dram.command.columns import cycles_of
-from services.dram.command.result import attend
-from services.dram.fast import store
-from services.dram.fast.build import build
-from services.dram.fast.table import AttendTable
 from tests.services.dram.command.kernels import kernel, pim_of
 
 #: Another value of each key that is no number, or whose neighbour the kernel refuses.
@@ -157,7 +157,7 @@ def test_a_file_where_the_folder_should_be(tmp_path: Path, monkeypatch: pytest.M
 WANTS = """
 import sys
 from pathlib import Path
-from services.dram.fast import store
+from l3sim.services.dram.fast import store
 build = store._build
 def counted(kernel, path):
     with Path(sys.argv[1]).open("a") as file:
@@ -193,7 +193,7 @@ def test_two_processes_build_one_table_and_load_no_compiler(folder: Path, tmp_pa
 
 def test_a_build_that_fails_says_why(folder: Path) -> None:
     code = (
-        "import sys; from services.dram.fast import store\n"
+        "import sys; from l3sim.services.dram.fast import store\n"
         "try: store.table_of(store.kernel_from(sys.stdin.buffer.read()))\n"
         "except Exception as error: print(type(error).__name__, error)"
     )

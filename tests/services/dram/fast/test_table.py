@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.fidelity import samples
-from services.dram.command.columns import COMMANDS, OPEN_CYCLES, cycles_of
-from services.dram.command.commands import Command as Cmd
-from services.dram.command.result import attend
-from services.dram.fast.build import build
-from services.dram.fast.table import AttendTable
+from l3sim.services.dram.command.columns import COMMANDS, OPEN_CYCLES, cycles_of
+from l3sim.services.dram.command.commands import Command as Cmd
+from l3sim.services.dram.command.result import attend
+from l3sim.services.dram.fast.build import build
+from l3sim.services.dram.fast.table import AttendTable
 from tests.services.dram.command.kernels import kernel
 
 #: Kernels whose tables are made quickly: 64 and 128 tokens a row block.

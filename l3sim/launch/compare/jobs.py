@@ -1,0 +1,91 @@
+"""Runs one job on each of several machines, each in a process of its own where cores allow."""
+
+import asyncio
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from l3sim.errors import L3Error
+from l3sim.launch.compare.limits import Rooflines, limit_of, rooflines_of
+from l3sim.launch.in_process import run_quietly
+from l3sim.orchestrator.job.resolve import resolve
+from l3sim.specs.catalog import load_machine
+from l3sim.specs.job import JobSpec
+from l3sim.specs.machine import Machine
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the job on one machine.
+
+    Attributes:
+        machine: its name, or what was asked for when it could not even be loaded.
+        report: None where the job was refused or failed.
+        refused: why, in one line; empty where it ran.
+        exit_code: as `./l3 run` would have ended.
+    """
+
+    machine: str
+    policy: str
+    report: dict[str, Any] | None = None
+    rooflines: Rooflines | None = None
+    limit: str = ""
+    refused: str = ""
+    exit_code: int = field(default=0)
+
+
+def policy_for(policy: str, machine: Machine) -> str:
+    """The policy of a job on a machine: `auto` is `l3` where attention has its own slot, else `chunked`."""
+    if policy != AUTO:
+        return policy
+    return "l3" if machine.placement == "attention" else "chunked"
+
+
+def run_one(spec: JobSpec, name_or_path: str, gpu: str) -> Outcome:
+    """Run the job on one machine, in this process; what is refused or fails becomes part of the outcome."""
+    name, policy = name_or_path, spec.policy
+    try:
+        machine = load_machine(name_or_path, gpu=gpu)
+        name, policy = machine.name, policy_for(policy, machine)
+        resolved = resolve(replace(spec, policy=policy), machine)
+        report = asyncio.run(run_quietly(resolved, machine)).report
+    except L3Error as error:
+        return Outcome(name, policy, refused=str(error), exit_code=error.exit_code)
+    rooflines = rooflines_of(resolved)
+    return Outcome(name, policy, report, rooflines, limit_of(report, rooflines))
+
+
+def run_all(
+    spec: JobSpec, machines: Sequence[str], gpu: str, workers: int, done: Callable[[Outcome], None]
+) -> list[Outcome]:
+    """Run the job on every machine; outcomes in the order of `machines`.
+
+    A job that names no model is of the first machine's default model, on all of them.
+
+    Args:
+        workers: processes at a time; 0: as many as there are cores.
+        done: called with each outcome, in that order.
+
+    Raises:
+        InvalidInput: the first machine cannot be loaded, and the job names no model.
+    """
+    spec = replace(spec, model=spec.model or load_machine(machines[0], gpu=gpu).default_model)
+    workers = min(workers or os.cpu_count() or 1, len(machines))
+    found: list[Outcome] = []
+    if workers == 1:
+        for name in machines:
+            found.append(run_one(spec, name, gpu))
+            done(found[-1])
+        return found
+    # Spawned, not forked: the parent may have threads.
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        running = [pool.submit(run_one, spec, name, gpu) for name in machines]
+        for one in running:
+            found.append(one.result())
+            done(found[-1])
+    return found

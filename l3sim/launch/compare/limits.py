@@ -1,0 +1,124 @@
+"""What bounds a machine on a job: the rooflines of the pair, and which of its parts a report points to.
+
+Decoding takes two steps a layer, and each has its own law over the batch size b, the requests that decode
+at once:
+
+    tokens/s |            ,------------ FC: weights are read once a batch, so b / t until compute binds
+             |    ,------/------------- attention: each request's own KV, so bandwidth / KV bytes, at any b
+             |   /      /    |
+             |  /     /      | capacity: as many requests as have room for their KV
+             +---------------+--------- b
+
+    FC(b)      = DP * b / (L * max(W / (TP * bandwidth), 2 P b / (TP * FLOP rate)))
+    attention  = KV bandwidth of the machine / (context * KV bytes a token)
+    capacity   = KV room / (context * KV bytes a token)
+
+with W and P the bytes and parameters that a token passes in one layer, L layers, and rates with their
+efficiencies. The context is the mean over all decoding rounds of all requests. Machines are slower than this:
+latencies, transfers, unbalanced ranks and waiting are not in it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from l3sim.orchestrator.job.memory_budget import kv_shape
+from l3sim.orchestrator.job.resolve import ResolvedJob
+from l3sim.placement import kv_bytes_per_s
+from l3sim.specs.config import CalibratedGpuConfig, GpuAttentionConfig, GpuConfig
+from l3sim.specs.machine import Machine
+from l3sim.specs.model import ELEMENT_BYTES
+from l3sim.specs.workload import Requests
+
+#: KV is full for this purpose when its peak comes so close to the capacity; the admission watermark is 5 %.
+FULL = 0.9
+
+
+@dataclass(frozen=True)
+class Rooflines:
+    """Bounds of one machine on one job, over all replicas.
+
+    Attributes:
+        dp: replicas. shared: the GPUs attend as well, so that the two take turns.
+        context: mean tokens that a decoding request attends.
+        weights_s: reading all layers' weights once, on one replica. compute_s: their FLOPs for one token.
+        attention_tokens_per_s: at any batch size. capacity_requests: of that context, in KV memory.
+    """
+
+    dp: int
+    shared: bool
+    context: float
+    weights_s: float
+    compute_s: float
+    attention_tokens_per_s: float
+    capacity_requests: float
+
+    def fc_tokens_per_s(self, batch: float) -> float:
+        """Token throughput of the FC layers when so many requests decode at once on the whole machine."""
+        return batch / max(self.weights_s, self.compute_s * batch / self.dp)
+
+    @property
+    def compute_batch(self) -> float:
+        """Batch size of the whole machine from which on FLOPs bind and not weights."""
+        return self.dp * self.weights_s / self.compute_s
+
+
+def rooflines_of(job: ResolvedJob) -> Rooflines:
+    """The bounds of a job that was resolved against its machine."""
+    machine, model, layout = job.machine, job.model, job.layout
+    bandwidth, flops = _gpu_rates(machine.gpu)
+    # Of a mixture of experts a token passes some experts only, and a batch is taken to meet them all.
+    idle_experts = max(model.experts - model.experts_per_token, 0) * model.expert_parameters
+    layer = model.qkv_parameters + model.output_parameters + model.ffn_parameters
+    context = mean_context(job.table)
+    token_bytes = context * model.kv_bytes_per_token
+    room = int(kv_shape(machine, model, layout).room_bytes.sum()) * layout.dp
+    return Rooflines(
+        dp=layout.dp,
+        shared=machine.placement == "gpu",
+        context=context,
+        weights_s=layer * ELEMENT_BYTES * model.layers / (layout.tp * bandwidth),
+        compute_s=2 * (layer - idle_experts) * model.layers / (layout.tp * flops),
+        attention_tokens_per_s=_attention_bytes_per_s(machine) / token_bytes,
+        capacity_requests=room / token_bytes,
+    )
+
+
+def mean_context(table: Requests) -> float:
+    """Tokens that a decoding request attends, mean over all tokens made: a request's prompt + output / 2."""
+    prompt, output = table.prompt.astype(float), table.output.astype(float)
+    return float((output * (prompt + (output + 1) / 2)).sum() / output.sum())
+
+
+def limit_of(report: Mapping[str, Any], rooflines: Rooflines) -> str:
+    """The part that a report points to: the busiest one, and of a busy GPU what keeps it so.
+
+    A busy GPU whose batch is large enough is bound by its FLOPs. Below that it reads weights for too few
+    requests: because KV memory is full, or else because of the weights themselves.
+    """
+    busy = report["utilization"]
+    link = max(busy["link_down"], busy["link_up"])
+    gpu = busy["gpu"] - busy["attention"] if rooflines.shared else busy["gpu"]
+    top = max(gpu, busy["attention"], link)
+    if busy["attention"] == top:
+        return "attention bandwidth"
+    if link == top:
+        return "link"
+    if report["batch"]["mean_requests"] * rooflines.dp >= rooflines.compute_batch:
+        return "GPU compute"
+    kv = report["kv"]
+    return "KV capacity" if kv["peak_bytes"] >= FULL * kv["capacity_bytes"] else "GPU weights"
+
+
+def _attention_bytes_per_s(machine: Machine) -> float:
+    if isinstance(machine.attention, GpuAttentionConfig):
+        return float(machine.gpu.gpus * machine.gpu.memory_bytes_per_s)
+    return kv_bytes_per_s(machine.attention)
+
+
+def _gpu_rates(gpu: GpuConfig) -> tuple[float, float]:
+    """Bytes and FLOPs a second that one GPU reaches in GEMMs, at its level."""
+    memory, compute = gpu.memory_efficiency, gpu.compute_efficiency
+    if gpu.level == "calibrated" and isinstance(gpu, CalibratedGpuConfig):
+        memory, compute = gpu.gemm_memory_efficiency, gpu.gemm_compute_efficiency
+    return gpu.memory_bytes_per_s * memory, gpu.compute_flops * compute

@@ -1,0 +1,87 @@
+"""A comparison as plain rows, as a table for people, and as CSV.
+
+Ratios are to the first machine on which the job ran; times and energy below 1 are better, throughput above 1.
+"""
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.table import Table
+
+from l3sim.launch.compare.jobs import Outcome
+
+#: Measures of a report by the name of their column, each with its ratio.
+MEASURES: dict[str, Callable[[dict[str, Any]], float]] = {
+    "throughput_tokens_per_s": lambda report: report["throughput_tokens_per_s"],
+    "iteration_s": lambda report: report["iteration_s"]["mean"],
+    "tbt_p99_s": lambda report: report["tbt_s"]["p99"],
+    "ttft_mean_s": lambda report: report["ttft_s"]["mean"],
+    "energy_j_per_token": lambda report: report["energy_j"]["total"] / report["tokens"]["output"],
+}
+#: What has no ratio.
+FACTS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "batch_mean_requests": lambda report: report["batch"]["mean_requests"],
+    "kv_capacity_bytes": lambda report: report["kv"]["capacity_bytes"],
+    "kv_peak_bytes": lambda report: report["kv"]["peak_bytes"],
+    "utilization_gpu": lambda report: report["utilization"]["gpu"],
+    "utilization_attention": lambda report: report["utilization"]["attention"],
+    "job": lambda report: report["job"],
+}
+
+
+def rows_of(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """A row a machine; measures of one that did not run, and ratios without a basis, are None."""
+    basis = next((one.report for one in outcomes if one.report is not None), None)
+    rows = []
+    for one in outcomes:
+        row: dict[str, Any] = {"machine": one.machine, "policy": one.policy}
+        for name, of in MEASURES.items():
+            value = None if one.report is None else of(one.report)
+            first = None if basis is None else of(basis)
+            row[name] = value
+            row[f"{name}_ratio"] = value / first if value is not None and first else None
+        row |= {name: None if one.report is None else of(one.report) for name, of in FACTS.items()}
+        rows.append(row | {"limit": one.limit or None, "refused": one.refused or None})
+    return rows
+
+
+def comparison(workload: str, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """Everything, for JSON: the rows, with each machine's rooflines and report."""
+    rows = rows_of(outcomes)
+    for row, one in zip(rows, outcomes, strict=True):
+        row["rooflines"] = None if one.rooflines is None else asdict(one.rooflines)
+        row["report"] = one.report
+    return {"schema": "l3.compare/1", "workload": workload, "machines": rows}
+
+
+def csv_of(outcomes: Sequence[Outcome]) -> str:
+    """A line a machine, under a head."""
+    rows, text = rows_of(outcomes), io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def table_of(outcomes: Sequence[Outcome]) -> Table:
+    """What matters most, with ratios in brackets."""
+    table = Table(box=None, pad_edge=False)
+    heads = ("tokens/s", "iteration ms", "TBT p99 ms", "TTFT s", "J/token", "batch", "KV TB", "limit")
+    table.add_column("machine", no_wrap=True)
+    for head in heads:
+        table.add_column(head, justify="left" if head == "limit" else "right", no_wrap=True)
+    for row in rows_of(outcomes):
+        if row["refused"]:
+            table.add_row(row["machine"], *["-"] * (len(heads) - 1), "refused")
+            continue
+        scales = (1, 1e3, 1e3, 1, 1)
+        cells = [
+            f"{row[name] * scale:.4g} ({row[f'{name}_ratio']:.3g})"
+            for name, scale in zip(MEASURES, scales, strict=True)
+        ]
+        batch, capacity = f"{row['batch_mean_requests']:.4g}", f"{row['kv_capacity_bytes'] / 1e12:.3g}"
+        table.add_row(row["machine"], *cells, batch, capacity, row["limit"])
+    return table

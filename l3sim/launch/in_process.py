@@ -1,0 +1,89 @@
+"""`run --in-process`: the same engine and models without network, processes or broker."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from l3sim.clients.options import OutputOptions
+from l3sim.clients.progress import ProgressView
+from l3sim.clients.report_view import print_report
+from l3sim.clients.saved import make_folder, report_json, save
+from l3sim.clients.waiting import note_warnings, refuse_broken
+from l3sim.launch import signals
+from l3sim.launch.options import MachineOptions
+from l3sim.launch.plan import DeviceProcess, plan_devices, refuse_strangers
+from l3sim.launch.up import say
+from l3sim.orchestrator.engine.progress import Progress, Span
+from l3sim.orchestrator.job.resolve import ResolvedJob, resolve
+from l3sim.orchestrator.run.job import JobResult, run_job
+from l3sim.specs.job import JobSpec
+from l3sim.specs.machine import Machine
+from l3sim.transport.in_process import InProcessSource
+
+#: As many modules as a machine can have.
+MAX_MODULES = 4096
+
+
+class _Watcher:
+    """Shows an engine's progress to the person at the terminal."""
+
+    def __init__(self, view: ProgressView) -> None:
+        self._view = view
+
+    def progress(self, progress: Progress) -> None:
+        self._view.update("running", progress)
+
+    def spans(self, slot: str, spans: Sequence[Span]) -> None:
+        """Nobody watches single tasks here; --out keeps them."""
+
+
+def source_of(processes: list[DeviceProcess]) -> InProcessSource:
+    """The devices of these processes, all in this one."""
+    return InProcessSource({f"in-process/{process.name}": process.device() for process in processes})
+
+
+class _Nobody:
+    """Watches nothing."""
+
+    def progress(self, progress: Progress) -> None:
+        """Nobody asked."""
+
+    def spans(self, slot: str, spans: Sequence[Span]) -> None:
+        """Nobody asked."""
+
+
+async def run_quietly(job: ResolvedJob, machine: Machine) -> JobResult:
+    """Run a job on a machine as its file has it, in this process, and show nothing.
+
+    Raises:
+        L3Error: the job failed.
+    """
+    refuse_strangers(machine)
+    processes = plan_devices(machine, MAX_MODULES)
+    return await run_job(job, source_of(processes), _Nobody(), asyncio.Event())
+
+
+def run_in_process(spec: JobSpec, options: MachineOptions, output: OutputOptions) -> None:
+    """Run one job in this process, and hand out its report.
+
+    Raises:
+        signals.Ended: Ctrl-C or the like.
+        L3Error: the job was refused or failed.
+    """
+    # One object for all modules: a model takes an array of them, and nobody is spared a call otherwise.
+    machine, processes = replace(options, modules_per_process=MAX_MODULES).plan()
+    refuse_strangers(machine)
+    if output.out is not None:
+        make_folder(output.out)
+    resolved = resolve(spec, machine)
+    note_warnings(resolved.warnings)
+    with ProgressView("job") as view:
+        result = signals.run(run_job(resolved, source_of(processes), _Watcher(view), asyncio.Event()))
+    if output.out is not None:
+        written = save(output.out, result.report, result.artifacts)
+        say(f"wrote {', '.join(str(path) for path in written)}")
+    if output.json:
+        print(report_json(result.report))
+    else:
+        print_report(result.report)
+    refuse_broken(result.report)

@@ -1,0 +1,107 @@
+"""`./l3 swap`: the command line, and whose hands do it."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from l3sim.clients.cli import print_json
+from l3sim.clients.numbers import whole
+from l3sim.clients.options import JsonOption
+
+if TYPE_CHECKING:
+    from l3sim.launch.swap.hands import Hands
+    from l3sim.launch.swap.swapping import Swapped
+
+
+def swap(
+    role: Annotated[str, typer.Argument(metavar="ROLE", help="gpu, attention or link.")],
+    with_: Annotated[
+        str,
+        typer.Option(
+            "--with",
+            metavar="KIND|IMAGE|ADDRESS",
+            help="One of our kinds, an image (under Docker), or HOST:PORT of devices that run already.",
+        ),
+    ],
+    machine: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="The machine that it becomes; default: the one that runs, or the only one of that kind.",
+            show_default=False,
+        ),
+    ] = "",
+    modules_per_process: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole("--modules-per-process", 1, 4096),
+            metavar="K",
+            help="Of modules, without Docker; default: as many as those had that go.",
+            show_default=False,
+        ),
+    ] = None,
+    project: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            envvar="COMPOSE_PROJECT_NAME",
+            help="A composition under Docker, when several run.",
+            show_default=False,
+        ),
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Put other devices into a machine that runs, for jobs from now on; refused while a job runs or waits."""
+    from l3sim.launch import signals
+    from l3sim.launch.swap.order import order_of
+    from l3sim.launch.swap.swapping import swap
+
+    order = order_of(role, with_, machine)
+    done = _values(signals.run(swap(order, _hands(project, modules_per_process))))
+    if as_json:
+        print_json(done)
+    else:
+        print(_sentence(done, order.address))
+
+
+def _sentence(done: dict[str, Any], address: str) -> str:
+    sides = (done["before"], done["after"])
+    before, after = (f"{side['devices']} x {side['kind']} ({side['machine']})" for side in sides)
+    at = f" at {address}" if address else ""
+    return f"{done['role']}: {before} -> {after}{at}; new jobs run on it"
+
+
+def _hands(project: str, size: int | None) -> "Hands":
+    """Of the machine of `up` in this home; else of a composition.
+
+    Raises:
+        NotReady: no machine runs, or one that starts or stops.
+    """
+    from l3sim.launch.home import Home
+    from l3sim.launch.up import status
+
+    home = Home()
+    if home.taken and not project:
+        from l3sim.launch.swap.local import LocalHands
+
+        return LocalHands(home.control, status(), size)
+    from l3sim.launch.swap.containers import docker_hands
+
+    return docker_hands(project)
+
+
+def _values(done: "Swapped") -> dict[str, Any]:
+    from l3sim.orchestrator.job.slots import slot_names
+
+    def side(machine: Any) -> dict[str, Any]:
+        return {
+            "machine": machine.name,
+            "kind": machine.section(done.role)["kind"],
+            "devices": len(slot_names(machine, done.role)),
+        }
+
+    return {
+        "role": done.role.value,
+        "before": side(done.before),
+        "after": {**side(done.after), "chosen": done.after.devices.get(done.role)},
+    }

@@ -1,0 +1,58 @@
+"""Swaps on a machine of `./l3 up`: its supervisor starts and stops the processes."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from l3sim.errors import InvalidInput
+from l3sim.launch.control import ask_start, ask_stop
+from l3sim.launch.plan import processes_of
+from l3sim.launch.swap.hands import Hands, Newcomers
+from l3sim.launch.swap.order import kinds_of
+from l3sim.work import Role
+
+
+class LocalHands(Hands):
+    """The supervisor's.
+
+    Args:
+        control: its socket.
+        state: what `status` says of its machine.
+        size: modules of one process; None: as many as those had that go.
+    """
+
+    def __init__(self, control: Path, state: Mapping[str, Any], size: int | None) -> None:
+        self._size = size
+        self.address = state["address"]
+        self._control = control
+        self._parts: Sequence[Mapping[str, Any]] = state["parts"]
+        self._started: list[str] = []
+
+    async def start(self, newcomers: Sequence[Newcomers]) -> None:
+        """See Hands.start."""
+        processes = []
+        for new in newcomers:
+            if new.image:
+                text = (
+                    f"{new.image!r} is no kind of role {new.role} ({', '.join(kinds_of(new.role))}) and no "
+                    "HOST:PORT; images are for machines under Docker"
+                )
+                raise InvalidInput(("--with", text))
+            size = self._size or max((part["devices"] for part in self._of(new.role)), default=1)
+            processes += processes_of(new.machine, new.role, size, new.tag)
+        self._started = [process.name for process in processes]
+        await ask_start(self._control, processes)
+
+    async def check(self) -> None:
+        """See Hands.check. The supervisor returned when all were ready."""
+
+    async def undo(self) -> None:
+        """See Hands.undo."""
+        await ask_stop(self._control, self._started)
+
+    async def retire(self, role: Role) -> None:
+        """See Hands.retire."""
+        await ask_stop(self._control, [part["name"] for part in self._of(role)])
+
+    def _of(self, role: Role) -> list[Mapping[str, Any]]:
+        return [part for part in self._parts if part.get("role") == role]

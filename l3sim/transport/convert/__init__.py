@@ -1,0 +1,1 @@
+"""Dataclasses to protocol buffers and back: what opens a session, its rounds, jobs, functional calls."""

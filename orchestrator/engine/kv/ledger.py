@@ -1,0 +1,277 @@
+"""The KV ledger of one replica: what each rank holds and has booked, who fits, who must go.
+
+*Booked* are the tokens held and one more for a decoding request, and for a request in prefill all that it
+must prefill and one more, from its admission on; with a reservation, so many more from then on; never more
+than an empty replica holds, so that the largest request that is accepted can also be admitted. Lengths to
+come are never counted. Tokens take room in whole blocks.
+
+Requests with a common prefix at one placement keep the prefix's whole blocks once (`l3sim.device.blocks` has
+the picture). A request counts on every block of the prefix that it books, so the blocks of a prefix that a
+placement books are those of the sharer with the most of them.
+
+Ranks count as rankset * ranks + rank, placements as offset * ranks + first rank; there are P of each.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from l3sim.orchestrator.engine.kv.kernels import (
+    bins_of,
+    blocks_at,
+    booked_tokens,
+    bytes_of,
+    rounds_of_room,
+    sum_at,
+)
+from l3sim.orchestrator.engine.kv.prefix import Sharing
+from l3sim.orchestrator.engine.kv.shape import KvShape
+from l3sim.orchestrator.engine.kv.view import KvView
+from l3sim.orchestrator.engine.requests import Phase, RequestTable
+from l3sim.units import Int64s
+from l3sim.work import Placed
+
+_DECODE = int(Phase.DECODE)
+
+
+class KvLedger:
+    """The books of one replica.
+
+    Args:
+        watermark: share of every rank that stays free when somebody is admitted beside others.
+        reserve_tokens: booked beyond prompt and next token from admission on, until they are used.
+        prefix_sharing: "off", "balanced" or "longest" (docs/kv.md).
+
+    Attributes:
+        residents: admitted requests in order of admission.
+        peak_bytes: the most KV that was held at a join.
+    """
+
+    def __init__(
+        self,
+        shape: KvShape,
+        table: RequestTable,
+        watermark: float,
+        reserve_tokens: int = 0,
+        prefix_sharing: str = "balanced",
+    ) -> None:
+        self.shape = shape
+        self.sharing = Sharing.of(table, shape.layout.kv_block_tokens, prefix_sharing)
+        self._table = table
+        self._reserve_tokens = reserve_tokens
+        self.residents: list[int] = []
+        self.peak_bytes = 0
+        self._admissions = 0
+        self._limit = shape.limit_bytes(watermark)
+        # Kept until somebody comes or goes, or, but for who they are, grows.
+        self._rows: Int64s | None = None
+        self._places: Int64s | None = None
+        self._tokens: Int64s | None = None
+        self._booked: Int64s | None = None
+        self._held_blocks: Int64s | None = None
+        self._held: Int64s | None = None
+
+    # -- counting ------------------------------------------------------------------------------------
+
+    @property
+    def rows(self) -> Int64s:
+        """The residents, as an index array."""
+        if self._rows is None:
+            self._rows = self._table.rows(self.residents)
+            self._places = self.places(self._rows)
+        return self._rows
+
+    def places(self, requests: Int64s) -> Int64s:
+        """Placement numbers of admitted requests."""
+        if requests is self._rows and self._places is not None:
+            return self._places
+        table = self._table
+        return table.offset[requests] * self.shape.layout.ranks + table.rank[requests]
+
+    def blocks_at(self, requests: Int64s, tokens: Int64s) -> Int64s:
+        """Blocks that requests with so many tokens take at each placement, shared ones once: shape (P,)."""
+        layout, places = self.shape.layout, self.places(requests)
+        if not self.sharing.any:
+            return blocks_at(places, tokens, layout.kv_block_tokens, self._size)
+        blocks = layout.blocks(tokens)
+        return self.sharing.once(requests, places, blocks, self.sharing.shareable[requests], self._size)
+
+    def tokens_at(self, requests: Int64s, tokens: Int64s) -> Int64s:
+        """Tokens of requests at each placement, those in shared blocks once: shape (P,)."""
+        places = self.places(requests)
+        if not self.sharing.any:
+            return sum_at(places, tokens, self._size)
+        shared = self.sharing.shareable[requests] * self.shape.layout.kv_block_tokens
+        return self.sharing.once(requests, places, tokens, shared, self._size)
+
+    def per_rank(self, requests: Int64s, tokens: Int64s) -> Int64s:
+        """Bytes that requests with so many tokens take on each rank: shape (P,)."""
+        return bytes_of(self.blocks_at(requests, tokens), self.shape.block_bytes)
+
+    def booked_tokens(self, requests: Int64s) -> Int64s:
+        """Tokens that each admitted request has booked."""
+        table, places = self._table, self.places(requests)
+        if table.foresee:
+            tokens = table.prompt[requests] + table.output[requests] - 1
+            bounded: Int64s = np.minimum(tokens, self.shape.fit_tokens[places])
+            return bounded
+        return booked_tokens(requests, places, 0, *self._booking)
+
+    @property
+    def _booking(self) -> tuple[int, int, np.ndarray, Int64s, Int64s, Int64s]:
+        """What bookings depend on beside the request."""
+        table = self._table
+        columns = table.phase, table.held, table.target
+        return self._reserve_tokens, _DECODE, *columns, self.shape.fit_tokens
+
+    def _booked_now(self) -> Int64s:
+        """Tokens that each resident has booked, in order of admission."""
+        if self._tokens is None:
+            self._tokens = self.booked_tokens(self.rows)
+        return self._tokens
+
+    def booked_bytes(self) -> Int64s:
+        """Bytes that each rank has booked: shape (P,)."""
+        if self._booked is None:
+            self._booked = self.per_rank(self.rows, self._booked_now())
+        return self._booked
+
+    def held_blocks(self) -> Int64s:
+        """Blocks in which residents hold KV at each placement, shared ones once: shape (P,)."""
+        if self._held_blocks is None:
+            self._held_blocks = self.blocks_at(self.rows, self._table.held[self.rows])
+        return self._held_blocks
+
+    def held_bytes(self) -> Int64s:
+        """Bytes of the blocks in which each rank holds KV: shape (P,)."""
+        if self._held is None:
+            self._held = bytes_of(self.held_blocks(), self.shape.block_bytes)
+        return self._held
+
+    def changed(self) -> None:
+        """Somebody grew: the sums per rank are counted anew."""
+        self._tokens = self._booked = self._held_blocks = self._held = None
+
+    def _moved(self) -> None:
+        """Somebody came or went."""
+        self._rows = self._places = None
+        self.changed()
+
+    def _chain(self, prefix: int) -> Int64s:
+        """Blocks of a prefix that residents book at each placement: shape (P,)."""
+        return self.sharing.chain(prefix, self.rows, self.places(self.rows), self._size)
+
+    @property
+    def _size(self) -> int:
+        return len(self.shape.room_bytes)
+
+    # -- coming and going ----------------------------------------------------------------------------
+
+    def view(self) -> KvView:
+        """A scratch copy for one plan."""
+        layout, places = self.shape.layout, self.places(self.rows)
+        return KvView(
+            self.shape,
+            self.sharing,
+            self.booked_bytes().copy(),
+            bins_of(places, self._booked_now(), self.shape.groups, layout.ranksets),
+            len(self.residents),
+            self._chain,
+            self._limit,
+            self._reserve_tokens,
+        )
+
+    def admit(self, placed: Placed) -> Placed:
+        """Enter a request at a placement that a view gave, its KV empty; what the devices are to be told."""
+        table, request = self._table, placed.request
+        table.offset[request] = placed.offset
+        table.rank[request] = placed.rank
+        table.held[request] = 0
+        table.admission[request] = self._admissions
+        table.phase[request] = Phase.PREFILL
+        if shared := int(self.sharing.shareable[request]):
+            prefix = int(self.sharing.prefix[request])
+            booked = int(self._chain(prefix)[placed.offset * self.shape.layout.ranks + placed.rank])
+            self.sharing.asked_blocks += shared
+            self.sharing.hit_blocks += min(shared, booked)
+            placed = replace(placed, prefix=prefix, prefix_blocks=shared)
+        self._admissions += 1
+        self.residents.append(request)
+        self._moved()
+        return placed
+
+    def release(self, requests: list[int]) -> None:
+        """Take finished requests off the books."""
+        gone = set(requests)
+        if gone:
+            self.residents = [request for request in self.residents if request not in gone]
+            self._moved()
+
+    def preempt(self) -> list[int]:
+        """Drop whom there is no room for, and return them in that order.
+
+        While a rank, lowest first, has more booked than it holds, its request admitted last goes. The
+        oldest of a rank never goes alone: its booking is bounded by what an empty replica holds.
+        """
+        dropped: list[int] = []
+        while len(over := np.flatnonzero(self.booked_bytes() > self.shape.room_bytes)):
+            on_rank = self.shape.pieces[self.places(self.rows), over[0]] > 0
+            victim = int(self.rows[np.flatnonzero(on_rank)[-1]])
+            self.residents.remove(victim)
+            self._moved()
+            dropped.append(victim)
+        return dropped
+
+    # -- room ----------------------------------------------------------------------------------------
+
+    def rounds_of_room(self, growing: Int64s, most: int) -> int:
+        """Rounds of decoding until a rank lacks room for one more, `most` at the most; at least 1."""
+        if self._table.foresee:  # all is booked already
+            return 1 if self.lacks_room() else most
+        shape = self.shape
+        # Who decodes has all of its prefix: what it opens is its own.
+        return rounds_of_room(
+            most,
+            growing,
+            self.places(growing),
+            *self._booking,
+            shape.layout.kv_block_tokens,
+            self.booked_bytes(),
+            shape.room_bytes,
+            shape.block_bytes,
+        )
+
+    def lacks_room(self) -> bool:
+        """Whether a rank has more booked than it holds."""
+        return bool((self.booked_bytes() > self.shape.room_bytes).any())
+
+    def note_peak(self) -> None:
+        """Remember the most KV bytes that were held, and spared, at once."""
+        held = int(self.held_bytes().sum())
+        self.peak_bytes = max(self.peak_bytes, held)
+        if self.sharing.any:
+            alone = int(self.shape.layout.blocks(self._table.held[self.rows]).sum())
+            saved = alone * int(self.shape.block_bytes[0].sum()) - held
+            self.sharing.saved_peak_bytes = max(self.sharing.saved_peak_bytes, saved)
+
+    def check_integrity(self) -> list[str]:
+        """What is wrong with the books, in words; empty when nothing is. Callable at any time."""
+        wrong = []
+        table = self._table
+        requests = table.rows(self.residents)
+        if (self.per_rank(requests, table.held[requests]) != self.held_bytes()).any():
+            wrong.append("the KV bytes kept differ from those counted anew")
+        if (self.per_rank(requests, self.booked_tokens(requests)) != self.booked_bytes()).any():
+            wrong.append("the booked bytes kept differ from those counted anew")
+        if len(set(self.residents)) != len(self.residents):
+            wrong.append("a request is resident twice")
+        phases = table.phase[requests]
+        if not np.isin(phases, (Phase.PREFILL, Phase.DECODE, Phase.DONE)).all():
+            wrong.append("a resident is neither in prefill nor decoding")
+        if (np.diff(table.admission[requests]) <= 0).any():
+            wrong.append("residents are out of the order of their admission")
+        if (self.held_bytes() > self.shape.room_bytes).any():
+            wrong.append("a rank holds more KV than it has room for")
+        if (table.held[requests] > table.prompt[requests] + table.output[requests] - 1).any():
+            wrong.append("a request holds more tokens than it can ever need")
+        return wrong

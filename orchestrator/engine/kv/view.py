@@ -1,0 +1,96 @@
+"""A scratch copy of a KV ledger for one plan: admissions are tried here first."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from l3sim.orchestrator.engine.kv.kernels import NOWHERE, best_place
+from l3sim.orchestrator.engine.kv.prefix import Sharing
+from l3sim.orchestrator.engine.kv.shape import KvShape
+from l3sim.units import Int64s
+
+
+class KvView:
+    """What a policy may try.
+
+    Args:
+        bins: booked tokens x groups of each (offset, rank), shape (ranksets, ranks).
+        residents: how many are admitted.
+        chain: blocks of a prefix that are booked at each placement, shape (P,).
+        limit: bytes of each rank that may be booked when somebody is admitted beside others, shape (P,).
+        reserve_tokens: booked beyond what the policy asks for.
+
+    Attributes:
+        booked: bytes of each rank, shape (P,).
+    """
+
+    def __init__(
+        self,
+        shape: KvShape,
+        sharing: Sharing,
+        booked: Int64s,
+        bins: Int64s,
+        residents: int,
+        chain: Callable[[int], Int64s],
+        limit: Int64s,
+        reserve_tokens: int,
+    ) -> None:
+        self._shape, self._sharing = shape, sharing
+        self.booked = booked
+        self._bins, self._residents = bins, residents
+        self._chain_of, self._chains = chain, dict[int, Int64s]()
+        self._reserve_tokens = reserve_tokens
+        self._limit = limit
+
+    def fits(self, tokens: int, request: int | None = None) -> tuple[int, int] | None:
+        """Where a request that books so many tokens would go, or None where it does not fit.
+
+        Of the (offset, rank) pairs where it fits, the one that makes the fullest of its bins least full,
+        counting booked tokens x groups (ties: most blocks shared, then lowest offset, then rank). With
+        `prefix_sharing: longest` most blocks shared come first, then the bins.
+
+        Args:
+            request: who it is, for what it shares; None: somebody who shares nothing.
+        """
+        shape = self._shape
+        best = best_place(
+            tokens,
+            self._reserve_tokens,
+            self._hits(request),
+            self._sharing.longest,
+            self.booked,
+            self._limit if self._residents else shape.room_bytes,
+            self._bins,
+            shape.fit_tokens,
+            shape.block_bytes,
+            shape.pieces,
+            shape.groups,
+            shape.layout.kv_block_tokens,
+        )
+        return None if best == NOWHERE else divmod(best, shape.layout.ranks)
+
+    def admit(self, tokens: int, offset: int, rank: int, request: int | None = None) -> None:
+        """Book a request at a placement that `fits` gave."""
+        shape = self._shape
+        place = offset * shape.layout.ranks + rank
+        booking = np.minimum(tokens + self._reserve_tokens, shape.fit_tokens[place])
+        blocks = shape.layout.blocks(booking) - self._hits(request)[place]
+        self.booked += shape.block_bytes[place] * blocks
+        self._bins[offset] += shape.groups[rank] * booking
+        self._residents += 1
+        if request is not None and (shared := self._sharing.shareable[request]):
+            chain = self._chain(request)
+            chain[place] = max(chain[place], shared)
+
+    def _hits(self, request: int | None) -> Int64s:
+        """Blocks of a request that are booked already at each placement: shape (P,)."""
+        if request is None or not self._sharing.shareable[request]:
+            return np.zeros(len(self.booked), dtype=np.int64)
+        hits: Int64s = np.minimum(self._chain(request), self._sharing.shareable[request])
+        return hits
+
+    def _chain(self, request: int) -> Int64s:
+        prefix = int(self._sharing.prefix[request])
+        if prefix not in self._chains:
+            self._chains[prefix] = self._chain_of(prefix)
+        return self._chains[prefix]

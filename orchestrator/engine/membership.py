@@ -1,0 +1,88 @@
+"""Who is in a replica and who waits, and what its devices are not told yet.
+
+    arrivals ── queue ── admit ── residents ── (finished) ── release
+                  ^                   |
+                  '----- preempt -----'
+
+Places and releases ride on the next window, whichever it is.
+"""
+
+from l3sim.orchestrator.engine.kv.ledger import KvLedger
+from l3sim.orchestrator.engine.kv.staging import GpuMemory
+from l3sim.orchestrator.engine.queue import Arrivals, Queue
+from l3sim.orchestrator.engine.requests import RequestTable
+from l3sim.units import Int64s
+from l3sim.work import Placed
+
+
+class Members:
+    """Comings and goings of one replica's requests, on all of its books.
+
+    Attributes:
+        queue: who waits.
+        finished: who has ended since the last scheduling point.
+    """
+
+    def __init__(
+        self, table: RequestTable, arrivals: Arrivals, kv: KvLedger, gpu: GpuMemory, aging_ps: int
+    ) -> None:
+        self._table, self._arrivals, self._kv, self._gpu = table, arrivals, kv, gpu
+        self.queue = Queue(table, aging_ps)
+        self.finished: list[int] = []
+        self._places: tuple[Placed, ...] = ()
+        self._releases: list[int] = []
+
+    def enqueue(self, now_ps: int) -> bool:
+        """Who has arrived by now waits; whether anybody has."""
+        come = self._arrivals.until(now_ps)
+        if come:
+            self.queue.arrive(come)
+        return bool(come)
+
+    def leave(self) -> None:
+        """The finished go."""
+        self._kv.release(self.finished)
+        self._releases += self.finished
+        self.finished = []
+
+    def preempt(self) -> list[int]:
+        """Whom there is no room for goes back to the queue: the KV goes, the tokens stay."""
+        table, dropped = self._table, self._kv.preempt()
+        for request in dropped:
+            table.recomputed[request] += table.held[request]
+            table.held[request] = 0
+            table.target[request] = table.prompt[request] + table.emitted[request]
+            table.preemptions[request] += 1
+            self._gpu.close(request)
+            self.queue.come_back(request)
+            self._releases.append(request)
+        return dropped
+
+    def admit(self, admitted: tuple[Placed, ...]) -> None:
+        """The heads of the queue enter, at placements that a plan gave."""
+        for placed in admitted:
+            self.queue.admitted(placed.request)
+            self._places += (self._kv.admit(placed),)
+            self._gpu.book(placed.request, int(self._table.target[placed.request]))
+
+    def end(self, requests: list[int]) -> None:
+        """Some have made their last token; in a closed loop their clients send the next, first end first."""
+        self.finished += requests
+        for stamp, _ in sorted((int(self._table.last_stamp_ps[one]), one) for one in requests):
+            self._arrivals.finished(stamp)
+
+    def untold(self) -> tuple[tuple[Placed, ...], tuple[int, ...]]:
+        """Places and releases for the next window, which then tells of them."""
+        told = self._places, tuple(self._releases)
+        self._places, self._releases = (), []
+        return told
+
+    def held_bytes(self, closing: bool) -> Int64s:
+        """KV bytes that each rank's device must hold by its own books: shape (ranks,).
+
+        Args:
+            closing: also what has ended and was never told to go, for there is no next window.
+        """
+        kv, gone = self._kv, [*self.finished, *self._releases]
+        requests = self._table.rows(sorted({*kv.residents, *gone} if closing else kv.residents))
+        return kv.per_rank(requests, self._table.held[requests])

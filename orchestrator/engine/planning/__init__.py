@@ -1,0 +1,1 @@
+"""One decision: the policy is queried, its plan recorded, and alternatives are judged."""

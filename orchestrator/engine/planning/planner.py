@@ -1,0 +1,101 @@
+"""A policy at work for one replica: what it predicts with, and the record of what it decided."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from l3sim.orchestrator.engine.costs.assembler import WindowCosts
+from l3sim.orchestrator.engine.kv.ledger import KvLedger
+from l3sim.orchestrator.engine.kv.staging import GpuMemory
+from l3sim.orchestrator.engine.planning.decisions import DecisionLog, error_summary
+from l3sim.orchestrator.engine.planning.regret import Study
+from l3sim.orchestrator.engine.policies.base import Plan, PlanView, Policy
+from l3sim.orchestrator.engine.prediction.estimate_grid import Grid
+from l3sim.orchestrator.engine.prediction.learning.accuracy import accuracy, nothing
+from l3sim.orchestrator.engine.prediction.source import Forecast
+from l3sim.orchestrator.engine.queue import Queue
+from l3sim.orchestrator.engine.requests import Phase, RequestTable
+from l3sim.orchestrator.engine.timeline.base import Outcome
+from l3sim.specs.config import SchedulerConfig
+from l3sim.work import Window
+
+_DECODE = int(Phase.DECODE)  # looking a member up takes longer than the comparison
+
+
+def view_of(
+    table: RequestTable,
+    kv: KvLedger,
+    gpu: GpuMemory,
+    queue: Queue,
+    dropped: list[int],
+    options: SchedulerConfig,
+) -> PlanView:
+    """What a policy sees of a replica now; whom this scheduling point preempted is not admitted at it."""
+    residents = kv.rows
+    decoding = table.phase[residents] == _DECODE
+    return PlanView(
+        table=table,
+        decoding=residents[decoding],
+        prefilling=residents[~decoding].tolist(),
+        queue=queue,
+        barred=frozenset(dropped),
+        kv=kv.view(),
+        gpu=gpu,
+        options=options,
+        layout=kv.shape.layout,
+    )
+
+
+class Planner:
+    """Makes plans, and sees what comes of them.
+
+    Attributes:
+        log: the decision records.
+        study: the plans that are compared with their alternatives.
+        learning_s: wall time spent on taking notice of what happened, for the predictor.
+    """
+
+    def __init__(self, policy: Policy, forecast: Forecast, log: DecisionLog, study: Study) -> None:
+        self.policy, self.forecast, self.log, self.study = policy, forecast, log, study
+        self.learning_s = 0.0
+
+    def prepare(self) -> None:
+        """A scheduling point has come."""
+        self.forecast.prepare()
+
+    def plan(self, view: PlanView) -> tuple[Plan, Grid | None]:
+        """A plan, and what must be asked first, before it is made again (None: it holds)."""
+        plan = self.policy.plan(view, self.forecast.predictor)
+        return plan, self.forecast.questions()
+
+    def took(self, window: Window, costs: WindowCosts, outcome: Outcome) -> None:
+        """Rounds of a window were taken; their tokens are not booked yet."""
+        began = time.perf_counter()
+        self.forecast.observe(window, costs, outcome.rounds)
+        self.learning_s += time.perf_counter() - began
+        self.log.took(costs.durations, outcome)
+
+
+def prediction(planners: Sequence[Planner], seed: int) -> dict[str, Any]:
+    """How well a job's policy foresaw what happened, for the report.
+
+    Counts of 0 and nulls where nothing was predicted, and in `random_split` and `last_fifth` where nobody
+    learned or the job was over before the first training.
+
+    Args:
+        planners: of all replicas, which are alike.
+        seed: the job's.
+    """
+    learners = [planner.forecast.learner for planner in planners]
+    known = [learner for learner in learners if learner is not None]
+    trainings = sum(learner.trainings for learner in known)
+    found = nothing()
+    if trainings:
+        passes = [learner.samples.passes() for learner in known]
+        found = accuracy(passes, [learner.samples.rounds for learner in known], seed)
+    return {
+        "predictor": planners[0].forecast.name if planners[0].policy.predicts else None,
+        "trainings": trainings,
+        "plans": error_summary([planner.log for planner in planners]),
+        **found,
+    }

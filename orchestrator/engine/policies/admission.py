@@ -1,0 +1,150 @@
+"""Prefill and admission, alike for every policy.
+
+Running prefills first in order of admission, then the queue in its order; each to the sub-batch with fewer
+chunk tokens (ties: 0); nobody overtakes a head that does not fit; a request is admitted only in a plan that
+gives its first chunk. A round prefills at most `max_chunk_tokens` a sub-batch, but for a prompt that goes
+unchunked, alone among the prefills of its replica.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from l3sim.orchestrator.engine.policies.base import PlanView
+from l3sim.work import Chunk, Placed
+
+GRAIN = 64
+#: Keys of `scheduler` that whoever calls `deal_prefills` reads.
+PREFILL_KEYS = frozenset({"max_chunk_tokens", "min_chunk_tokens", "admit_watermark"})
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkBounds:
+    """What a chunk may be: the rest of a prompt, or a multiple of `grain`, at least `least` tokens.
+
+    Attributes:
+        most: tokens of a sub-batch in a round.
+    """
+
+    most: int
+    least: int
+    grain: int = GRAIN
+
+    def size(self, rest: int, room: int) -> int:
+        """Tokens of the next chunk; 0 where none goes."""
+        if rest <= room:
+            return rest
+        size = room // self.grain * self.grain
+        return size if size >= self.least else 0
+
+
+@dataclass(slots=True)
+class Dealt:
+    """Chunks by pass and their tokens, who enters and books how much GPU memory, and why the head did not."""
+
+    chunks: list[list[Chunk]]
+    tokens: list[int]
+    bounds: ChunkBounds
+    admitted: list[Placed] = field(default_factory=list)
+    gpu_bytes: int = 0
+    unchunked: int = -1
+    blocked: str = ""
+
+    @property
+    def lightest(self) -> int:
+        """The pass with fewest chunk tokens (ties: 0)."""
+        return self.tokens.index(min(self.tokens))
+
+    def give(self, index: int, chunk: Chunk) -> None:
+        """Add a chunk to a pass."""
+        self.chunks[index].append(chunk)
+        self.tokens[index] += chunk.tokens
+
+    def cut(self, index: int, size: int) -> None:
+        """Leave so many tokens of a pass's last chunk."""
+        last = self.chunks[index].pop()
+        self.tokens[index] -= last.tokens
+        self.give(index, Chunk(last.request, size, last.finished_tokens, last=False))
+
+
+#: Asked, last of all, whether the head may enter at a place: "", or why not, for `Plan.blocked`.
+MayAdmit = Callable[[Placed], str]
+
+
+def at_most(view: PlanView, residents: int | None) -> MayAdmit:
+    """Admit while there are fewer residents than that; None: always. Why not: "batch"."""
+    entered = len(view.decoding) + len(view.prefilling)
+
+    def may_admit(placed: Placed) -> str:  # noqa: ARG001 - wherever it goes
+        nonlocal entered
+        if residents is not None and entered >= residents:
+            return "batch"
+        entered += 1
+        return ""
+
+    return may_admit
+
+
+def deal_prefills(
+    view: PlanView, passes: int, may_admit: MayAdmit | None = None, bounds: ChunkBounds | None = None
+) -> Dealt:
+    """Give chunks to who is in prefill, then admit from the queue while memory lasts.
+
+    Args:
+        may_admit: None: always.
+        bounds: None: those of `scheduler.max_chunk_tokens` and `min_chunk_tokens`.
+    """
+    options = view.options
+    bounds = bounds or ChunkBounds(options.max_chunk_tokens, options.min_chunk_tokens)
+    dealt = Dealt([[] for _ in range(passes)], [0] * passes, bounds)
+    for request in view.prefilling:
+        if not _give(view, dealt, request, int(view.table.held[request])):
+            dealt.blocked = "chunk"
+            return dealt
+    for request in view.queue:
+        dealt.blocked = _admit(view, dealt, request, may_admit)
+        if dealt.blocked or dealt.unchunked >= 0:
+            break
+    return dealt
+
+
+def _admit(view: PlanView, dealt: Dealt, request: int, may_admit: MayAdmit | None) -> str:
+    """Admit the head and give its first chunk; or say why not."""
+    if request in view.barred:
+        return "barred"
+    target = int(view.table.target[request])
+    needed, unchunked = view.gpu.booking(target)
+    if unchunked and any(dealt.chunks):
+        return "gpu_memory"
+    if needed > view.gpu.free_bytes - dealt.gpu_bytes:
+        return "gpu_memory"
+    if not unchunked and _room(dealt, target) == 0:
+        return "chunk"
+    booking = view.table.booking(request)
+    place = view.kv.fits(booking, request)
+    if place is None:
+        return "kv"
+    placed = Placed(request, *place)
+    refused = "" if may_admit is None else may_admit(placed)
+    if refused:
+        return refused
+    view.kv.admit(booking, *place, request)
+    dealt.admitted.append(placed)
+    dealt.gpu_bytes += needed
+    if unchunked:
+        dealt.give(0, Chunk(request, target, 0, last=True))
+        dealt.unchunked = 0
+    else:
+        _give(view, dealt, request, 0)
+    return ""
+
+
+def _room(dealt: Dealt, rest: int) -> int:
+    return dealt.bounds.size(rest, dealt.bounds.most - min(dealt.tokens))
+
+
+def _give(view: PlanView, dealt: Dealt, request: int, finished: int) -> bool:
+    rest = int(view.table.target[request]) - finished
+    size = _room(dealt, rest)
+    if size:
+        dealt.give(dealt.lightest, Chunk(request, size, finished, last=size == rest))
+    return size > 0

@@ -1,0 +1,46 @@
+"""`static`: request-level batching. A batch is formed, prefilled, and decoded until it has drained.
+
+The baseline of Orca (Yu et al., OSDI 2022, section 2: "request-level scheduling"), as FasterTransformer
+served: nobody joins a running batch. One relief against the source: who has ended leaves its place, so that
+no time goes into padding; the place stays empty.
+
+    form: prefill, prefill, ... ── decode ── decode ── ... ── last one ends ── form ...
+"""
+
+import numpy as np
+
+from l3sim.orchestrator.engine.policies.admission import PREFILL_KEYS, at_most, deal_prefills
+from l3sim.orchestrator.engine.policies.base import POLICIES, PassPlan, Plan, PlanView, Policy
+from l3sim.orchestrator.engine.prediction.predictor import Predictor
+from l3sim.work import NOBODY
+
+
+@POLICIES.register("static")
+class Static(Policy):
+    """Admits while memory (and `max_requests`) lasts; then nobody until all residents have ended.
+
+    Nobody decodes before the whole batch is prefilled. Who is preempted comes back in the next batch.
+    """
+
+    reads = PREFILL_KEYS | {"max_requests"}
+    passes = 1
+
+    def plan(self, view: PlanView, predictor: Predictor) -> Plan:  # noqa: ARG002 - needs no prediction
+        """See Policy.plan."""
+        table, decoding = view.table, np.asarray(view.decoding)
+        # Whoever holds more than was prefilled has decoded since its admission: the batch is running.
+        if (table.held[decoding] > table.target[decoding]).any():
+            return Plan((PassPlan(decoding), PassPlan(NOBODY)), blocked="batch" if len(view.queue) else "")
+        dealt = deal_prefills(view, self.passes, at_most(view, view.options.max_requests))
+        if dealt.chunks[0]:
+            return Plan(
+                (PassPlan(NOBODY, tuple(dealt.chunks[0])), PassPlan(NOBODY)),
+                tuple(dealt.admitted),
+                unchunked=dealt.unchunked,
+                blocked=dealt.blocked,
+            )
+        idle = not len(decoding)
+        return Plan(
+            (PassPlan(decoding), PassPlan(NOBODY)),
+            blocked=dealt.blocked if idle or not dealt.blocked else "batch",
+        )

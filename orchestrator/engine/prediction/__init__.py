@@ -1,0 +1,1 @@
+"""What a plan would take: estimates of the devices, learned models, the oracle."""

@@ -1,0 +1,145 @@
+"""The estimate grid: windows that never happen, asked once a session, and the tables made of the answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from l3sim.orchestrator.engine.prediction.predictor import Tables
+from l3sim.placement import Layout
+from l3sim.units import Floats, Int64s
+from l3sim.work import NOBODY, Chunk, Costs, Op, OpCost, Placed, Role, SubBatch, Window
+
+#: Tokens of the fully connected layers and of a chunk.
+TOKENS = (1, 8, 32, 64, 128, 256, 512, 1024, 2048, 4096)
+#: Tokens that were prefilled before a chunk.
+FINISHED = (0, 4096, 32_768, 131_072)
+#: Tokens that a decoding request attends.
+CONTEXTS = (1, 256, 4096, 32_768, 131_072)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Windows to ask each role, for one replica."""
+
+    gpu: tuple[Window, ...]
+    attention: tuple[Window, ...]
+    link: tuple[Window, ...]
+
+    def of(self, role: str) -> tuple[Window, ...]:
+        """The windows of one role."""
+        return {Role.GPU: self.gpu, Role.ATTENTION: self.attention, Role.LINK: self.link}[Role(role)]
+
+
+def grid_of(layout: Layout, replica: int) -> Grid:
+    """The grid for a layout."""
+    gpu = [chunk_window(replica, (tokens, finished)) for finished in FINISHED for tokens in TOKENS]
+    first_ranks = range(1 if layout.groups >= layout.ranks else layout.ranks)
+    attention = [
+        decode_window(replica, [(context - 1, rank)]) for rank in first_ranks for context in CONTEXTS
+    ]
+    spread = [(0, rank) for rank in range(layout.ranks)]
+    link = [decode_window(replica, spread), decode_window(replica, spread * 4)]
+    link += [chunk_window(replica, (256, 0)), chunk_window(replica, (2048, 0))]
+    return Grid(tuple(gpu), tuple(attention), tuple(link))
+
+
+def chunk_window(replica: int, *chunks: tuple[int, int]) -> Window:
+    """Chunks of (tokens, finished tokens before them), all in one pass."""
+    numbered = [Chunk(number, *chunk, last=False) for number, chunk in enumerate(chunks)]
+    places = tuple(Placed(chunk.request, 0, 0) for chunk in numbered)
+    return Window(0, replica, 1, (SubBatch(0, NOBODY, NOBODY, tuple(numbered)),), places)
+
+
+def decode_window(replica: int, requests: Sequence[tuple[int, int]]) -> Window:
+    """Decoding requests of (context, first rank), all of offset 0."""
+    count = len(requests)
+    context = np.array([context for context, _ in requests], dtype=np.int64)
+    batch = SubBatch(0, np.arange(count, dtype=np.int64), context)
+    places = tuple(Placed(number, 0, rank) for number, (_, rank) in enumerate(requests))
+    return Window(0, replica, 1, (batch,), places)
+
+
+def attends(answer: Costs) -> list[OpCost]:
+    """What decode attention costs in an answer."""
+    return [cost for cost in answer.costs if cost.op == Op.ATTEND_DECODE]
+
+
+class Asker(Protocol):
+    """Who asked the windows of a grid, and takes the answers; one call for each address."""
+
+    def add_gpu(self, answers: Sequence[Costs]) -> None:
+        """Answers to Grid.gpu."""
+
+    def add_attention(self, answers: Sequence[Costs], ranks: dict[tuple[int, int], int]) -> None:
+        """Answers to Grid.attention of one port, whose (device, domain) are these flat ranks.
+
+        Of GPUs that attend they cost the whole pass.
+        """
+
+    def add_link(self, answers: Sequence[Costs]) -> None:
+        """Answers to Grid.link."""
+
+
+class TableMaker:
+    """Collects the answers and makes Tables of them."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        shape = (layout.ranksets * layout.ranks, len(CONTEXTS))
+        self._rank_ps: Floats = np.zeros(shape)
+        self._fc_ps: Floats = np.zeros(len(TOKENS))
+        self._chunk_ps: Floats = np.zeros((len(TOKENS), len(FINISHED)))
+        self._link: list[float] = []
+
+    def add_gpu(self, answers: Sequence[Costs]) -> None:
+        """Answers to Grid.gpu."""
+        for number, answer in enumerate(answers):
+            finished, tokens = divmod(number, len(TOKENS))
+            found = {cost.op: float(cost.duration_ps[0, 0, 0]) for cost in answer.costs}
+            self._chunk_ps[tokens, finished] = found[Op.ATTEND_PREFILL]
+            self._fc_ps[tokens] = found[Op.BLOCK_IN] + found[Op.BLOCK_OUT]
+
+    def add_attention(self, answers: Sequence[Costs], ranks: dict[tuple[int, int], int]) -> None:
+        """Answers to Grid.attention of one port, whose (device, domain) are these flat ranks."""
+        groups = self._layout.group_counts
+        for number, answer in enumerate(answers):
+            first, context = divmod(number, len(CONTEXTS))
+            for cost in attends(answer):
+                slowest = cost.duration_ps[:, :, 0].max(axis=1)
+                for lane, pair in enumerate(zip(cost.device, cost.domain, strict=True)):
+                    count = int(groups[first, ranks[pair] % self._layout.ranks])
+                    if count and slowest[lane]:
+                        self._rank_ps[ranks[pair], context] = float(slowest[lane]) / count
+
+    def add_link(self, answers: Sequence[Costs]) -> None:
+        """Answers to Grid.link."""
+        for answer in answers:
+            self._link.append(float(sum(int(cost.duration_ps.max()) for cost in answer.costs)))
+
+    def tables(self) -> Tables:
+        """The tables."""
+        layout = self._layout
+        reference = self._rank_ps[:, CONTEXTS.index(4096)]
+        usual = int(np.argsort(reference, kind="stable")[len(reference) // 2])
+        pace = (reference / reference[usual]).reshape(layout.ranksets, layout.ranks)
+        # GPUs that attend ask no link.
+        few, many, small, large = self._link or [0.0] * 4
+        count = layout.ranks
+        slope = (many - few) / (3 * count)
+        chunk_slope = (large - small) / (2048 - 256)
+        fixed = layout.ranksets * max(few - slope * count, 0.0)
+        comm = np.array([fixed, slope, max(small - 256 * chunk_slope, 0.0), chunk_slope])
+        contexts: Int64s = np.array(CONTEXTS)
+        return Tables(
+            fc_grid=np.array(TOKENS, dtype=np.float64),
+            fc_ps=self._fc_ps,
+            chunk_grid=np.array(TOKENS, dtype=np.float64),
+            finished_grid=np.array(FINISHED, dtype=np.float64),
+            chunk_ps=self._chunk_ps,
+            context_grid=contexts.astype(np.float64),
+            group_ps=self._rank_ps[usual],
+            pace=pace,
+            comm=comm,
+        )

@@ -1,0 +1,142 @@
+"""What policies know of the future: the time of each side, a layer, before anybody has run it.
+
+While sub-batch i attends, the GPU runs i's prefill attention and the fully connected layers of the other, o:
+
+    T_GPU_i = t_p(chunks of i)           + t_batch(chunk tokens and decoding requests of o)
+    T_PIM_i = t_d(slowest rank of i)     + t_comm(decoding requests of i, chunk tokens of o)
+
+A `Predictor` gives the four terms. `Tables` is made of what the devices estimate at session start;
+`learning/` learns them from the rounds that the run itself takes; `oracle.py` asks the devices' own models.
+A plan calls no device. All times are float64 picoseconds of one layer; they are compared, never added to
+the clock.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from l3sim.orchestrator.engine.compiling import compiled
+from l3sim.units import Floats, Int64s
+from l3sim.work import Chunk
+
+
+class Predictor(ABC):
+    """Predicted times of one replica, a layer.
+
+    Attributes:
+        pace: slowness of the rank that serves (offset, rank), 1.0 for the usual one: shape (R, ranks).
+        comm: t_comm as (fixed, per decoding request, fixed with chunks, per chunk token): shape (4,).
+    """
+
+    pace: Floats
+    comm: Floats
+
+    @abstractmethod
+    def prefill_ps(self, chunks: Sequence[Chunk], last: Int64s) -> Floats:
+        """t_p of a pass with these chunks, the last of them cut to each of `last` tokens: shape of `last`."""
+
+    @abstractmethod
+    def batch_ps(self, chunk_tokens: Int64s, decoding: Int64s) -> Floats:
+        """t_batch over so many chunk tokens and decoding requests: their common shape (n,), 0 for none."""
+
+    @abstractmethod
+    def attend_group_ps(self, tokens: Int64s) -> Floats:
+        """t_d of one head group of requests that attend so many tokens: shape of `tokens`."""
+
+    def pass_prefill_ps(self, chunks: Sequence[Chunk]) -> float:
+        """t_p of a pass with these chunks as they are."""
+        if not chunks:
+            return 0.0
+        return float(self.prefill_ps(chunks, np.array([chunks[-1].tokens], dtype=np.int64))[0])
+
+    def batch_line_ps(self, chunk_tokens: int, most: int) -> Floats:
+        """t_batch beside so many chunk tokens of 0, 1, ..., `most` decoding requests: shape (most + 1,)."""
+        decoding = np.arange(most + 1, dtype=np.int64)
+        return self.batch_ps(np.full_like(decoding, chunk_tokens), decoding)
+
+    def idle_lines_ps(self, most: int) -> Floats:
+        """t_batch without chunks, of 0, 1, ... decoding requests, to `most` at least; a row a sub-batch."""
+        line = self.batch_line_ps(0, most)
+        return np.stack([line, line])
+
+
+@dataclass(frozen=True)
+class Tables(Predictor):
+    """The devices' own estimates on a small grid of windows that never happen (`estimate_grid.py`).
+
+    Between the grid's points we interpolate linearly, beyond the last one we continue its segment.
+
+    Attributes:
+        fc_grid, fc_ps: t_batch, the fully connected layers over so many tokens; shape (tokens,).
+        chunk_grid, finished_grid, chunk_ps: t_p, prefill attention over chunk and finished tokens; shapes
+            (c,), (f,), (c, f).
+        context_grid, group_ps: decode attention of one head group over so many tokens; shape (contexts,).
+    """
+
+    fc_grid: Floats
+    fc_ps: Floats
+    chunk_grid: Floats
+    finished_grid: Floats
+    chunk_ps: Floats
+    context_grid: Floats
+    group_ps: Floats
+    pace: Floats
+    comm: Floats
+
+    def prefill_ps(self, chunks: Sequence[Chunk], last: Int64s) -> Floats:
+        """See Predictor.prefill_ps: the sum over the chunks."""
+        before = self.chunks_ps(
+            np.array([chunk.tokens for chunk in chunks[:-1]], dtype=np.int64),
+            np.array([chunk.finished_tokens for chunk in chunks[:-1]], dtype=np.int64),
+        )
+        whole: Floats = self.chunks_ps(last, np.full_like(last, chunks[-1].finished_tokens)) + before.sum()
+        return whole
+
+    def chunks_ps(self, tokens: Int64s, finished: Int64s) -> Floats:
+        """t_p of each chunk of so many tokens after so many finished ones: shape (n,)."""
+        return plane_at(self.chunk_grid, self.finished_grid, self.chunk_ps, tokens, finished)
+
+    def batch_ps(self, chunk_tokens: Int64s, decoding: Int64s) -> Floats:
+        """See Predictor.batch_ps."""
+        tokens = chunk_tokens + decoding
+        return np.where(tokens > 0, line_at(self.fc_grid, self.fc_ps, tokens), 0.0)
+
+    def attend_group_ps(self, tokens: Int64s) -> Floats:
+        """See Predictor.attend_group_ps."""
+        return line_at(self.context_grid, self.group_ps, tokens)
+
+
+@compiled
+def table_at(grid: Floats, values: Floats, at: float) -> float:
+    """Value of a piecewise linear table: its first below it, its last segment continued above it."""
+    last = len(grid) - 1
+    if at <= grid[0] or last == 0:
+        return float(values[0])
+    segment = 0
+    while segment < last - 1 and grid[segment + 1] < at:
+        segment += 1
+    share = (at - grid[segment]) / (grid[segment + 1] - grid[segment])
+    return float(values[segment] + share * (values[segment + 1] - values[segment]))
+
+
+@compiled
+def line_at(grid: Floats, values: Floats, at: Int64s) -> Floats:
+    """`table_at` of many points: shape of `at`."""
+    result = np.empty(len(at))
+    for index in range(len(at)):
+        result[index] = table_at(grid, values, float(at[index]))
+    return result
+
+
+@compiled
+def plane_at(rows: Floats, columns: Floats, values: Floats, row: Int64s, column: Int64s) -> Floats:
+    """`table_at` over two grids, rows first: shape of `row`."""
+    result = np.empty(len(row))
+    line = np.empty(len(columns))
+    for index in range(len(row)):
+        for c in range(len(columns)):
+            line[c] = table_at(rows, values[:, c], float(row[index]))
+        result[index] = table_at(columns, line, float(column[index]))
+    return result

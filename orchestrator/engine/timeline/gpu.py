@@ -1,0 +1,155 @@
+"""The timeline of the layer program `gpu`: the GPU attends itself, so every task holds the one resource.
+
+    B(s,0) -> P(s,0), A(s,0) -> B(s,1) -> P(s,1), A(s,1) -> ... -> B(s,L)
+
+One A(s,l) a pass and layer, ready when B(s,l) ended; B(s,l+1) waits for P(s,l) and A(s,l). Nothing crosses a
+link, so nothing is left at a join. Service is that of docs/time.md: of the tasks that wait, the first in the
+order (ready time, s, l, kind) runs.
+"""
+
+import numpy as np
+
+from l3sim.errors import InvariantBroken
+from l3sim.orchestrator.engine.compiling import compiled
+from l3sim.orchestrator.engine.timeline.base import (
+    SPAN_COLUMNS,
+    TIMELINES,
+    Outcome,
+    RoundCosts,
+    Rules,
+    Timeline,
+    Waits,
+)
+from l3sim.orchestrator.engine.timeline.memory_map import A, B, P
+from l3sim.units import Int64s
+
+#: Columns of a round's costs, by pass.
+_FIRST, _MID, _LAST, _PREFILL, _ATTEND = range(5)
+
+
+@compiled
+def walk_round(costs: Int64s, layers: int, begin: int, ends: Int64s, spans: Int64s) -> int:
+    """Walk one round.
+
+    Args:
+        costs: shape (5, 2); a pass without b_first is empty.
+        ends: written: end of each pass, 0 for an empty one.
+        spans: written: (pass, layer, task, start, end) of each task, as far as it has rows.
+
+    Returns: how many tasks there were.
+    """
+    now, count = begin, 0
+    layer = np.zeros(2, dtype=np.int64)
+    ready = np.full(2, begin)
+    # What waits of each pass: B, or of P and A those that exist.
+    waits = np.zeros((2, 6), dtype=np.bool_)
+    for s in range(2):
+        waits[s, B] = costs[_FIRST, s] > 0
+        ends[s] = 0
+    while True:
+        chosen = -1
+        for s in range(2):
+            here = waits[s, B] or waits[s, P] or waits[s, A]
+            if here and (chosen < 0 or ready[s] < ready[chosen]):
+                chosen = s
+        if chosen < 0:
+            return count
+        s = chosen
+        kind = B if waits[s, B] else P if waits[s, P] else A
+        if kind == P:
+            cost = costs[_PREFILL, s]
+        elif kind == A:
+            cost = costs[_ATTEND, s]
+        else:
+            cost = costs[_FIRST if layer[s] == 0 else _LAST if layer[s] == layers else _MID, s]
+        if count < len(spans):
+            spans[count, 0], spans[count, 1], spans[count, 2] = s, layer[s], kind
+            spans[count, 3], spans[count, 4] = now, now + cost
+        count += 1
+        now += cost
+        waits[s, kind] = False
+        if kind == B:
+            ready[s] = now
+            if layer[s] == layers:
+                ends[s] = now
+                continue
+            waits[s, P] = costs[_PREFILL, s] > 0
+            waits[s, A] = costs[_ATTEND, s] > 0
+        if not waits[s, P] and not waits[s, A]:
+            layer[s] += 1
+            ready[s] = now
+            waits[s, B] = True
+
+
+@TIMELINES.register("gpu")
+class GpuTimeline(Timeline):
+    """Round after round of one resource; d, u and kv of the costs are nobody's."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules, self._layers = rules, rules.layers
+        self._now = 0
+        self._round = 0
+
+    def compose(
+        self, costs: RoundCosts, start_ps: int, stop_ps: int, waits: list[Waits], gap_ps: int = 0
+    ) -> Outcome:
+        """See `Timeline.compose`.
+
+        Raises:
+            InvariantBroken: a start in the past, or prefill KV that somebody waits for.
+        """
+        if start_ps < self._now or waits:
+            raise InvariantBroken(f"timeline: a round starts at {start_ps} ps, time is at {self._now} ps")
+        table = np.stack([costs.b_first, costs.b_mid, costs.b_last, costs.p, costs.a[:, :, 0, 0]], axis=1)
+        out = np.empty((costs.rounds, 4), dtype=np.int64)
+        written: list[Int64s] = []
+        begin, taken = start_ps, 0
+        while taken < costs.rounds:
+            spans = np.empty((self._rows(), 5), dtype=np.int64)
+            tasks = walk_round(table[taken], self._layers, begin, out[taken, 2:], spans)
+            written.append(self._spans(spans[:tasks]))
+            join = int(out[taken, 2:].max())
+            out[taken, 0], out[taken, 1] = begin, join
+            self._round += 1
+            taken += 1
+            self._now = join
+            if join >= stop_ps:
+                break
+            begin = join + gap_ps
+        out = out[:taken]
+        return Outcome(taken, out[:, 0], out[:, 1], out[:, 2:], spans=np.concatenate(written))
+
+    def drain(self, until_ps: int) -> tuple[int, Int64s]:
+        """See `Timeline.drain`: nothing is ever left."""
+        del until_ps
+        return -1, np.zeros((0, len(SPAN_COLUMNS)), dtype=np.int64)
+
+    def copy(self) -> "GpuTimeline":
+        """See `Timeline.copy`."""
+        twin = GpuTimeline(self._rules)
+        twin._now, twin._round = self._now, self._round
+        return twin
+
+    def batch_end_ps(self, batch: int) -> int:
+        """See `Timeline.batch_end_ps`: KV is made where it stays."""
+        del batch
+        return 0
+
+    def next_end_ps(self) -> int:
+        """See `Timeline.next_end_ps`."""
+        return -1
+
+    def pending(self) -> bool:
+        """See `Timeline.pending`."""
+        return False
+
+    def _rows(self) -> int:
+        """Spans that the coming round writes at most: L + 1 B, L P and L A of two passes."""
+        return 2 * (3 * self._layers + 1) if self._round < self.record_rounds else 0
+
+    def _spans(self, rows: Int64s) -> Int64s:
+        """Rows of a round as SPAN_COLUMNS."""
+        spans = np.empty((len(rows), len(SPAN_COLUMNS)), dtype=np.int64)
+        spans[:, 0], spans[:, 4] = self._round, -1
+        spans[:, 1:4], spans[:, 5:] = rows[:, :3], rows[:, 3:]
+        return spans

@@ -1,0 +1,134 @@
+"""What rounds do to requests: tokens made, stamped and held; chunks prefilled."""
+
+import numpy as np
+
+from l3sim.orchestrator.engine.compiling import compiled
+from l3sim.orchestrator.engine.host_stages import HostStages
+from l3sim.orchestrator.engine.kv.in_flight import Transit
+from l3sim.orchestrator.engine.kv.staging import GpuMemory
+from l3sim.orchestrator.engine.metrics import ReplicaMetrics
+from l3sim.orchestrator.engine.requests import NEVER, Phase, RequestTable
+from l3sim.orchestrator.engine.timeline.base import Outcome
+from l3sim.units import Int64s
+from l3sim.work import SubBatch
+
+
+class Tokens:
+    """Writes the outcome of windows into the request table and the metrics of one replica.
+
+    Args:
+        host: its stages, the last of which stamps tokens.
+    """
+
+    def __init__(
+        self,
+        table: RequestTable,
+        metrics: ReplicaMetrics,
+        gpu: GpuMemory,
+        transit: Transit,
+        host: HostStages,
+    ) -> None:
+        self._table, self._metrics, self._gpu, self._transit = table, metrics, gpu, transit
+        self._host = host
+
+    def take(self, batch: SubBatch, outcome: Outcome) -> list[int]:
+        """Take one sub-batch's rounds; the requests that made their last token."""
+        finished = [*self._decode(batch, outcome), *self._prefill(batch, outcome)]
+        self._table.phase[finished] = Phase.DONE
+        return finished
+
+    def _decode(self, batch: SubBatch, outcome: Outcome) -> list[int]:
+        """Every decoding request gets one token a round, stamped at the end of its own pass."""
+        if len(batch.decode) == 0:
+            return []
+        table, who = self._table, batch.decode
+        stamps = outcome.end_ps[:, batch.index] + self._host.stamp_ps(batch.sampled)
+        columns = table.last_stamp_ps, table.longest_gap_ps, table.held, table.emitted, table.output
+        gaps, counts, finished = advance(who, stamps, *columns)
+        self._metrics.gaps.add(gaps, counts)
+        self._note(int(stamps[-1]))
+        ended: list[int] = finished.tolist()
+        return ended
+
+    def _prefill(self, batch: SubBatch, outcome: Outcome) -> list[int]:
+        """Chunks enter KV; the pass with a prompt's end samples the request's next token."""
+        if not batch.chunks:
+            return []
+        table = self._table
+        number = outcome.batches[batch.index]
+        self._transit.add(number, batch.chunks)
+        stamp = int(outcome.end_ps[0, batch.index]) + self._host.stamp_ps(batch.sampled)
+        ended = []
+        for chunk in batch.chunks:
+            request = chunk.request
+            table.held[request] += chunk.tokens
+            self._metrics.prefilled_tokens += chunk.tokens
+            if table.first_round_ps[request] == NEVER:
+                table.first_round_ps[request] = outcome.start_ps[0]
+            self._gpu.add_batch(request, number)
+            if chunk.last:
+                self._gpu.close(request)
+                self._first_token(request, stamp)
+                if table.emitted[request] == table.output[request]:
+                    ended.append(request)
+        return ended
+
+    def _first_token(self, request: int, stamp: int) -> None:
+        """The token sampled at the end of a prefill; after a preemption it is not the first."""
+        table = self._table
+        if table.first_stamp_ps[request] == NEVER:
+            table.first_stamp_ps[request] = stamp
+        else:
+            gap = np.array([stamp - table.last_stamp_ps[request]])
+            self._metrics.gaps.add(gap, np.ones(1, dtype=np.int64))
+            table.longest_gap_ps[request] = max(int(table.longest_gap_ps[request]), int(gap[0]))
+        table.last_stamp_ps[request] = stamp
+        table.emitted[request] += 1
+        table.phase[request] = Phase.DECODE
+        self._note(stamp)
+
+    def _note(self, stamp: int) -> None:
+        self._metrics.last_event_ps = max(self._metrics.last_event_ps, stamp)
+
+
+@compiled
+def advance(
+    who: Int64s,
+    stamps: Int64s,
+    last_stamp: Int64s,
+    longest_gap: Int64s,
+    held: Int64s,
+    emitted: Int64s,
+    output: Int64s,
+) -> tuple[Int64s, Int64s, Int64s]:
+    """Give each request a token a round.
+
+    Args:
+        who: requests, shape (n,).
+        stamps: of each round's tokens, shape (rounds,).
+        last_stamp, longest_gap, held, emitted: of all requests; written.
+        output: tokens that each makes in all.
+
+    Returns: (gaps between tokens, how many requests had each, who made the last token).
+    """
+    rounds = len(stamps)
+    gaps = np.empty(len(who) + rounds - 1, dtype=np.int64)
+    counts = np.ones(len(gaps), dtype=np.int64)
+    between = 0
+    for number in range(1, rounds):
+        gap = stamps[number] - stamps[number - 1]
+        gaps[len(who) + number - 1], counts[len(who) + number - 1] = gap, len(who)
+        between = max(between, gap)
+    finished = np.empty(len(who), dtype=np.int64)
+    ended = 0
+    for index in range(len(who)):
+        one = who[index]
+        gaps[index] = stamps[0] - last_stamp[one]
+        longest_gap[one] = max(longest_gap[one], gaps[index], between)
+        last_stamp[one] = stamps[rounds - 1]
+        held[one] += rounds
+        emitted[one] += rounds
+        if emitted[one] == output[one]:
+            finished[ended] = one
+            ended += 1
+    return gaps, counts, finished[:ended]

@@ -1,0 +1,274 @@
+"""From what a user asked for to what will run: everything checked, every default filled in."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from l3sim import VERSION
+from l3sim.errors import InvalidInput
+from l3sim.orchestrator.engine.host_stages import HostStages
+from l3sim.orchestrator.engine.policies import POLICIES, Policy, policy_named
+from l3sim.orchestrator.job.memory_budget import check_sizes, prefill_room, usable_bytes, weight_room
+from l3sim.orchestrator.job.slo import check_slo
+from l3sim.placement import Layout, layout_of
+from l3sim.specs.catalog import load_model, parse_value
+from l3sim.specs.dimm_pim import DimmPimConfig
+from l3sim.specs.foreign import is_foreign
+from l3sim.specs.job import JobSpec
+from l3sim.specs.machine import Machine, digest_of
+from l3sim.specs.model import ModelShape
+from l3sim.specs.pcie import check_uplinks
+from l3sim.specs.workload import Requests, requests_of
+
+MAX_SPANS_ROUNDS = 10_000
+MAX_REGRET_PLANS = 1000
+#: Keys of `scheduler` that the KV ledger reads, whatever the policy.
+KV_KEYS = frozenset({"kv_reserve_tokens", "prefix_sharing"})
+#: Keys of `scheduler` that are read whatever the policy: by the queue and by the KV ledger.
+ENGINE_KEYS = KV_KEYS | {"aging_s"}
+
+
+@dataclass(frozen=True)
+class ResolvedJob:
+    """A job that is checked against its machine and ready to run.
+
+    Attributes:
+        machine: with the job's settings on top.
+        weight_room_bytes: GPU memory of a replica that weights and reserve leave.
+        warnings: for people; they stand in the report.
+    """
+
+    spec: JobSpec
+    machine: Machine
+    model: ModelShape
+    layout: Layout
+    table: Requests
+    weight_room_bytes: int
+    digest: str
+    warnings: tuple[str, ...]
+
+    @property
+    def policy(self) -> str:
+        """Name of the policy."""
+        return self.spec.policy
+
+    @property
+    def workload_name(self) -> str:
+        """As reports show it."""
+        return self.spec.workload.name
+
+    @property
+    def requests(self) -> int:
+        """How many."""
+        return len(self.table)
+
+    @property
+    def output_tokens(self) -> int:
+        """Of all requests."""
+        return int(self.table.output.sum())
+
+    def config(self) -> dict[str, Any]:
+        """Everything resolved: enough to run again."""
+        spec, workload = self.spec, self.spec.workload
+        return {
+            "version": VERSION,
+            "job": self.digest,
+            "machine": self.machine.resolved(),
+            "model": msgspec.to_builtins(self.model),
+            "policy": spec.policy,
+            "seed": spec.seed,
+            "tp": self.layout.tp,
+            "dp": self.layout.dp,
+            "max_window": spec.max_window,
+            "spans_rounds": spec.spans_rounds,
+            "slo": [f"{metric}:{at_most_s:g}" for metric, at_most_s in spec.slo],
+            "oracle_lengths": spec.oracle_lengths,
+            "regret_plans": spec.regret_plans,
+            "settings": [f"{key}={value}" for key, value in spec.settings],
+            "workload": {
+                "name": workload.name,
+                "requests": self.requests,
+                "listed": workload.listed is not None,
+                "rate_per_s": workload.rate,
+                "concurrency": workload.concurrency,
+                "speed": workload.speed,
+                "cv": workload.cv,
+                "think_s": workload.think_s,
+                "max_output_tokens": workload.max_output,
+                "priorities": [f"{level}:{share:g}" for level, share in workload.priorities],
+                "digest": _digest_requests(self.table),
+            },
+        }
+
+
+def resolve(spec: JobSpec, machine: Machine) -> ResolvedJob:
+    """Check a job against a machine.
+
+    Raises:
+        InvalidInput: anything that is unknown, out of range, or can never run on this machine.
+    """
+    if spec.machine and spec.machine != machine.name:
+        raise InvalidInput(("machine", f"this machine is {machine.name!r}, not {spec.machine!r}"))
+    settings = tuple((key, parse_value(key, value)) for key, value in spec.settings)
+    machine = machine.with_settings(settings)
+    model = load_model(spec.model or machine.default_model) if isinstance(spec.model, str) else spec.model
+    policy = policy_named(spec.policy)
+    _check_placement(spec, policy, machine)
+    _check_scheduler(spec, policy, machine)
+    if not 1 <= spec.max_window <= 10**9:
+        raise InvalidInput(("max_window", f"must be 1 to 1,000,000,000, got {spec.max_window}"))
+    if not 0 <= spec.spans_rounds <= MAX_SPANS_ROUNDS:
+        raise InvalidInput(("spans_rounds", f"must be 0 to {MAX_SPANS_ROUNDS}, got {spec.spans_rounds}"))
+    if not 0 <= spec.regret_plans <= MAX_REGRET_PLANS:
+        raise InvalidInput(("regret_plans", f"must be 0 to {MAX_REGRET_PLANS}, got {spec.regret_plans}"))
+    check_slo(spec.slo, HostStages.of(machine.host))
+    table = requests_of(spec.workload, spec.seed)
+    layout = layout_of(machine.attention, model, *_parallel(spec, machine, model))
+    if not is_foreign(machine.link):
+        check_uplinks(machine.link, layout.tp)
+    clients = spec.workload.concurrency
+    if clients is not None and clients < layout.dp:
+        text = f"{clients} clients are fewer than the {layout.dp} replicas; each needs one at least"
+        raise InvalidInput(("workload.concurrency", text))
+    room = prefill_room(machine, weight_room(machine, model, layout))
+    check_sizes(table, machine, model, layout, room)
+    return ResolvedJob(
+        spec,
+        machine,
+        model,
+        layout,
+        table,
+        room,
+        _digest(spec, machine, model, layout, table),
+        tuple(_warnings(spec, model, machine, table)),
+    )
+
+
+def _check_placement(spec: JobSpec, policy: type[Policy], machine: Machine) -> None:
+    """Refuse a policy that is not for whoever attends."""
+    if machine.placement not in policy.placements:
+        able = ", ".join(name for name in POLICIES if machine.placement in POLICIES.get(name).placements)
+        text = f"{spec.policy!r} is not for GPUs that attend themselves; use one of: {able}"
+        raise InvalidInput(("policy", text))
+
+
+def _check_scheduler(spec: JobSpec, policy: type[Policy], machine: Machine) -> None:
+    """Refuse keys of the scheduler that a job sets and nobody reads, or that contradict each other."""
+    given = {key.partition(".")[2] for key, _ in spec.settings if key.startswith("scheduler.")}
+    reads = policy.reads | ENGINE_KEYS
+    for name in sorted(given - reads):
+        text = f"policy {spec.policy!r} does not read it (it reads: {', '.join(sorted(reads))})"
+        raise InvalidInput((f"scheduler.{name}", text))
+    for (key, value), without in policy.excludes:
+        clash = sorted(given & set(without))
+        if clash and getattr(machine.scheduler, key) == value:
+            raise InvalidInput(
+                (f"scheduler.{clash[0]}", f"contradicts scheduler.{key}={value}; set one of them")
+            )
+    if spec.oracle_lengths and (reserve := machine.scheduler.kv_reserve_tokens):
+        text = f"{reserve} tokens contradict --oracle-lengths, which books what each request will hold; use 0"
+        raise InvalidInput(("scheduler.kv_reserve_tokens", text))
+
+
+def _parallel(spec: JobSpec, machine: Machine, model: ModelShape) -> tuple[int, int]:
+    """TP and DP: as asked, or the model's TP and as many replicas as the GPUs make."""
+    gpus = machine.gpu.gpus
+    if spec.dp and not 1 <= spec.dp <= gpus:
+        raise InvalidInput(("dp", f"must be 1 to {gpus} (the machine's GPUs), got {spec.dp}"))
+    tp = spec.tp or (gpus // spec.dp if spec.dp else _default_tp(machine, model))
+    if not 1 <= tp <= gpus:
+        raise InvalidInput(("tp", f"must be 1 to {gpus} (the machine's GPUs), got {tp}"))
+    if model.heads % tp:
+        raise InvalidInput(("tp", f"{tp} does not divide the {model.heads} heads of {model.name}"))
+    dp = spec.dp or gpus // tp
+    if tp * dp > gpus:
+        raise InvalidInput(("dp", f"{tp} x {dp} GPUs are more than the machine's {gpus}"))
+    return tp, dp
+
+
+def _default_tp(machine: Machine, model: ModelShape) -> int:
+    """The model's own TP; else the least that divides heads and GPUs and holds the weights, or the most."""
+    gpus: int = machine.gpu.gpus
+    if model.default_tp:
+        return min(model.default_tp, gpus)
+    degrees = [tp for tp in range(1, gpus + 1) if gpus % tp == 0 and model.heads % tp == 0]
+    enough = [tp for tp in degrees if model.weight_bytes <= usable_bytes(machine, tp)]
+    return enough[0] if enough else degrees[-1]
+
+
+def _warnings(spec: JobSpec, model: ModelShape, machine: Machine, table: Requests) -> list[str]:
+    found = _shape_warnings(model, table)
+    pim = machine.attention
+    for key, _ in spec.settings:
+        section, _, name = key.partition(".")
+        if section == "attention" and not pim.reads(name):
+            found.append(f"{key} changes nothing: level {pim.level} does not read it")
+        if section == "link" and machine.placement == "gpu":
+            found.append(f"{key} changes nothing: the GPUs attend, and nothing crosses a link")
+    workload = spec.workload
+    timed = workload.listed is not None and workload.rate is None and workload.concurrency is None
+    if workload.speed != 1 and not timed:
+        found.append("--speed has no effect: only the times of a trace are divided by it")
+    urgent = table.priority is not None and bool((table.priority > 0).any())
+    if not urgent and any(key == "scheduler.aging_s" for key, _ in spec.settings):
+        found.append("scheduler.aging_s has no effect: every request has priority 0")
+    if machine.link.channel_bus == "full":
+        found.append("link.channel_bus=full is an idealisation: a DDR bus is half duplex")
+    link = machine.link
+    ours = isinstance(pim, DimmPimConfig) and not is_foreign(link)
+    if ours and pim.reads("relayout") and pim.relayout != link.relayout:
+        found.append(
+            f"attention.relayout is {pim.relayout}, but link.relayout is {link.relayout}: "
+            "the processor's copies take time on one side only; set both"
+        )
+    return found
+
+
+def _shape_warnings(model: ModelShape, table: Requests) -> list[str]:
+    """Requests that are longer than what the model was made for."""
+    found = []
+    tokens = table.prompt + table.output
+    learned, made_for = model.learned_positions, model.max_positions
+    limit = made_for or learned
+    if over := int((tokens > limit).sum()) if limit else 0:
+        what = (
+            f"{limit} positions that {model.name} learned"
+            if learned
+            else f"{limit} positions that {model.name} was made for"
+        )
+        found.append(f"{over} requests go past the {what}; they are simulated all the same")
+    window = model.sliding_window
+    if over := int((tokens > window).sum()) if window else 0:
+        found.append(
+            f"{over} requests go past the sliding window of {window} tokens of {model.name}, which is not "
+            "modelled: every layer keeps and attends all tokens"
+        )
+    return found
+
+
+def _digest_requests(table: Requests) -> str:
+    columns = (table.prompt, table.output, table.arrival_ps, table.priority, table.limit)
+    lists = [None if column is None else column.tolist() for column in columns]
+    if table.prefixes is not None:
+        lists += [table.prefixes.number.tolist(), table.prefixes.tokens.tolist()]
+    return digest_of(lists)
+
+
+def _digest(spec: JobSpec, machine: Machine, model: ModelShape, layout: Layout, table: Requests) -> str:
+    """Of everything that the result depends on; `max_window` and spans change none."""
+    return digest_of(
+        [
+            VERSION,
+            machine.name,
+            machine.digest,
+            msgspec.to_builtins(model),
+            spec.policy,
+            spec.seed,
+            [layout.tp, layout.dp],
+            [spec.workload.name, spec.workload.concurrency, spec.workload.rate, spec.workload.speed],
+            [spec.workload.cv, spec.workload.think_s, spec.workload.priorities, spec.workload.max_output],
+            [spec.slo, spec.oracle_lengths],
+            _digest_requests(table),
+        ]
+    )

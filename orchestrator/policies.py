@@ -1,0 +1,14 @@
+"""The public face of scheduling policies: what a policy of one's own imports."""
+
+from l3sim.orchestrator.engine.policies import (
+    GROUP,
+    NO_HORIZON,
+    POLICIES,
+    PassPlan,
+    Plan,
+    PlanView,
+    Policy,
+    policy_named,
+)
+
+__all__ = ["GROUP", "NO_HORIZON", "POLICIES", "PassPlan", "Plan", "PlanView", "Policy", "policy_named"]

@@ -1,0 +1,1 @@
+"""What a job leaves: the report, and the files beside it."""

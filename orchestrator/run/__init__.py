@@ -1,0 +1,1 @@
+"""One job against its devices: sessions, the loop over windows, audits, the report."""

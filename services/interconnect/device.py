@@ -1,0 +1,114 @@
+"""The host interconnect as a device: two directions of each rankset of each replica."""
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from l3sim.device import BookkeepingSession, ConfiguredDevice, Ledger
+from l3sim.errors import InvalidInput
+from l3sim.ports import DeviceSession
+from l3sim.services.interconnect.model import TransferCosts
+from l3sim.specs.config import LinkConfig
+from l3sim.specs.pcie import check_uplinks
+from l3sim.units import Int64s, nj
+from l3sim.work import DeviceReady, Hello, Op, OpCost, Role, Window
+
+DOWN, UP = 0, 1
+
+
+class InterconnectDevice(ConfiguredDevice[LinkConfig]):
+    """The interconnect of this process; its domains are paths, known once Hello gives the layout."""
+
+    role = Role.LINK
+    kind = "interconnect"
+    operations = (Op.TRANSFER_DOWN, Op.TRANSFER_UP, Op.TRANSFER_KV)
+    domains = ("down", "up")
+    struct = LinkConfig
+    shared_keys = frozenset({"kind", "overlap", "channel_bus"})
+
+    def open(self, hello: Hello) -> DeviceSession:
+        """See Device.open."""
+        configs = self.settle(hello)
+        slot = hello.slots[-1]
+        if len(configs) > 1:
+            raise InvalidInput((slot.slot, "one interconnect serves all replicas; give it one slot"))
+        if slot.seats:
+            raise InvalidInput((slot.slot, "an interconnect has no ranks; give it no seats"))
+        check_uplinks(configs[0], hello.layout.tp)
+        try:
+            transfers = TransferCosts(configs[0], hello.model, hello.layout)
+        except ValueError as error:
+            raise InvalidInput((slot.slot, f"{error}; check the rates of its configuration")) from None
+        return InterconnectSession(hello, configs[0], transfers)
+
+
+class InterconnectSession(BookkeepingSession):
+    """One job on the interconnect."""
+
+    def __init__(self, hello: Hello, config: LinkConfig, transfers: TransferCosts) -> None:
+        super().__init__(hello)
+        self._config = config
+        self._transfers = transfers
+        ranksets = hello.layout.ranksets
+        classes = np.arange(ranksets)
+        # Rankset j carries, in layer class c, the requests with offset (j - c) mod R.
+        self._offset_of = (classes[:, None] - classes[None, :]) % ranksets
+        self._device = (0,) * ranksets
+
+    def ready(self) -> Sequence[DeviceReady]:
+        """See DeviceSession.ready."""
+        layout = self.hello.layout
+        domains = tuple(
+            f"replica-{replica}/{way}/rankset-{rankset}"
+            for replica in range(layout.dp)
+            for way in ("down", "up")
+            for rankset in range(layout.ranksets)
+        )
+        return [
+            DeviceReady(
+                slot=self.hello.slots[0].slot,
+                level=self._config.level,
+                lookahead_rounds=0,
+                domains=domains,
+                regions=(),
+                config=msgspec.to_builtins(self._config),
+                idle_mw=round(self._config.idle_w * 1000),
+            )
+        ]
+
+    def costs(self, window: Window, ledger: Ledger) -> tuple[OpCost, ...]:
+        """See BookkeepingSession.costs. Every round of a window moves the same."""
+        transfers = self._transfers
+        asked: list[tuple[Op, int, int]] = []
+        tokens: list[Int64s] = []
+        token_bytes: list[tuple[int, int, int]] = []
+        for batch in window.sub_batches:
+            if len(batch.decode):
+                decode = transfers.tokens(ledger.offset[batch.decode], ledger.rank[batch.decode])
+                asked += [(Op.TRANSFER_DOWN, batch.index, DOWN), (Op.TRANSFER_UP, batch.index, UP)]
+                tokens += [decode, decode]
+                token_bytes += [transfers.down_bytes, transfers.up_bytes]
+            if batch.chunks:
+                requests = np.array([chunk.request for chunk in batch.chunks])
+                chunk_tokens = np.array([chunk.tokens for chunk in batch.chunks])
+                asked.append((Op.TRANSFER_KV, batch.index, DOWN))
+                tokens.append(transfers.tokens(ledger.offset[requests], ledger.rank[requests], chunk_tokens))
+                token_bytes.append(transfers.kv_bytes)
+        if not asked:
+            return ()
+        by_offset = transfers.cost_ps(np.array(tokens), np.array(token_bytes))
+        duration_ps = by_offset[:, self._offset_of, None]
+        # Each layer class has every offset once, on one rankset or another.
+        energy = nj(self._config.active_w, by_offset).sum(axis=1)
+        energy_nj = np.repeat(energy, self.hello.layout.ranksets).reshape(*by_offset.shape, 1)
+        return tuple(
+            OpCost(op, index, self._device, self._path(window.replica, way), *lanes)
+            for (op, index, way), *lanes in zip(asked, duration_ps, energy_nj, strict=True)
+        )
+
+    def _path(self, replica: int, way: int) -> range:
+        """Domains of one replica and direction, one a rankset."""
+        ranksets = self.hello.layout.ranksets
+        first = (replica * 2 + way) * ranksets
+        return range(first, first + ranksets)

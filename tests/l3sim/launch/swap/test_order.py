@@ -1,0 +1,45 @@
+"""What people may write after --with."""
+
+import pytest
+
+from l3sim.errors import InvalidInput
+from l3sim.launch.swap.order import Order, order_of
+from l3sim.work import Role
+
+
+@pytest.mark.parametrize(
+    ("role", "given", "order"),
+    [
+        ("attention", "hbm-pim", Order(Role.ATTENTION, kind="hbm-pim")),
+        ("attention", "gpu", Order(Role.ATTENTION, kind="gpu")),
+        ("gpu", "gpu", Order(Role.GPU, kind="gpu")),
+        ("link", "10.0.0.7:7601", Order(Role.LINK, address="10.0.0.7:7601")),
+        ("link", "[::1]:7601", Order(Role.LINK, address="[::1]:7601")),
+        ("link", "mine/link:1", Order(Role.LINK, image="mine/link:1")),
+        ("link", "my-link", Order(Role.LINK, image="my-link")),
+        ("link", "my-link:latest", Order(Role.LINK, image="my-link:latest")),
+    ],
+)
+def test_a_word_of_ours_is_a_kind_and_host_and_port_an_address(role: str, given: str, order: Order) -> None:
+    assert order_of(role, given, "") == order
+
+
+@pytest.mark.parametrize(
+    ("role", "given", "text"),
+    [
+        ("dimm", "hbm-pim", "ROLE: unknown role 'dimm' (there are: attention, gpu, link)"),
+        ("lnk", "x", "ROLE: unknown role 'lnk'; did you mean 'link'? (there are: attention, gpu, link)"),
+        (
+            "attention",
+            "interconnect",
+            "--with: kind 'interconnect' is for role link, not attention "
+            "(there are: cpu-attention, dimm-pim, gpu, hbm-pim)",
+        ),
+        ("link", "a b", "--with: 'a b' is no kind of role link (interconnect), no HOST:PORT and no image"),
+        ("link", "", "--with: '' is no kind of role link (interconnect), no HOST:PORT and no image"),
+    ],
+)
+def test_what_can_be_nothing_is_refused(role: str, given: str, text: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        order_of(role, given, "")
+    assert str(caught.value) == text

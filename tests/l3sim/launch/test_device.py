@@ -1,0 +1,51 @@
+"""What a container of a role runs, by the machine file."""
+
+import pytest
+
+from l3sim.errors import InvalidInput
+from l3sim.launch.device import command_of, main
+from l3sim.work import Role
+
+
+@pytest.mark.parametrize(
+    ("machine", "containers", "package", "devices"),
+    [
+        ("", "32", "l3sim.services.dimm_pim", 1),
+        ("l3-dgx-a100", "4", "l3sim.services.dimm_pim", 8),
+        ("l3-mini", "32", "l3sim.services.dimm_pim", 1),
+        ("hbm-pim-dgx-a100", "32", "l3sim.services.hbm_pim", 2),
+        ("hbm-pim-dgx-a100", "", "l3sim.services.hbm_pim", 40),
+        ("cpu-dgx-a100", "3", "l3sim.services.cpu_attention", 6),
+    ],
+)
+def test_it_hosts_its_share_of_the_machine(machine: str, containers: str, package: str, devices: int) -> None:
+    command = command_of(Role.ATTENTION, {"L3_MACHINE": machine, "L3_CONTAINERS": containers})
+    assert command == ["-m", package, "--machine", machine or "l3-dgx-a100", "--devices", str(devices)]
+
+
+def test_the_number_of_modules_may_be_another_one() -> None:
+    told = {"L3_MACHINE": "l3-dgx-a100", "L3_MODULES": "4", "L3_CONTAINERS": "2"}
+    assert command_of(Role.ATTENTION, told)[-1] == "2"
+
+
+def test_there_is_nothing_to_do_where_the_gpus_attend(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("L3_MACHINE", "gpu-only-dgx-a100")
+    assert main(["attention", "--health-file", "x"]) == 0
+    told = "l3: this machine has no devices of role attention: its GPUs attend\n"
+    assert capsys.readouterr().err == told
+
+
+@pytest.mark.parametrize(
+    ("told", "text"),
+    [
+        ({"L3_CONTAINERS": "0"}, "L3_CONTAINERS: must be a whole number from 1 on, got '0'"),
+        ({"L3_MODULES": "-1"}, "L3_MODULES: must be a whole number from 0 on, got '-1'"),
+        ({"L3_MACHINE": "l3-max"}, "machine: unknown machine 'l3-max'"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(told: dict[str, str], text: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        command_of(Role.ATTENTION, told)
+    assert str(caught.value).startswith(text)

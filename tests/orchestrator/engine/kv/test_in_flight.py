@@ -1,0 +1,74 @@
+"""Which decoding requests wait for which prefill KV."""
+
+from typing import cast
+
+from l3sim.orchestrator.engine.kv.in_flight import Transit
+from l3sim.orchestrator.engine.requests import RequestTable
+from l3sim.orchestrator.engine.timeline.base import Timeline, Waits
+from l3sim.work import NOBODY, Chunk, SubBatch
+from tests.orchestrator.engine.kv.test_ledger import table_of
+from tests.orchestrator.small_jobs import numbers
+
+
+class Ends:
+    """A timeline that only knows when batches ended."""
+
+    def __init__(self) -> None:
+        self.at: dict[int, int] = {}
+
+    def batch_end_ps(self, batch: int) -> int:
+        return self.at.get(batch, -1)
+
+
+def transit_of(table: RequestTable, ranksets: int, ends: Ends | None = None) -> Transit:
+    return Transit(cast(Timeline, ends or Ends()), table, ranksets)
+
+
+def decoding(index: int, *requests: int) -> SubBatch:
+    return SubBatch(index, numbers(requests), numbers([5] * len(requests)))
+
+
+def chunks(*requests: int) -> tuple[Chunk, ...]:
+    return tuple(Chunk(request, 3, 0, last=True) for request in requests)
+
+
+def shown(waits: list[Waits]) -> dict[int, list[list[bool]]]:
+    return {one.batch: one.passes.tolist() for one in waits}
+
+
+def test_a_pass_waits_at_the_offsets_of_its_own_requests() -> None:
+    table = table_of([5] * 4, [5] * 4)
+    table.offset[:] = [0, 1, 2, 1]
+    table.admission[:] = range(4)
+    transit = transit_of(table, 3)
+    transit.add(8, chunks(0, 1))
+    transit.add(9, chunks(2))
+    assert shown(transit.waits((decoding(0, 0, 3), decoding(1, 1)))) == {
+        8: [[True, False, False], [False, True, False]]
+    }
+    assert shown(transit.waits((decoding(1, 2, 1),))) == {
+        8: [[False, False, False], [False, True, False]],
+        9: [[False, False, False], [False, False, True]],
+    }
+    assert transit.waits((SubBatch(0, NOBODY, NOBODY, chunks(0)),)) == []
+
+
+def test_nobody_waits_for_what_has_arrived() -> None:
+    table = table_of([5], [5])
+    ends = Ends()
+    transit = transit_of(table, 1, ends)
+    transit.add(0, chunks(0))
+    assert shown(transit.waits((decoding(0, 0),))) == {0: [[True], [False]]}
+    ends.at[0] = 77
+    assert transit.waits((decoding(0, 0),)) == []
+
+
+def test_kv_of_an_earlier_admission_holds_nobody_back() -> None:
+    table = table_of([5, 5], [5, 5])
+    table.admission[:] = [0, 1]
+    transit = transit_of(table, 1)
+    transit.add(0, chunks(0))
+    table.admission[0] = 2
+    assert transit.waits((decoding(0, 0),)) == []
+    transit.add(1, chunks(0))
+    assert shown(transit.waits((decoding(1, 0),))) == {1: [[False], [True]]}

@@ -1,0 +1,265 @@
+"""The KV ledger against a slow one: where requests go, who must go, and how long there is room."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from l3sim.orchestrator.engine.kv.ledger import KvLedger
+from l3sim.orchestrator.engine.kv.shape import KvShape
+from l3sim.orchestrator.engine.requests import Phase, RequestTable
+from l3sim.testing.builders import small_layout, small_model
+from l3sim.work import Placed
+from tests.orchestrator.slow_books import SlowBooks
+from tests.orchestrator.small_jobs import listed, numbers
+
+
+def table_of(
+    prompt: list[int],
+    output: list[int],
+    prefixes: list[tuple[int, int]] | None = None,
+    foresee: bool = False,
+) -> RequestTable:
+    requests = listed(prompt, output, prefixes=prefixes).listed
+    assert requests is not None
+    return RequestTable(requests, foresee)
+
+
+class Life:
+    """A replica's ledger and the slow books beside it, driven at random."""
+
+    def __init__(self, draw: Callable[[st.SearchStrategy[int]], int]) -> None:
+        self.draw = draw
+        self.layout = small_layout(
+            ranksets=draw(st.integers(1, 4)),
+            ranks=draw(st.integers(1, 3)),
+            groups=draw(st.integers(1, 5)),
+            heads_per_group=draw(st.integers(1, 2)),
+            kv_block_tokens=(1, 3, 8)[draw(st.integers(0, 2))],
+        )
+        model = small_model(layers=draw(st.integers(1, 6)))
+        places = self.layout.ranksets * self.layout.ranks
+        unit = int(self.layout.pieces(model.layers).max()) * 64 * self.layout.heads_per_group
+        self.room = numbers(
+            [draw(st.integers(64, 90)) * unit + draw(st.integers(0, 99)) for _ in range(places)]
+        )
+        watermark = (0.0, 0.05, 0.3)[draw(st.integers(0, 2))]
+        reserve = (0, 0, 7)[draw(st.integers(0, 2))]
+        sharing = ("off", "balanced", "longest")[draw(st.integers(0, 2))]
+        prompt = [draw(st.integers(10, 40)) for _ in range(8)]
+        prefixes = [(draw(st.integers(0, 2)), draw(st.integers(8, most))) for most in prompt]
+        named = [(one, some if one else 0) for one, some in prefixes]
+        foresee = reserve == 0 and draw(st.integers(0, 1)) == 1
+        self.table = table_of(prompt, [20] * 8, named, foresee)
+        shape = KvShape.of(self.layout, model, self.room)
+        self.ledger = KvLedger(shape, self.table, watermark, reserve, sharing)
+        self.slow = SlowBooks(self.layout, model, self.room, self.table, watermark, reserve, sharing)
+        self.outside = list(range(8))
+
+    def pick(self, requests: list[int]) -> int:
+        return requests[self.draw(st.integers(0, len(requests) - 1))]
+
+    def admit(self) -> None:
+        """The next one who waits enters, where both say."""
+        request = self.pick(self.outside)
+        tokens = self.table.booking(request)
+        view, before = self.ledger.view(), self.slow.booked_blocks(self.ledger.residents)
+        place = view.fits(tokens, request)
+        assert place == self.slow.fits(self.ledger.residents, request, tokens)
+        if place is not None:
+            view.admit(tokens, *place, request)
+            asked, hits = self.ledger.sharing.asked_blocks, self.ledger.sharing.hit_blocks
+            told = self.ledger.admit(Placed(request, *place))
+            self.outside.remove(request)
+            # Scratch books after an admission are those of the ledger after it.
+            assert (view.booked == self.ledger.booked_bytes()).all()
+            shared = {one for one in self.slow.blocks(request, place, tokens) if one[1] == "prefix"}
+            assert (told.prefix_blocks, told.prefix > 0) == (len(shared), len(shared) > 0)
+            assert self.ledger.sharing.asked_blocks == asked + len(shared)
+            assert self.ledger.sharing.hit_blocks == hits + len(shared & before)
+            other = self.draw(st.integers(0, 7))
+            tokens = self.table.booking(other)
+            if other in self.outside:
+                assert view.fits(tokens, other) == self.slow.fits(self.ledger.residents, other, tokens)
+
+    def prefill(self, request: int) -> None:
+        table = self.table
+        rest = int(table.target[request] - table.held[request])
+        table.held[request] += self.draw(st.integers(1, rest))
+        if table.held[request] == table.target[request]:
+            table.phase[request] = Phase.DECODE
+            table.emitted[request] += 1
+        self.ledger.changed()
+
+    def decode(self, who: list[int]) -> None:
+        """Rounds under one plan, as many as there is room for and some; then who has no room goes."""
+        table, rows, residents = self.table, numbers(who), self.ledger.residents
+        to_finish = int((table.output[rows] - table.emitted[rows]).min())
+        rounds = self.ledger.rounds_of_room(rows, to_finish)
+        assert rounds == self.slow.rounds_of_room(residents, who, to_finish)
+        table.held[rows] += rounds
+        table.emitted[rows] += rounds
+        self.ledger.changed()
+        ended = [request for request in who if table.emitted[request] == table.output[request]]
+        table.phase[ended] = Phase.DONE
+        self.ledger.release(ended)
+        self.preempt()
+
+    def preempt(self) -> None:
+        before = list(self.ledger.residents)
+        expected = self.slow.preempt(before)
+        assert self.ledger.lacks_room() == bool(expected)
+        assert self.ledger.preempt() == expected
+        assert not before or before[0] not in expected
+        for request in expected:
+            self.table.held[request] = 0
+            self.table.target[request] = self.table.prompt[request] + self.table.emitted[request]
+            self.table.phase[request] = Phase.WAITING
+            self.outside.append(request)
+
+    def check(self) -> None:
+        """Both sides agree on every rank, nothing is wrong, and no rank is over its room."""
+        ranks, residents = (
+            [divmod(i, self.layout.ranks) for i in range(len(self.room))],
+            self.ledger.residents,
+        )
+        booked, held = self.slow.booked(residents), self.slow.bytes(self.slow.held_blocks(residents))
+        assert self.ledger.booked_bytes().tolist() == [booked[rank] for rank in ranks]
+        assert self.ledger.held_bytes().tolist() == [held[rank] for rank in ranks]
+        assert (self.ledger.booked_bytes() <= self.room).all()
+        assert self.ledger.check_integrity() == []
+        self.ledger.note_peak()
+        assert self.ledger.peak_bytes >= self.ledger.held_bytes().sum()
+
+
+@settings(max_examples=60, derandomize=True)
+@given(st.data())
+def test_a_random_life(data: st.DataObject) -> None:
+    life = Life(data.draw)
+    for _ in range(25):
+        table, residents = life.table, life.ledger.residents
+        prefilling = [request for request in residents if table.phase[request] == Phase.PREFILL]
+        decoding = [request for request in residents if table.phase[request] == Phase.DECODE]
+        step = data.draw(st.integers(0, 3))
+        if step == 0 and life.outside:
+            life.admit()
+        elif step == 1 and prefilling:
+            life.prefill(life.pick(prefilling))
+        elif decoding:
+            life.decode([one for one in decoding if data.draw(st.booleans())] or decoding)
+        life.check()
+
+
+def ledger(
+    tokens: int, watermark: float = 0.0, block_tokens: int = 1, sharing: str = "balanced"
+) -> tuple[KvLedger, RequestTable]:
+    """A rank each of two ranksets, with room for so many tokens of a request; 0 and 1 share a prefix."""
+    layout, model = small_layout(ranks=1, kv_block_tokens=block_tokens), small_model()
+    table = table_of([10] * 3, [10] * 3, [(1, 8), (1, 8), (2, 8)])
+    block = int(layout.pieces(model.layers).max()) * layout.block_bytes(model)
+    room = np.full(2, tokens // block_tokens * block, dtype=np.int64)
+    return KvLedger(KvShape.of(layout, model, room), table, watermark, 0, sharing), table
+
+
+def test_the_watermark_is_not_asked_of_an_empty_replica() -> None:
+    books, _ = ledger(11, watermark=0.5)
+    assert books.view().fits(11) == (0, 0)
+    assert books.view().fits(13) is None
+    books, table = ledger(22, watermark=0.5)
+    books.admit(Placed(0, 0, 0))
+    table.phase[0], table.held[0], table.target[0] = Phase.DECODE, 4, 4
+    books.changed()
+    assert books.view().fits(6) is not None
+    assert books.view().fits(7) is None
+
+
+def test_the_largest_request_is_admitted_though_its_next_token_has_no_room() -> None:
+    books, _ = ledger(10)
+    view = books.view()
+    assert view.fits(11) == (0, 0)
+    view.admit(11, 0, 0)
+    assert (view.booked == books.shape.room_bytes).all()
+
+
+@pytest.mark.parametrize(("sharing", "place"), [("off", (1, 0)), ("balanced", (1, 0)), ("longest", (0, 0))])
+def test_hits_come_before_balance_only_where_the_job_says_so(sharing: str, place: tuple[int, int]) -> None:
+    """Request 0 makes offset 0 the fuller one; request 1 has its prefix."""
+    books, _ = ledger(60, sharing=sharing)
+    books.admit(Placed(0, 0, 0))
+    assert books.view().fits(11, 1) == place
+    # Who is unknown shares nothing.
+    assert books.view().fits(11) == (1, 0)
+
+
+def test_among_equally_full_bins_hits_decide() -> None:
+    """Request 2 is alone at offset 1, so that both are equally full; it has another prefix."""
+    books, _ = ledger(60)
+    books.admit(Placed(2, 0, 0))
+    books.admit(Placed(0, 1, 0))
+    assert books.view().fits(11, 1) == (1, 0)
+
+
+def test_room_lasts_until_a_block_opens() -> None:
+    """Blocks of 4 tokens; 10 are held and 11 booked, so that the 13th, booked after 2 rounds, opens one."""
+    books, table = ledger(12, block_tokens=4)
+    books.admit(Placed(0, 0, 0))
+    table.phase[0], table.held[0] = Phase.DECODE, 10
+    books.changed()
+    assert (books.booked_bytes() == books.shape.room_bytes).all()
+    who = numbers([0])
+    # Alone, its booking is bounded by the room.
+    assert books.rounds_of_room(who, 9) == 9
+    books, table = ledger(24, block_tokens=4, sharing="off")
+    for request in range(2):
+        books.admit(Placed(request, 0, 0))
+        table.phase[request], table.held[request] = Phase.DECODE, 10 + request
+    books.changed()
+    assert books.rounds_of_room(numbers([0, 1]), 9) == 1
+    assert books.rounds_of_room(numbers([0]), 9) == 2
+    assert books.rounds_of_room(numbers([0]), 1) == 1
+
+
+def test_the_lowest_rank_drops_first_and_its_last_admitted() -> None:
+    layout, model = small_layout(ranksets=1, ranks=2, groups=1), small_model()
+    room = np.full(2, 30 * int(layout.pieces(model.layers).max()) * layout.block_bytes(model), dtype=np.int64)
+    table = table_of([10] * 5, [20] * 5)
+    books = KvLedger(KvShape.of(layout, model, room), table, 0.0)
+    for request, rank in enumerate([1, 0, 0, 1, 1]):
+        books.admit(Placed(request, 0, rank))
+        table.phase[request], table.held[request] = Phase.DECODE, 16
+    books.changed()
+    # 34 tokens are booked on rank 0 and 51 on rank 1.
+    assert books.preempt() == [2, 4, 3]
+    assert books.residents == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("breakage", "text"),
+    [
+        (lambda books, _: books.residents.append(0), "a request is resident twice"),
+        (lambda _, table: table.phase.__setitem__(0, Phase.WAITING), "neither in prefill nor decoding"),
+        (lambda books, _: books.residents.reverse(), "out of the order of their admission"),
+        (lambda _, table: table.held.__setitem__(0, 31), "holds more KV than it has room for"),
+        (lambda _, table: table.held.__setitem__(0, 20), "holds more tokens than it can ever need"),
+    ],
+)
+def test_integrity_names_what_is_wrong(breakage: Callable[[KvLedger, RequestTable], None], text: str) -> None:
+    books, table = ledger(30)
+    for request in range(2):
+        books.admit(Placed(request, 0, 0))
+    assert books.check_integrity() == []
+    breakage(books, table)
+    books.changed()
+    assert text in "; ".join(books.check_integrity())
+
+
+def test_integrity_notices_sums_that_were_not_kept() -> None:
+    books, table = ledger(30)
+    books.admit(Placed(0, 0, 0))
+    assert (books.held_bytes().sum(), books.booked_bytes().sum() > 0) == (0, True)
+    table.held[0] = 5
+    assert books.check_integrity() == ["the KV bytes kept differ from those counted anew"]
+    table.target[0] = 12
+    assert "the booked bytes kept differ from those counted anew" in books.check_integrity()

@@ -1,0 +1,5 @@
+"""The repository."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
