@@ -14,14 +14,14 @@ import numpy as np
 
 from l3sim import PROTOCOL_VERSION
 from l3sim.device import Identity
-from l3sim.placement import layout_of, seats_of
+from l3sim.placement import layout_of, rank_assignments
 from l3sim.services.dimm_pim.device import DimmPimDevice
 from l3sim.services.dram.command.columns import COMMANDS
 from l3sim.services.dram.command.kernel import Kernel, kernel_of
 from l3sim.services.dram.command.result import attend
 from l3sim.services.dram.fast.build import build
 from l3sim.specs.catalog import load_machine, load_model
-from l3sim.work import Hello, Placed, Seat, SlotAssignment, SubBatch, Window
+from l3sim.work import Hello, KvPlacement, RankAssignment, SlotAssignment, SubBatch, Window
 
 #: Model and the tensor parallelism of the reference machine: MHA at N_hc 8, GQA-8 at N_hc 1.
 MODELS: Mapping[str, int] = {"gpt-175b": 8, "llama-2-70b": 4}
@@ -56,7 +56,7 @@ def window(requests: int, rounds: int, ranksets: int, ranks: int) -> Window:
     """Requests spread over the ranks, with contexts of 500 to 20,000 tokens."""
     rng = np.random.default_rng(0)
     context = rng.integers(500, 20_000, requests)
-    places = tuple(Placed(i, i % ranksets, i // ranksets % ranks) for i in range(requests))
+    places = tuple(KvPlacement(i, i % ranksets, i // ranksets % ranks) for i in range(requests))
     return Window(1, 0, rounds, (SubBatch(0, np.arange(requests), context, ()),), places, (), ())
 
 
@@ -70,7 +70,9 @@ def fast(model: str, turns: int, modules: int = 32) -> dict[str, Any]:
             f"d{m}",
             f"dimm-{m:02d}",
             machine.section("attention"),
-            tuple(Seat(*seat) for seat in seats_of(machine.attention, layout, m)),
+            tuple(
+                RankAssignment(*assignment) for assignment in rank_assignments(machine.attention, layout, m)
+            ),
         )
         for m in range(modules)
     )

@@ -108,19 +108,19 @@ class Returned:
     present: Flags
 
 
-Functional = Offload | Attend | ReadBack
+FunctionalRequest = Offload | Attend | ReadBack
 FunctionalAnswer = Offloaded | Attended | Returned
 
 
 _ANSWERS: dict[type, type] = {Offload: Offloaded, Attend: Attended, ReadBack: Returned}
 
 
-def answers(answer: FunctionalAnswer, work: Functional) -> bool:
+def answers(answer: FunctionalAnswer, work: FunctionalRequest) -> bool:
     """Whether an answer is of the kind that a piece of work asks for."""
     return isinstance(answer, _ANSWERS[type(work)])
 
 
-def check(work: Functional, model: ModelShape) -> None:
+def check(work: FunctionalRequest, model: ModelShape) -> None:
     """Check what does not depend on who holds what.
 
     Raises:

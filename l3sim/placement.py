@@ -232,7 +232,7 @@ def chips_per_head(pim: DimmPimConfig, model: ModelShape, queries_per_read: int)
     return chips
 
 
-def seats_of(
+def rank_assignments(
     pim: DimmPimConfig | RanklessConfig, layout: Layout, module: int
 ) -> list[tuple[int, int, int, bool]]:
     """(replica, rankset, rank, unused) of each rank of a module.

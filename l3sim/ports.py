@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 
 from l3sim.errors import Unsupported
-from l3sim.functional import Functional, FunctionalAnswer
+from l3sim.functional import FunctionalAnswer, FunctionalRequest
 from l3sim.work import Account, Commit, Costs, DeviceDescription, DeviceReady, Hello, Window
 
 
@@ -48,7 +48,7 @@ class DeviceSession(ABC):
     def estimate(self, windows: Sequence[Window]) -> Sequence[Costs]:
         """Cost windows that never happen: each stands alone, its places included."""
 
-    def functional(self, work: Functional) -> FunctionalAnswer:
+    def functional(self, work: FunctionalRequest) -> FunctionalAnswer:
         """Compute with data, for the KV heads that lie here. Between windows; KV that windows count is apart.
 
         Raises:
@@ -93,7 +93,7 @@ class DevicePort(ABC):
         """Ask what windows would cost that never happen."""
 
     @abstractmethod
-    async def functional(self, work: Functional) -> FunctionalAnswer:
+    async def functional(self, work: FunctionalRequest) -> FunctionalAnswer:
         """Compute with data, for the KV heads that lie at this address; see DeviceSession.functional."""
 
     @abstractmethod

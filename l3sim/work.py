@@ -66,7 +66,7 @@ class DeviceDescription:
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class RankAssignment:
     """Where one rank sits in the machine."""
 
     replica: int
@@ -82,7 +82,7 @@ class SlotAssignment:
     device_id: str
     slot: str
     config: dict[str, Any]
-    seats: tuple[Seat, ...] = ()
+    assignments: tuple[RankAssignment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ class SubBatch:
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class KvPlacement:
     """Where a request's KV begins: its rankset offset and first rank.
 
     Attributes:
@@ -187,7 +187,7 @@ class Window:
     replica: int
     rounds: int
     sub_batches: tuple[SubBatch, ...]
-    places: tuple[Placed, ...] = ()
+    places: tuple[KvPlacement, ...] = ()
     releases: tuple[int, ...] = ()
     commits: tuple[Commit, ...] = ()
 
@@ -217,8 +217,8 @@ class Costs:
     """What a window costs, for all devices of one address.
 
     Attributes:
-        held_bytes: KV bytes of every seat in the order of Hello, once the window's commits, releases and
-            places are applied; empty in estimates and for who has no seats.
+        held_bytes: KV bytes of every assigned rank in the order of Hello, once the window's commits, releases
+            and places are applied; empty in estimates and where no rank is assigned.
     """
 
     window_id: int
@@ -269,4 +269,4 @@ class Account:
 
 
 #: No decoding requests.
-NOBODY: Int64s = np.zeros(0, dtype=np.int64)
+NO_REQUESTS: Int64s = np.zeros(0, dtype=np.int64)

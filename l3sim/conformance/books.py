@@ -39,7 +39,7 @@ def _compare(subject: Subject, story: Story, account: pb.Account, windows: int, 
     same("Account.rounds", account.rounds, rounds)
     same("Account.requests", account.requests, len(story.held))
     if subject.description.role == Role.ATTENTION:
-        held = np.zeros(len(subject.seats), dtype=np.int64)
+        held = np.zeros(len(subject.assignments), dtype=np.int64)
         for request, tokens in story.held.items():
             held += _request_bytes(subject, request, tokens)
         same("Account.held_bytes", list(account.held_bytes), held.tolist())
@@ -51,7 +51,12 @@ def _request_bytes(subject: Subject, request: int, tokens: int) -> Int64s:
     pieces = layout.pieces(subject.model.layers)[request % layout.ranksets * layout.ranks]
     block = layout.block_bytes(subject.model) * int(layout.blocks(np.array(tokens)))
     whole = pieces.reshape(layout.ranksets, layout.ranks) * block
-    return np.array([0 if seat.unused else whole[seat.rankset, seat.rank] for seat in subject.seats])
+    return np.array(
+        [
+            0 if assignment.unused else whole[assignment.rankset, assignment.rank]
+            for assignment in subject.assignments
+        ]
+    )
 
 
 async def refuses_contradictions(subject: Subject) -> None:

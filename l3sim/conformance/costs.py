@@ -30,7 +30,7 @@ FINISHED = (0, 1, 64, 2048, 30000)
 async def answers_all_shapes(subject: Subject) -> None:
     """Every shape of window gets well-formed costs of listed operations, one wherever there is work."""
     async with subject.session() as talk:
-        domains = len(subject.seats)
+        domains = len(subject.assignments)
         for number, (window, costs) in enumerate(await all_shapes(Story(talk, subject.layout.ranksets)), 1):
             try:
                 _check_form(subject, window, costs, domains)
@@ -143,7 +143,7 @@ def _check_form(subject: Subject, window: Window, costs: Costs, domains: int) ->
             raise Failed(f"{cost.op}: a link moves the same in every round; rounds must be 1")
         for device, domain in zip(cost.device, cost.domain, strict=True):
             lane = (cost.op, cost.sub_batch, device, domain)
-            unused = domains and (domain >= domains or subject.seats[domain].unused)
+            unused = domains and (domain >= domains or subject.assignments[domain].unused)
             if device != 0 or unused or lane in lanes:
                 why = "comes twice" if lane in lanes else "does not exist"
                 raise Failed(f"{cost.op}: lane of device {device}, domain {domain} {why}")

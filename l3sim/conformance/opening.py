@@ -36,9 +36,11 @@ async def answers_hello(subject: Subject) -> None:
     if not good:
         raise Failed(f"config_json must be a JSON object, got {one.config_json[:60]!r}")
     if subject.description.role == Role.ATTENTION:
-        same("the number of domains", len(one.domains), len(subject.seats))
-        if len(one.regions) < sum(not seat.unused for seat in subject.seats):
-            raise Failed(f"{len(one.regions)} memory regions for {len(subject.seats)} ranks; list one a rank")
+        same("the number of domains", len(one.domains), len(subject.assignments))
+        if len(one.regions) < sum(not assignment.unused for assignment in subject.assignments):
+            raise Failed(
+                f"{len(one.regions)} memory regions for {len(subject.assignments)} ranks; list one a rank"
+            )
     for region in one.regions:
         if region.granule_bytes < 1 or region.granule_bytes > max(region.capacity_bytes, 1):
             raise Failed(

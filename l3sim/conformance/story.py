@@ -10,7 +10,7 @@ import numpy as np
 
 from l3sim.conformance.talk import Talk
 from l3sim.units import Int64s
-from l3sim.work import NOBODY, Chunk, Commit, Costs, Placed, SubBatch, Window
+from l3sim.work import NO_REQUESTS, Chunk, Commit, Costs, KvPlacement, SubBatch, Window
 
 
 class Story:
@@ -70,7 +70,7 @@ class Story:
             for request in of_chunks:
                 if request not in self.held:
                     self.held[request] = 0
-                    places.append(Placed(request, request % self._ranksets, 0))
+                    places.append(KvPlacement(request, request % self._ranksets, 0))
             pieces = tuple(Chunk(one, tokens, self.held[one], last) for one, tokens in of_chunks.items())
             contexts = [self.held[one] for one in of_decode]
             batches.append(SubBatch(index, _int64s(of_decode), _int64s(contexts), pieces))
@@ -112,10 +112,10 @@ def question(
     """A window that stands alone, for Estimate: request i decodes with `contexts[i]`, or one chunk."""
     requests = range(len(contexts))
     chunks = (Chunk(len(contexts), tokens, finished, True),) if tokens else ()
-    places = [Placed(request, request % ranksets, 0) for request in range(len(contexts) + len(chunks))]
+    places = [KvPlacement(request, request % ranksets, 0) for request in range(len(contexts) + len(chunks))]
     batch = SubBatch(0, _int64s(requests), _int64s(contexts), chunks)
     return Window(window_id, 0, 1, (batch,), tuple(places))
 
 
 def _int64s(values: Sequence[int]) -> Int64s:
-    return np.array(values, dtype=np.int64) if len(values) else NOBODY
+    return np.array(values, dtype=np.int64) if len(values) else NO_REQUESTS

@@ -15,7 +15,7 @@ from l3sim.specs.foreign import config_of
 from l3sim.specs.machine import Machine
 from l3sim.specs.model import ModelShape
 from l3sim.v1 import device_pb2 as pb
-from l3sim.work import DeviceDescription, Hello, Op, Role, Seat, SlotAssignment
+from l3sim.work import DeviceDescription, Hello, Op, RankAssignment, Role, SlotAssignment
 
 #: The first slot of each role.
 SLOT = {Role.GPU.value: "gpu", Role.ATTENTION.value: "dimm-00", Role.LINK.value: "link"}
@@ -53,17 +53,19 @@ class Subject:
         return listed - {Op.ATTEND_DECODE} if elsewhere else listed
 
     @property
-    def seats(self) -> tuple[Seat, ...]:
+    def assignments(self) -> tuple[RankAssignment, ...]:
         """Attention devices sit on rank 0, a rankset each; domains beyond the ranksets stay unused."""
         if self.description.role != Role.ATTENTION:
             return ()
         ranksets = self.layout.ranksets
-        return tuple(Seat(0, j, 0, j >= ranksets) for j in range(len(self.description.domains)))
+        return tuple(RankAssignment(0, j, 0, j >= ranksets) for j in range(len(self.description.domains)))
 
     def hello(self, **config: Any) -> Hello:
         """A Hello for this device alone, with keys of its configuration added or changed."""
         role = self.description.role
-        slot = SlotAssignment(self.description.device_id, SLOT[role], {**self.config, **config}, self.seats)
+        slot = SlotAssignment(
+            self.description.device_id, SLOT[role], {**self.config, **config}, self.assignments
+        )
         return Hello(PROTOCOL_VERSION, "conformance", 7, self.model, self.layout, (slot,))
 
     def talk(self) -> Talk:

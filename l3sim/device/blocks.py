@@ -22,12 +22,12 @@ from l3sim.work import Hello
 
 
 @dataclass(frozen=True, slots=True)
-class _Seats:
-    """The seats of one replica in this process.
+class _Assigned:
+    """The assignments of one replica in this process.
 
     Attributes:
-        index: which of all seats, shape (seats,).
-        block_bytes: what a block of a request at placement p puts on each, shape (seats, placements).
+        index: which of all assignments, shape (assignments,).
+        block_bytes: what a block of a request at placement p puts on each, shape (assignments, placements).
     """
 
     index: Int64s
@@ -35,10 +35,10 @@ class _Seats:
 
 
 class Blocks:
-    """KV bytes of every seat of a process, kept as blocks come and go.
+    """KV bytes of every assignment of a process, kept as blocks come and go.
 
     Attributes:
-        held_bytes: of each seat, over all slots in order, shape (seats,).
+        held_bytes: of each assignment, over all slots in order, shape (assignments,).
     """
 
     def __init__(self, hello: Hello, ledger: Ledger) -> None:
@@ -46,14 +46,18 @@ class Blocks:
         self._ledger, self._tokens = ledger, layout.kv_block_tokens
         self._places = layout.ranksets * layout.ranks
         self._ranks = layout.ranks
-        seats = [seat for slot in hello.slots for seat in slot.seats]
-        self.held_bytes: Int64s = np.zeros(len(seats), dtype=np.int64)
+        assignments = [assignment for slot in hello.slots for assignment in slot.assignments]
+        self.held_bytes: Int64s = np.zeros(len(assignments), dtype=np.int64)
         per_block = layout.pieces(hello.model.layers) * layout.block_bytes(hello.model)
-        self._seats: dict[int, _Seats] = {}
-        for replica in sorted({seat.replica for seat in seats}):
-            index = [i for i, seat in enumerate(seats) if seat.replica == replica and not seat.unused]
-            columns = [seats[i].rankset * layout.ranks + seats[i].rank for i in index]
-            self._seats[replica] = _Seats(
+        self._assignments: dict[int, _Assigned] = {}
+        for replica in sorted({assignment.replica for assignment in assignments}):
+            index = [
+                i
+                for i, assignment in enumerate(assignments)
+                if assignment.replica == replica and not assignment.unused
+            ]
+            columns = [assignments[i].rankset * layout.ranks + assignments[i].rank for i in index]
+            self._assignments[replica] = _Assigned(
                 np.array(index, dtype=np.int64), np.ascontiguousarray(per_block[:, columns].T)
             )
         #: Requests that hold block 0, 1, ... of a prefix, by (replica, placement, prefix).
@@ -61,8 +65,8 @@ class Blocks:
 
     def grow(self, replica: int, requests: Int64s, before: Int64s, after: Int64s) -> None:
         """Requests have come to hold `after` tokens where they held `before`; all shape (n,)."""
-        seats = self._seats.get(replica)
-        if seats is None:
+        assignments = self._assignments.get(replica)
+        if assignments is None:
             return
         places = self._place(requests)
         full, held = -(-after // self._tokens), -(-before // self._tokens)
@@ -76,12 +80,12 @@ class Blocks:
                 more[one] += _enter(chain, range(int(held[one]), upto))
         # bincount adds in float64: blocks stay far below 2**53, so that every sum is exact.
         opened = np.bincount(places, weights=more, minlength=self._places)
-        self.held_bytes[seats.index] += seats.block_bytes @ opened.astype(np.int64)
+        self.held_bytes[assignments.index] += assignments.block_bytes @ opened.astype(np.int64)
 
     def drop(self, replica: int, request: int, tokens: int) -> None:
         """A request that held so many tokens goes; call before its number is placed anew."""
-        seats = self._seats.get(replica)
-        if seats is None:
+        assignments = self._assignments.get(replica)
+        if assignments is None:
             return
         place = int(self._place(np.array([request]))[0])
         held, shared = -(-tokens // self._tokens), int(self._ledger.prefix_blocks[request])
@@ -91,7 +95,7 @@ class Blocks:
             freed = max(held - shared, 0) + _leave(chain, range(min(held, shared)))
             if not chain:
                 del self._counts[replica, place, int(self._ledger.prefix[request])]
-        self.held_bytes[seats.index] -= seats.block_bytes[:, place] * freed
+        self.held_bytes[assignments.index] -= assignments.block_bytes[:, place] * freed
 
     def _place(self, requests: Int64s) -> Int64s:
         return self._ledger.offset[requests] * self._ranks + self._ledger.rank[requests]

@@ -6,7 +6,7 @@ import numpy as np
 
 from l3sim.errors import OutOfRoom, OutOfStep
 from l3sim.units import Int64s
-from l3sim.work import Placed, Window
+from l3sim.work import KvPlacement, Window
 
 ABSENT = -1
 
@@ -73,7 +73,7 @@ class Ledger:
         self.shares = False
         self._seen: Int64s = np.zeros(64, dtype=np.int64)
 
-    def place(self, placed: Placed, replica: int) -> None:
+    def place(self, placed: KvPlacement, replica: int) -> None:
         """Enter a request with no tokens yet.
 
         Raises:

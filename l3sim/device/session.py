@@ -10,14 +10,14 @@ from l3sim.device.ledger import MAX_TOKENS, Ledger, Members, members_of
 from l3sim.errors import OutOfRoom, OutOfStep
 from l3sim.ports import DeviceSession
 from l3sim.units import Int64s
-from l3sim.work import Account, Commit, Costs, Hello, OpCost, Placed, Window
+from l3sim.work import Account, Commit, Costs, Hello, KvPlacement, OpCost, Window
 
 
 class BookkeepingSession(DeviceSession):
     """Keeps the ledger and the counters of all devices of a process; a subclass costs the rounds.
 
     Args:
-        room_bytes: KV bytes that each seat holds, over all slots in order; None: this device holds no KV.
+        room_bytes: KV bytes that each rank may hold, over all slots in order; None: this device holds no KV.
     """
 
     def __init__(self, hello: Hello, room_bytes: Int64s | None = None) -> None:
@@ -84,10 +84,10 @@ class BookkeepingSession(DeviceSession):
         accounts = []
         first = 0
         for slot in self.hello.slots:
-            here = slice(first, first + len(slot.seats))
+            here = slice(first, first + len(slot.assignments))
             first = here.stop
-            if slot.seats:
-                replica = slot.seats[0].replica
+            if slot.assignments:
+                replica = slot.assignments[0].replica
                 windows, rounds = self._windows[replica], self._rounds[replica]
                 requests = int((self.ledger.replica[present] == replica).sum())
             else:
@@ -127,7 +127,7 @@ class BookkeepingSession(DeviceSession):
                         f"got {chunk.tokens}"
                     )
 
-    def _check_place(self, placed: Placed) -> None:
+    def _check_place(self, placed: KvPlacement) -> None:
         layout = self.hello.layout
         if not (0 <= placed.offset < layout.ranksets and 0 <= placed.rank < layout.ranks):
             raise OutOfStep(
@@ -175,15 +175,15 @@ class BookkeepingSession(DeviceSession):
     def _check_room(self) -> None:
         held = self.blocks.held_bytes
         if self._room_bytes is not None and bool((held > self._room_bytes).any()):
-            seat = int(np.argmax(held - self._room_bytes))
+            assignment = int(np.argmax(held - self._room_bytes))
             raise OutOfRoom(
-                f"{self._seat_name(seat)} holds {held[seat]} bytes of KV, "
-                f"more than its {self._room_bytes[seat]}; preempt a request first"
+                f"{self._rank_name(assignment)} holds {held[assignment]} bytes of KV, "
+                f"more than its {self._room_bytes[assignment]}; preempt a request first"
             )
 
-    def _seat_name(self, seat: int) -> str:
+    def _rank_name(self, assignment: int) -> str:
         for slot in self.hello.slots:
-            if seat < len(slot.seats):
-                return f"rank-{seat} of {slot.slot}"
-            seat -= len(slot.seats)
-        raise IndexError(f"no seat {seat}")
+            if assignment < len(slot.assignments):
+                return f"rank-{assignment} of {slot.slot}"
+            assignment -= len(slot.assignments)
+        raise IndexError(f"no assignment {assignment}")

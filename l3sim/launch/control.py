@@ -22,7 +22,7 @@ from l3sim.work import Role
 _MAX_LINE = 1 << 20
 
 
-class Staff(Protocol):
+class Supervisor(Protocol):
     """Whoever starts and stops processes; `l3sim.launch.local.LocalMachine` does."""
 
     async def add(self, processes: Sequence[DeviceProcess]) -> None:
@@ -39,7 +39,7 @@ class Control:
         OSError: on entry, when there can be no socket at the path, which may be too long for one.
     """
 
-    def __init__(self, path: Path, staff: Staff) -> None:
+    def __init__(self, path: Path, staff: Supervisor) -> None:
         self._path = path
         self._staff = staff
         self._turn = asyncio.Lock()

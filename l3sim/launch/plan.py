@@ -31,7 +31,7 @@ class DeviceProcess:
 
     Attributes:
         slots: what its devices ask for, in order.
-        tag: of newcomers beside others with the same slots: what its ids and its name begin with. They ask
+        tag: of new_devices beside others with the same slots: what its ids and its name begin with. They ask
             for no slot, so that they are spares until somebody chooses them.
     """
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from l3sim.errors import NotReady
 from l3sim.launch import signals
-from l3sim.launch.control import Control, Staff
+from l3sim.launch.control import Control, Supervisor
 from l3sim.launch.home import Home
 from l3sim.launch.local import LocalMachine
 from l3sim.launch.options import MachineOptions
@@ -122,7 +122,7 @@ def status() -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def controlled(path: Path, staff: Staff) -> AsyncIterator[None]:
+async def controlled(path: Path, staff: Supervisor) -> AsyncIterator[None]:
     """Take requests at a socket while the context lasts; where there can be none, say so and go without."""
     async with AsyncExitStack() as stack:
         try:

@@ -8,7 +8,7 @@ import numpy as np
 from l3sim import PROTOCOL_VERSION
 from l3sim.placement import Layout
 from l3sim.specs.model import ModelShape
-from l3sim.work import Chunk, Commit, Hello, Placed, Seat, SlotAssignment, SubBatch, Window
+from l3sim.work import Chunk, Commit, Hello, KvPlacement, RankAssignment, SlotAssignment, SubBatch, Window
 
 
 def small_model(**changes: Any) -> ModelShape:
@@ -56,7 +56,9 @@ def small_hello(
     """Devices in slots; device i sits on rank i of every rankset."""
     layout = changes.pop("layout", None) or small_layout(ranks=max(2, len(devices)))
     assignments = tuple(
-        SlotAssignment(device, slot, dict(config or {}), tuple(Seat(0, j, i) for j in range(layout.ranksets)))
+        SlotAssignment(
+            device, slot, dict(config or {}), tuple(RankAssignment(0, j, i) for j in range(layout.ranksets))
+        )
         for i, (device, slot) in enumerate(zip(devices, slots, strict=True))
     )
     values: dict[str, Any] = {
@@ -75,7 +77,7 @@ def small_window(
     decode: Sequence[int] = (),
     context: Sequence[int] = (),
     chunks: Sequence[Chunk] = (),
-    places: Sequence[Placed] = (),
+    places: Sequence[KvPlacement] = (),
     releases: Sequence[int] = (),
     commits: Sequence[Commit] = (),
     rounds: int = 1,

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from l3sim import PROTOCOL_VERSION
 from l3sim.errors import DeviceLost, InvalidInput, InvariantBroken, L3Error, OutOfStep, ProtocolMismatch
-from l3sim.functional import Functional, FunctionalAnswer
+from l3sim.functional import FunctionalAnswer, FunctionalRequest
 from l3sim.ports import Device, DeviceSession
 from l3sim.work import Account, Commit, Costs, DeviceReady, Hello, Window
 
@@ -65,7 +65,7 @@ class Conversation:
         with self._ending_on_error():
             return self._open("Audit").audit()
 
-    def functional(self, work: Functional) -> FunctionalAnswer:
+    def functional(self, work: FunctionalRequest) -> FunctionalAnswer:
         """See DeviceSession.functional."""
         with self._ending_on_error():
             return self._open("Functional").functional(work)

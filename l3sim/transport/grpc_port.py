@@ -14,7 +14,7 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 
 from l3sim.errors import DeviceLost, InvalidInput, L3Error, OutOfRoom
-from l3sim.functional import Functional, FunctionalAnswer, answers
+from l3sim.functional import FunctionalAnswer, FunctionalRequest, answers
 from l3sim.ports import DevicePort
 from l3sim.transport import channels
 from l3sim.transport.conversation import blamed, check_protocol
@@ -130,7 +130,7 @@ class GrpcPort(DevicePort):
         response = await self._ask(pb.SessionRequest(audit=pb.Audit()), "accounts")
         return accounts_from_proto(response.accounts.accounts)
 
-    async def functional(self, work: Functional) -> FunctionalAnswer:
+    async def functional(self, work: FunctionalRequest) -> FunctionalAnswer:
         """See DevicePort.functional."""
         response = await self._ask(pb.SessionRequest(functional=functional_to_proto(work)), "functional")
         try:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from l3sim.errors import L3Error, Unreachable
-from l3sim.functional import Functional, FunctionalAnswer
+from l3sim.functional import FunctionalAnswer, FunctionalRequest
 from l3sim.ports import Device, DevicePort, DeviceSource
 from l3sim.transport.conversation import Conversation, blamed
 from l3sim.work import Account, Commit, Costs, DeviceDescription, DeviceReady, Hello, Window
@@ -50,7 +50,7 @@ class InProcessPort(DevicePort):
         except L3Error as error:
             raise blamed(error, self.slots) from error
 
-    async def functional(self, work: Functional) -> FunctionalAnswer:
+    async def functional(self, work: FunctionalRequest) -> FunctionalAnswer:
         """See DevicePort.functional."""
         self.messages += 2
         try:

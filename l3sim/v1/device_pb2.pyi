@@ -181,18 +181,18 @@ class Layout(_message.Message):
     def __init__(self, tp: _Optional[int] = ..., dp: _Optional[int] = ..., ranksets: _Optional[int] = ..., ranks: _Optional[int] = ..., heads_per_group: _Optional[int] = ..., groups: _Optional[int] = ..., chips_per_head: _Optional[int] = ..., queries_per_read: _Optional[int] = ..., kv_block_tokens: _Optional[int] = ..., kv_row_bytes: _Optional[int] = ...) -> None: ...
 
 class SlotAssignment(_message.Message):
-    __slots__ = ("device_id", "slot", "config_json", "seats")
+    __slots__ = ("device_id", "slot", "config_json", "assignments")
     DEVICE_ID_FIELD_NUMBER: _ClassVar[int]
     SLOT_FIELD_NUMBER: _ClassVar[int]
     CONFIG_JSON_FIELD_NUMBER: _ClassVar[int]
-    SEATS_FIELD_NUMBER: _ClassVar[int]
+    ASSIGNMENTS_FIELD_NUMBER: _ClassVar[int]
     device_id: str
     slot: str
     config_json: str
-    seats: _containers.RepeatedCompositeFieldContainer[Seat]
-    def __init__(self, device_id: _Optional[str] = ..., slot: _Optional[str] = ..., config_json: _Optional[str] = ..., seats: _Optional[_Iterable[_Union[Seat, _Mapping]]] = ...) -> None: ...
+    assignments: _containers.RepeatedCompositeFieldContainer[RankAssignment]
+    def __init__(self, device_id: _Optional[str] = ..., slot: _Optional[str] = ..., config_json: _Optional[str] = ..., assignments: _Optional[_Iterable[_Union[RankAssignment, _Mapping]]] = ...) -> None: ...
 
-class Seat(_message.Message):
+class RankAssignment(_message.Message):
     __slots__ = ("replica", "rankset", "rank", "unused")
     REPLICA_FIELD_NUMBER: _ClassVar[int]
     RANKSET_FIELD_NUMBER: _ClassVar[int]

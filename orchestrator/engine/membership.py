@@ -12,7 +12,7 @@ from l3sim.orchestrator.engine.kv.staging import GpuMemory
 from l3sim.orchestrator.engine.queue import Arrivals, Queue
 from l3sim.orchestrator.engine.requests import RequestTable
 from l3sim.units import Int64s
-from l3sim.work import Placed
+from l3sim.work import KvPlacement
 
 
 class Members:
@@ -29,7 +29,7 @@ class Members:
         self._table, self._arrivals, self._kv, self._gpu = table, arrivals, kv, gpu
         self.queue = Queue(table, aging_ps)
         self.finished: list[int] = []
-        self._places: tuple[Placed, ...] = ()
+        self._places: tuple[KvPlacement, ...] = ()
         self._releases: list[int] = []
 
     def enqueue(self, now_ps: int) -> bool:
@@ -58,7 +58,7 @@ class Members:
             self._releases.append(request)
         return dropped
 
-    def admit(self, admitted: tuple[Placed, ...]) -> None:
+    def admit(self, admitted: tuple[KvPlacement, ...]) -> None:
         """The heads of the queue enter, at placements that a plan gave."""
         for placed in admitted:
             self.queue.admitted(placed.request)
@@ -71,7 +71,7 @@ class Members:
         for stamp, _ in sorted((int(self._table.last_stamp_ps[one]), one) for one in requests):
             self._arrivals.finished(stamp)
 
-    def untold(self) -> tuple[tuple[Placed, ...], tuple[int, ...]]:
+    def untold(self) -> tuple[tuple[KvPlacement, ...], tuple[int, ...]]:
         """Places and releases for the next window, which then tells of them."""
         told = self._places, tuple(self._releases)
         self._places, self._releases = (), []

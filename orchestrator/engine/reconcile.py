@@ -19,13 +19,13 @@ class _Port:
     """Seats of one address that serve a replica.
 
     Attributes:
-        seats: how many seats the address has for all replicas.
+        assignments: how many assignments the address has for all replicas.
         index: which of them serve this one, shape (n,).
         ranks: flat ranks of those, shape (n,).
         names: of those, for people.
     """
 
-    seats: int
+    assignments: int
     index: Int64s
     ranks: Int64s
     names: tuple[str, ...]
@@ -45,10 +45,10 @@ class Reconciliation:
         """
         wrong = []
         for port, answer in zip(self._ports, answers, strict=True):
-            if len(answer.held_bytes) != port.seats:
-                told = f"{len(answer.held_bytes)} of its {port.seats} ranks"
+            if len(answer.held_bytes) != port.assignments:
+                told = f"{len(answer.held_bytes)} of its {port.assignments} ranks"
                 wrong.append(f"window {answer.window_id}: an answer tells what {told} hold")
-            elif port.seats:
+            elif port.assignments:
                 held = np.array(answer.held_bytes, dtype=np.int64)[port.index]
                 wrong += [
                     f"{port.names[at]} holds {held[at]} bytes, the ledger says {expected[port.ranks[at]]}"
@@ -58,10 +58,16 @@ class Reconciliation:
 
 
 def _port(replica: int, layout: Layout, hello: Hello) -> _Port:
-    seats = [
-        (f"{slot.slot} rank {domain}", seat) for slot in hello.slots for domain, seat in enumerate(slot.seats)
+    assignments = [
+        (f"{slot.slot} rank {domain}", assignment)
+        for slot in hello.slots
+        for domain, assignment in enumerate(slot.assignments)
     ]
-    ours = [i for i, (_, seat) in enumerate(seats) if seat.replica == replica and not seat.unused]
-    ranks = [seats[i][1].rankset * layout.ranks + seats[i][1].rank for i in ours]
-    names = tuple(seats[i][0] for i in ours)
-    return _Port(len(seats), np.array(ours, dtype=np.int64), np.array(ranks, dtype=np.int64), names)
+    ours = [
+        i
+        for i, (_, assignment) in enumerate(assignments)
+        if assignment.replica == replica and not assignment.unused
+    ]
+    ranks = [assignments[i][1].rankset * layout.ranks + assignments[i][1].rank for i in ours]
+    names = tuple(assignments[i][0] for i in ours)
+    return _Port(len(assignments), np.array(ours, dtype=np.int64), np.array(ranks, dtype=np.int64), names)

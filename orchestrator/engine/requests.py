@@ -27,7 +27,7 @@ class RequestTable:
         prompt, output, arrival_ps: as given; arrivals of a closed loop are set when they come to be.
         priority: 0 to 9, more is more urgent.
         limit: output tokens that each may make at most, known from its arrival on; `MAX_TOKENS`: no limit.
-        foresee: whether the scheduler may look at `output` (`--oracle-lengths`).
+        lengths_known: whether the scheduler may look at `output` (`--oracle-lengths`).
         phase: a Phase.
         held: KV tokens.
         emitted: output tokens made.
@@ -43,9 +43,9 @@ class RequestTable:
         recomputed: KV tokens dropped over its life.
     """
 
-    def __init__(self, requests: Requests, foresee: bool = False) -> None:
+    def __init__(self, requests: Requests, lengths_known: bool = False) -> None:
         count = len(requests)
-        self.foresee = foresee
+        self.lengths_known = lengths_known
         self.priority = np.zeros(count, dtype=np.int64) if requests.priority is None else requests.priority
         self.limit = np.full(count, MAX_TOKENS) if requests.limit is None else requests.limit
         self.prompt = requests.prompt
@@ -76,16 +76,16 @@ class RequestTable:
     def booking(self, request: int) -> int:
         """KV tokens that a waiting request books when it is admitted.
 
-        What it must prefill and one more; with `foresee` all that it will ever hold.
+        What it must prefill and one more; with `lengths_known` all that it will ever hold.
         """
-        if self.foresee:
+        if self.lengths_known:
             return int(self.prompt[request] + self.output[request] - 1)
         return int(self.target[request]) + 1
 
     def remaining(self, requests: Int64s) -> Int64s | None:
         """Output tokens that requests still have to make; None unless the scheduler may know."""
         left: Int64s = self.output[requests] - self.emitted[requests]
-        return left if self.foresee else None
+        return left if self.lengths_known else None
 
     def rows(self, requests: "list[int] | Int64s") -> Int64s:
         """Request numbers as an index array."""

@@ -39,7 +39,9 @@ def counts_differ(
     wrong = []
     for hello in hellos:
         for slot in hello.slots:
-            mine = {slot.seats[0].replica} if slot.seats else {replica.index for replica in replicas}
+            mine = (
+                {slot.assignments[0].replica} if slot.assignments else {replica.index for replica in replicas}
+            )
             windows = sum(replica.metrics.windows for replica in replicas if replica.index in mine)
             rounds = sum(replica.metrics.rounds for replica in replicas if replica.index in mine)
             account = by_slot[slot.slot]

@@ -15,7 +15,7 @@ from l3sim.orchestrator.engine.prediction.predictor import Tables
 from l3sim.orchestrator.job.memory_budget import kv_shape
 from l3sim.orchestrator.job.resolve import ResolvedJob
 from l3sim.orchestrator.job.slots import FilledSlot, fill_slots
-from l3sim.placement import seats_of
+from l3sim.placement import rank_assignments
 from l3sim.ports import DevicePort, DeviceSource
 from l3sim.specs.foreign import config_of
 from l3sim.units import Int64s
@@ -25,8 +25,8 @@ from l3sim.work import (
     Costs,
     DeviceReady,
     Hello,
+    RankAssignment,
     Role,
-    Seat,
     SlotAssignment,
     Window,
 )
@@ -97,10 +97,10 @@ class Sessions:
         rooms = np.zeros(layout.ranksets * layout.ranks, dtype=np.int64)
         for line in self.lines:
             for slot in line.hello.slots:
-                used = [seat for seat in slot.seats if not seat.unused]
-                for seat, region in zip(used, self.ready[slot.slot].regions[: len(used)], strict=False):
-                    if seat.replica == replica:
-                        rooms[seat.rankset * layout.ranks + seat.rank] = region.capacity_bytes
+                used = [assignment for assignment in slot.assignments if not assignment.unused]
+                for assignment, region in zip(used, self.ready[slot.slot].regions[: len(used)], strict=False):
+                    if assignment.replica == replica:
+                        rooms[assignment.rankset * layout.ranks + assignment.rank] = region.capacity_bytes
         if (rooms <= 0).any():
             raise NotReady(
                 f"replica {replica}: a rank has no KV memory; its device must list one region a rank"
@@ -176,18 +176,20 @@ class Sessions:
         for line in self.lines:
             for slot in line.hello.slots:
                 domains = self.ready[slot.slot].domains
-                if line.role == Role.ATTENTION and len(domains) != len(slot.seats):
-                    what = f"{slot.slot} has {len(domains)} ranks, the machine file says {len(slot.seats)}"
+                if line.role == Role.ATTENTION and len(domains) != len(slot.assignments):
+                    what = (
+                        f"{slot.slot} has {len(domains)} ranks, the machine file says {len(slot.assignments)}"
+                    )
                     raise NotReady(f"{what}; set attention.ranks_per_module or use another device")
 
 
 def flat_ranks(hello: Hello, replica: int, ranks: int) -> dict[tuple[int, int], int]:
     """Flat rank number of each (device, domain) of one address that serves a replica."""
     return {
-        (device, domain): seat.rankset * ranks + seat.rank
+        (device, domain): assignment.rankset * ranks + assignment.rank
         for device, slot in enumerate(hello.slots)
-        for domain, seat in enumerate(slot.seats)
-        if seat.replica == replica and not seat.unused
+        for domain, assignment in enumerate(slot.assignments)
+        if assignment.replica == replica and not assignment.unused
     }
 
 
@@ -203,17 +205,22 @@ async def together(calls: Sequence[Awaitable[T]]) -> list[T]:
 def _line(job: ResolvedJob, port: DevicePort, slots: Sequence[FilledSlot]) -> Line:
     role = slots[0].role
     assigned = tuple(_assign(job, slot) for slot in slots)
-    seats = [seat for slot in assigned for seat in slot.seats]
+    assignments = [assignment for slot in assigned for assignment in slot.assignments]
     everyone = frozenset(range(job.layout.dp))
-    replicas = frozenset(seat.replica for seat in seats) & everyone if seats else everyone
+    replicas = (
+        frozenset(assignment.replica for assignment in assignments) & everyone if assignments else everyone
+    )
     hello = Hello(PROTOCOL_VERSION, job.digest, job.spec.seed, job.model, job.layout, assigned)
     return Line(port, role, hello, replicas)
 
 
 def _assign(job: ResolvedJob, filled: FilledSlot) -> SlotAssignment:
     config = config_of(getattr(job.machine, filled.role), filled.device.config_schema_json)
-    seats: tuple[Seat, ...] = ()
+    assignments: tuple[RankAssignment, ...] = ()
     if filled.role == Role.ATTENTION:
         module = int(filled.slot.rpartition("-")[2])
-        seats = tuple(Seat(*seat) for seat in seats_of(job.machine.attention, job.layout, module))
-    return SlotAssignment(filled.device.device_id, filled.slot, config, seats)
+        assignments = tuple(
+            RankAssignment(*assignment)
+            for assignment in rank_assignments(job.machine.attention, job.layout, module)
+        )
+    return SlotAssignment(filled.device.device_id, filled.slot, config, assignments)

@@ -23,10 +23,10 @@ from l3sim.orchestrator.engine.policies.partition import (
     Beside,
     LastChunk,
     align_chunks,
-    deal_aligned,
-    deal_all,
-    deal_lighter,
     fullest_ranks,
+    partition_aligned,
+    partition_all,
+    partition_lighter,
 )
 from l3sim.orchestrator.engine.prediction.learning.forest import Forest, train
 from l3sim.orchestrator.engine.prediction.learning.linear import fit
@@ -104,9 +104,9 @@ def _policies() -> None:
     groups, pace = np.ones((1, 1), dtype=np.int64), np.ones((1, 1))
     two, grid, lines = np.zeros(2), np.array([1.0, 2.0]), np.zeros((2, 2))
     placed = (who, cost, groups, pace, Beside(2, 1.0, two, lines, two, two))
-    deal_lighter(who)
-    deal_all(*placed)
-    side, _, _ = deal_aligned(*placed, 1)
+    partition_lighter(who)
+    partition_all(*placed)
+    side, _, _ = partition_aligned(*placed, 1)
     fullest_ranks(who, cost, side, groups, pace)
     last = LastChunk(who, cost, cost, cost)
     align_chunks(two, 2, 1.0, last, last)

@@ -11,7 +11,7 @@ from l3sim.device import BookkeepingSession, ConfiguredDevice, Ledger
 from l3sim.device.attention.levels import LevelModel
 from l3sim.device.attention.rank_sums import Decoding, RankSums, gathered
 from l3sim.errors import InvalidInput
-from l3sim.functional import Functional, FunctionalAnswer
+from l3sim.functional import FunctionalAnswer, FunctionalRequest
 from l3sim.placement import rank_room_bytes
 from l3sim.ports import DeviceSession
 from l3sim.services.dimm_pim.model import level_model
@@ -53,16 +53,18 @@ class DimmPimDevice(ConfiguredDevice[DimmPimConfig]):
         """See Device.open."""
         configs = self.settle(hello)
         for slot, config in zip(hello.slots, configs, strict=True):
-            if len(slot.seats) != config.ranks_per_module:
-                text = f"has {config.ranks_per_module} ranks but got {len(slot.seats)} seats"
-                raise InvalidInput((slot.slot, f"{text}; give one seat to each rank"))
-            if len({seat.replica for seat in slot.seats}) != 1:
+            if len(slot.assignments) != config.ranks_per_module:
+                text = f"has {config.ranks_per_module} ranks but got {len(slot.assignments)} assignments"
+                raise InvalidInput((slot.slot, f"{text}; give one assignment to each rank"))
+            if len({assignment.replica for assignment in slot.assignments}) != 1:
                 raise InvalidInput((slot.slot, "its ranks are of several replicas; a channel has one"))
             layout = hello.layout
-            for seat in slot.seats:
-                inside = seat.replica < layout.dp and seat.rank < layout.ranks
-                if not inside or (not seat.unused and seat.rankset >= layout.ranksets):
-                    raise InvalidInput((slot.slot, f"seat {seat} lies outside the layout {layout}"))
+            for assignment in slot.assignments:
+                inside = assignment.replica < layout.dp and assignment.rank < layout.ranks
+                if not inside or (not assignment.unused and assignment.rankset >= layout.ranksets):
+                    raise InvalidInput(
+                        (slot.slot, f"assignment {assignment} lies outside the layout {layout}")
+                    )
         return DimmPimSession(hello, configs)
 
 
@@ -94,8 +96,8 @@ class DimmPimSession(BookkeepingSession):
     def __init__(self, hello: Hello, configs: Sequence[DimmPimConfig]) -> None:
         self._configs = configs
         self._rooms = [rank_room_bytes(config, hello.layout) for config in configs]
-        seats = [len(slot.seats) for slot in hello.slots]
-        super().__init__(hello, np.repeat(np.array(self._rooms, dtype=np.int64), seats))
+        assignments = [len(slot.assignments) for slot in hello.slots]
+        super().__init__(hello, np.repeat(np.array(self._rooms, dtype=np.int64), assignments))
         models: dict[DimmPimConfig, LevelModel[Any]] = {}
         self._models = []
         for slot, config in zip(hello.slots, configs, strict=True):
@@ -112,10 +114,10 @@ class DimmPimSession(BookkeepingSession):
         granule = self.hello.layout.block_bytes(self.hello.model)
         answers = []
         for slot, config, room in zip(self.hello.slots, self._configs, self._rooms, strict=True):
-            names = tuple(f"rank-{i}" for i in range(len(slot.seats)))
+            names = tuple(f"rank-{i}" for i in range(len(slot.assignments)))
             regions = tuple(
-                MemoryRegion(name, 0 if seat.unused else room, granule)
-                for name, seat in zip(names, slot.seats, strict=True)
+                MemoryRegion(name, 0 if assignment.unused else room, granule)
+                for name, assignment in zip(names, slot.assignments, strict=True)
             )
             answers.append(
                 DeviceReady(
@@ -181,7 +183,7 @@ class DimmPimSession(BookkeepingSession):
                 self._store.release(request)
         return costs
 
-    def functional(self, work: Functional) -> FunctionalAnswer:
+    def functional(self, work: FunctionalRequest) -> FunctionalAnswer:
         """See DeviceSession.functional: at level `command` only, whose command streams it executes."""
         if self._store is None:
             # Only here: it loads the compiler, which devices that compute nothing do without.
@@ -195,17 +197,17 @@ class DimmPimSession(BookkeepingSession):
         layout = self.hello.layout
         device, domain, places = [], [], []
         ranks: dict[LevelModel[Any], list[int]] = {}
-        for slot, assignment in enumerate(self.hello.slots):
-            for number, seat in enumerate(assignment.seats):
-                if seat.unused or seat.replica != replica:
+        for slot, assigned in enumerate(self.hello.slots):
+            for number, assignment in enumerate(assigned.assignments):
+                if assignment.unused or assignment.replica != replica:
                     continue
                 kind = self._models[slot]
                 of_kind = ranks.setdefault(kind, [])
-                if seat.rank not in of_kind:
-                    of_kind.append(seat.rank)
+                if assignment.rank not in of_kind:
+                    of_kind.append(assignment.rank)
                 device.append(slot)
                 domain.append(number)
-                places.append((kind, seat.rankset, seat.rank))
+                places.append((kind, assignment.rankset, assignment.rank))
         if not device:
             return None
         first, rows = {}, 0

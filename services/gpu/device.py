@@ -34,8 +34,8 @@ class GpuDevice(ConfiguredDevice[GpuConfig]):
         slot, config = hello.slots[-1], configs[-1]
         if len(configs) > 1:
             raise InvalidInput((slot.slot, "one GPU device serves all replicas; give it one slot"))
-        if slot.seats:
-            raise InvalidInput((slot.slot, "GPUs have no ranks; give it no seats"))
+        if slot.assignments:
+            raise InvalidInput((slot.slot, "GPUs have no ranks; give it no assignments"))
         needed = hello.layout.tp * hello.layout.dp
         if needed > config.gpus:
             text = f"{hello.layout.tp} x {hello.layout.dp} GPUs are needed; lower tp or dp"

@@ -33,8 +33,8 @@ class InterconnectDevice(ConfiguredDevice[LinkConfig]):
         slot = hello.slots[-1]
         if len(configs) > 1:
             raise InvalidInput((slot.slot, "one interconnect serves all replicas; give it one slot"))
-        if slot.seats:
-            raise InvalidInput((slot.slot, "an interconnect has no ranks; give it no seats"))
+        if slot.assignments:
+            raise InvalidInput((slot.slot, "an interconnect has no ranks; give it no assignments"))
         check_uplinks(configs[0], hello.layout.tp)
         try:
             transfers = TransferCosts(configs[0], hello.model, hello.layout)

@@ -8,7 +8,7 @@ from l3sim.clients.address import find_address
 from l3sim.errors import InvalidInput
 
 #: Above what Linux gives out, so that no process has it.
-NOBODY = 2**22 + 1
+NO_REQUESTS = 2**22 + 1
 
 
 def up(folder: Path, content: str) -> dict[str, str]:
@@ -30,7 +30,7 @@ def test_the_first_that_somebody_gave(tmp_path: Path) -> None:
 
 
 def test_a_machine_that_died_is_passed_over(tmp_path: Path) -> None:
-    assert find_address(None, up(tmp_path, state("127.0.0.1:41000", NOBODY))) == "127.0.0.1:7600"
+    assert find_address(None, up(tmp_path, state("127.0.0.1:41000", NO_REQUESTS))) == "127.0.0.1:7600"
 
 
 @pytest.mark.parametrize(

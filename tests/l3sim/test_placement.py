@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from l3sim.errors import InvalidInput
-from l3sim.placement import chips_per_head, layout_of, rank_room_bytes, seats_of
+from l3sim.placement import chips_per_head, layout_of, rank_assignments, rank_room_bytes
 from l3sim.specs.catalog import load_machine, load_model
 from l3sim.specs.config import DimmPimConfig
 from l3sim.testing.builders import small_layout, small_model
@@ -175,11 +175,15 @@ def test_channels_are_shared_evenly() -> None:
 
 
 @pytest.mark.parametrize(("dp", "settings"), [(1, {}), (4, {}), (2, {"ranksets": 2}), (2, {"ranksets": 8})])
-def test_seats_cover_every_rank_once(dp: int, settings: dict[str, Any]) -> None:
+def test_assignments_cover_every_rank_once(dp: int, settings: dict[str, Any]) -> None:
     config = pim(**settings)
     layout = layout_of(config, load_model("llama-2-7b"), 1, dp)
-    seats = [seat for module in range(config.modules) for seat in seats_of(config, layout, module)]
-    used = [seat[:3] for seat in seats if not seat[3]]
+    assignments = [
+        assignment
+        for module in range(config.modules)
+        for assignment in rank_assignments(config, layout, module)
+    ]
+    used = [assignment[:3] for assignment in assignments if not assignment[3]]
     every = {(d, j, r) for d in range(dp) for j in range(layout.ranksets) for r in range(layout.ranks)}
     assert len(used) == len(every)
     assert set(used) == every
@@ -188,17 +192,17 @@ def test_seats_cover_every_rank_once(dp: int, settings: dict[str, Any]) -> None:
 def test_modules_sit_two_on_a_channel() -> None:
     """Module m: channel m div 2, slot m mod 2; its rank i belongs to rankset 2 * slot + i."""
     layout = layout_of(REFERENCE, load_model("llama-2-70b"), 4, 2)
-    assert seats_of(REFERENCE, layout, 0) == [(0, 0, 0, False), (0, 1, 0, False)]
-    assert seats_of(REFERENCE, layout, 7) == [(0, 2, 3, False), (0, 3, 3, False)]
-    assert seats_of(REFERENCE, layout, 16) == [(1, 0, 0, False), (1, 1, 0, False)]
+    assert rank_assignments(REFERENCE, layout, 0) == [(0, 0, 0, False), (0, 1, 0, False)]
+    assert rank_assignments(REFERENCE, layout, 7) == [(0, 2, 3, False), (0, 3, 3, False)]
+    assert rank_assignments(REFERENCE, layout, 16) == [(1, 0, 0, False), (1, 1, 0, False)]
 
 
 def test_fewer_ranksets_leave_ranks_unused_and_take_their_capacity() -> None:
     config = pim(ranksets=2)
     layout = layout_of(config, load_model("llama-2-70b"), 4, 2)
     assert layout.ranksets == 2
-    assert [seat[3] for seat in seats_of(config, layout, 0)] == [False, False]
-    assert [seat[3] for seat in seats_of(config, layout, 1)] == [True, True]
+    assert [assignment[3] for assignment in rank_assignments(config, layout, 0)] == [False, False]
+    assert [assignment[3] for assignment in rank_assignments(config, layout, 1)] == [True, True]
     assert rank_room_bytes(config, layout) == 32 * 2**30
 
 

@@ -1,7 +1,7 @@
 """What rounds cost, asked of the device services one round at a time and put together slowly.
 
-Shares no code with the orchestrator: layers are walked one by one, lanes are found by the devices' own seats
-and domain names.
+Shares no code with the orchestrator: layers are walked one by one, rank lanes are found by the devices' own
+assignments and domain names.
 """
 
 from collections import defaultdict
@@ -18,7 +18,7 @@ from l3sim.services.gpu.device import GpuDevice
 from l3sim.services.interconnect.device import InterconnectDevice
 from l3sim.specs.machine import Machine
 from l3sim.specs.model import ModelShape
-from l3sim.work import Chunk, Op, OpCost, Placed, SubBatch, Window
+from l3sim.work import Chunk, KvPlacement, Op, OpCost, SubBatch, Window
 from tests.orchestrator.engine.timeline.brute_force import Pass, Request
 from tests.orchestrator.slow_state import Life
 from tests.services.builders import hello
@@ -118,14 +118,14 @@ class Meter:
 
     def _window(self, passes: dict[int, PassWork]) -> Window:
         batches: list[SubBatch] = []
-        places: list[Placed] = []
+        places: list[KvPlacement] = []
         for s, work in passes.items():
             decode = np.array([life.number for life in work.decode], dtype=np.int64)
             context = np.array([life.held for life in work.decode], dtype=np.int64)
             chunks = [Chunk(one.life.number, one.tokens, one.finished, one.last) for one in work.chunks]
             batches.append(SubBatch(s, decode, context, tuple(chunks)))
             everybody = [*work.decode, *(one.life for one in work.chunks)]
-            places += [Placed(life.number, *life.at) for life in everybody]
+            places += [KvPlacement(life.number, *life.at) for life in everybody]
         return Window(0, self.replica, 1, tuple(batches), tuple(places))
 
     def _enter(
@@ -145,8 +145,8 @@ class Meter:
                     continue
                 rankset = self._rankset(role, cost, lane)
                 if role == "attention":
-                    seat = self._hellos[role].slots[cost.device[lane]].seats[cost.domain[lane]]
-                    name = f"rank {seat.rankset} {seat.rank}"
+                    assignment = self._hellos[role].slots[cost.device[lane]].assignments[cost.domain[lane]]
+                    name = f"rank {assignment.rankset} {assignment.rank}"
                     busy[name] = busy.get(name, 0) + took
                 table = into.tables[TABLES.get(Op(cost.op), "attend")]
                 # Layer classes go by R, also where there are fewer layers.
@@ -160,9 +160,9 @@ class Meter:
 
     def _rankset(self, role: str, cost: OpCost, lane: int) -> int:
         if role == "attention":
-            seat = self._hellos[role].slots[cost.device[lane]].seats[cost.domain[lane]]
-            assert seat.replica == self.replica
-            return seat.rankset
+            assignment = self._hellos[role].slots[cost.device[lane]].assignments[cost.domain[lane]]
+            assert assignment.replica == self.replica
+            return assignment.rankset
         name = self._sessions[role].ready()[0].domains[cost.domain[lane]]
         replica, way, rankset = name.split("/")
         assert replica == f"replica-{self.replica}"

@@ -65,7 +65,7 @@ class SlowBooks:
         target = int(table.target[request])
         decoding = table.phase[request] == Phase.DECODE
         tokens = max(int(table.held[request]) + ahead if decoding else target, target + self.reserve) + 1
-        if table.foresee:
+        if table.lengths_known:
             tokens = int(table.prompt[request] + table.output[request]) - 1
         return min(tokens, self.most(self.place_of(request)))
 

@@ -50,7 +50,7 @@ class SlowMemory:
 
     def wanted(self, life: Life) -> int:
         """Tokens that somebody would book where there is room for any number."""
-        if self.rules.foresee:
+        if self.rules.lengths_known:
             return life.prompt + life.output - 1
         return max(life.held if life.decoding else life.target, life.target + self.rules.reserve) + 1
 

@@ -27,7 +27,7 @@ class SlowRules:
     sharing: str
     aging_ps: int
     think_ps: int
-    foresee: bool
+    lengths_known: bool
 
     def before(self, requests: int, passes: int, idle: bool) -> dict[str, int]:
         """Host stages before a round."""

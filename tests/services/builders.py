@@ -9,11 +9,22 @@ import numpy as np
 
 from l3sim import PROTOCOL_VERSION
 from l3sim.device import Identity
-from l3sim.placement import layout_of, seats_of
+from l3sim.placement import layout_of, rank_assignments
 from l3sim.specs.catalog import load_machine, load_model
 from l3sim.specs.machine import Machine
 from l3sim.specs.model import ModelShape
-from l3sim.work import Chunk, Commit, Costs, Hello, OpCost, Placed, Seat, SlotAssignment, SubBatch, Window
+from l3sim.work import (
+    Chunk,
+    Commit,
+    Costs,
+    Hello,
+    KvPlacement,
+    OpCost,
+    RankAssignment,
+    SlotAssignment,
+    SubBatch,
+    Window,
+)
 
 #: (request, rankset offset, first rank, context)
 Resident = tuple[int, int, int, int]
@@ -51,7 +62,9 @@ def hello(
                 f"d{m}",
                 f"dimm-{m:02d}",
                 on.section("attention"),
-                tuple(Seat(*seat) for seat in seats_of(on.attention, layout, m)),
+                tuple(
+                    RankAssignment(*assignment) for assignment in rank_assignments(on.attention, layout, m)
+                ),
             )
             for m in modules
         )
@@ -76,7 +89,7 @@ def window(
     commits: Sequence[Commit] = (),
 ) -> Window:
     """A window that places its residents."""
-    places = tuple(Placed(request, offset, rank) for request, offset, rank, _ in residents)
+    places = tuple(KvPlacement(request, offset, rank) for request, offset, rank, _ in residents)
     return Window(window_id, replica, rounds, batches, places, (), tuple(commits))
 
 

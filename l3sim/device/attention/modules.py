@@ -66,10 +66,10 @@ class ModuleDevice(ConfiguredDevice[ModuleT]):
         """See Device.open."""
         configs = self.settle(hello)
         for slot in hello.slots:
-            if len(slot.seats) != 1:
-                text = f"is one module but got {len(slot.seats)} seats; give it one"
+            if len(slot.assignments) != 1:
+                text = f"is one module but got {len(slot.assignments)} assignments; give it one"
                 raise InvalidInput((slot.slot, text))
-            if slot.seats[0].rankset or hello.layout.ranksets != 1:
+            if slot.assignments[0].rankset or hello.layout.ranksets != 1:
                 raise InvalidInput((slot.slot, f"knows one rankset only; the layout is {hello.layout}"))
         models: dict[ModuleT, LevelModel[Any]] = {}
         for slot, config in zip(hello.slots, configs, strict=True):
@@ -113,9 +113,9 @@ class ModuleSession(BookkeepingSession):
     def _kinds_of(self, replica: int) -> list[Kind]:
         slots: dict[LevelModel[Any], list[int]] = {}
         for number, slot in enumerate(self.hello.slots):
-            if slot.seats[0].replica == replica:
+            if slot.assignments[0].replica == replica:
                 slots.setdefault(self._models[number], []).append(number)
-        ranks = [slot.seats[0].rank for slot in self.hello.slots]
+        ranks = [slot.assignments[0].rank for slot in self.hello.slots]
         return [
             Kind(model, here, RankSums(self.hello.layout, [ranks[number] for number in here]))
             for model, here in slots.items()

@@ -156,7 +156,7 @@ def told(kernel: Kernel, took: Took, picojoules: Mapping[str, Floats]) -> Call:
     count = took.command
     activations = count(Command.ACT) + count(Command.ACTA) * pim.banks_per_chip
     columns = sum(count(command) for command in (Command.RD, Command.WR, Command.PIM_LD_SB))
-    columns += count(Command.PIM_MAC) * kernel.at.units
+    columns += count(Command.PIM_MAC) * kernel.geometry.units
     energy_j = {part: float(took.values @ of) / 1e12 for part, of in picojoules.items()}
     busy = {
         "inner": sum(map(count, _INNER)) * pim.ccd_l_tck,

@@ -1,4 +1,4 @@
-"""`./l3 swap`: the command line, and whose hands do it."""
+"""`./l3 swap`: the command line, and who starts and stops devices."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +9,7 @@ from l3sim.clients.numbers import whole
 from l3sim.clients.options import JsonOption
 
 if TYPE_CHECKING:
-    from l3sim.launch.swap.hands import Hands
+    from l3sim.launch.swap.provisioner import Provisioner
     from l3sim.launch.swap.swapping import Swapped
 
 
@@ -53,15 +53,15 @@ def swap(
 ) -> None:
     """Put other devices into a machine that runs, for jobs from now on; refused while a job runs or waits."""
     from l3sim.launch import signals
-    from l3sim.launch.swap.order import order_of
+    from l3sim.launch.swap.request import swap_request_of
     from l3sim.launch.swap.swapping import swap
 
-    order = order_of(role, with_, machine)
-    done = _values(signals.run(swap(order, _hands(project, modules_per_process))))
+    request = swap_request_of(role, with_, machine)
+    done = _values(signals.run(swap(request, _provisioner(project, modules_per_process))))
     if as_json:
         print_json(done)
     else:
-        print(_sentence(done, order.address))
+        print(_sentence(done, request.address))
 
 
 def _sentence(done: dict[str, Any], address: str) -> str:
@@ -71,7 +71,7 @@ def _sentence(done: dict[str, Any], address: str) -> str:
     return f"{done['role']}: {before} -> {after}{at}; new jobs run on it"
 
 
-def _hands(project: str, size: int | None) -> "Hands":
+def _provisioner(project: str, size: int | None) -> "Provisioner":
     """Of the machine of `up` in this home; else of a composition.
 
     Raises:
@@ -82,12 +82,12 @@ def _hands(project: str, size: int | None) -> "Hands":
 
     home = Home()
     if home.taken and not project:
-        from l3sim.launch.swap.local import LocalHands
+        from l3sim.launch.swap.local import LocalProvisioner
 
-        return LocalHands(home.control, status(), size)
-    from l3sim.launch.swap.containers import docker_hands
+        return LocalProvisioner(home.control, status(), size)
+    from l3sim.launch.swap.containers import docker_provisioner
 
-    return docker_hands(project)
+    return docker_provisioner(project)
 
 
 def _values(done: "Swapped") -> dict[str, Any]:

@@ -14,8 +14,8 @@ from docker.errors import APIError, DockerException, ImageNotFound
 
 from l3sim.errors import InvalidInput, NotReady
 from l3sim.launch.kinds import KINDS
-from l3sim.launch.swap.hands import Hands, Newcomers
-from l3sim.launch.swap.order import kinds_of
+from l3sim.launch.swap.provisioner import NewDevices, Provisioner
+from l3sim.launch.swap.request import kinds_of
 from l3sim.orchestrator.job.slots import slot_names
 from l3sim.work import Role
 
@@ -31,7 +31,7 @@ PORT = "7600/tcp"
 STOP_S = 10
 
 
-class DockerHands(Hands):
+class DockerProvisioner(Provisioner):
     """Those of one composition.
 
     Args:
@@ -46,13 +46,13 @@ class DockerHands(Hands):
         self.address = _published(orchestrator)
         self._started: list[Any] = []
 
-    async def start(self, newcomers: Sequence[Newcomers]) -> None:
-        """See Hands.start. As many containers as the role had share its devices, where there are enough."""
-        for new in newcomers:
+    async def start(self, new_devices: Sequence[NewDevices]) -> None:
+        """See Provisioner.start. As many containers as the role had share its devices, where possible."""
+        for new in new_devices:
             await asyncio.to_thread(self._start, new)
 
     async def check(self) -> None:
-        """See Hands.check."""
+        """See Provisioner.check."""
         for container in self._started:
             await asyncio.to_thread(container.reload)
             if container.status in {"exited", "dead", "restarting"} or container.attrs["RestartCount"]:
@@ -67,11 +67,11 @@ class DockerHands(Hands):
                 )
 
     async def undo(self) -> None:
-        """See Hands.undo."""
+        """See Provisioner.undo."""
         await _each(self._started, lambda one: one.remove(force=True, v=True))
 
     async def retire(self, role: Role) -> None:
-        """See Hands.retire."""
+        """See Provisioner.retire."""
         new = {one.id for one in self._started}
 
         def leave(one: Any) -> None:
@@ -85,7 +85,7 @@ class DockerHands(Hands):
         found: list[Any] = self._engine.containers.list(all=True, filters={"label": labels})
         return found
 
-    def _start(self, new: Newcomers) -> None:
+    def _start(self, new: NewDevices) -> None:
         if new.image:
             try:
                 self._engine.images.get(new.image)
@@ -114,7 +114,7 @@ class DockerHands(Hands):
             except APIError as error:
                 raise NotReady(f"cannot start container {container.name}: {error.explanation}") from None
 
-    def _config(self, new: Newcomers, model: Any, name: str, devices: int, number: int) -> dict[str, Any]:
+    def _config(self, new: NewDevices, model: Any, name: str, devices: int, number: int) -> dict[str, Any]:
         """What Docker is asked to create."""
         was = model.attrs["Config"]
         own = dict(entry.split("=", 1) for entry in was["Env"] if entry not in _environment_of(model))
@@ -137,7 +137,7 @@ class DockerHands(Hands):
         }
 
 
-def docker_hands(project: str) -> DockerHands:
+def docker_provisioner(project: str) -> DockerProvisioner:
     """Those of the composition that runs; of `project` when several do.
 
     Raises:
@@ -151,7 +151,7 @@ def docker_hands(project: str) -> DockerHands:
         raise NotReady(nothing) from None
     mine = [one for one in found if not project or one.labels.get(PROJECT) == project]
     if len(mine) == 1:
-        return DockerHands(engine, mine[0])
+        return DockerProvisioner(engine, mine[0])
     names = ", ".join(sorted(one.labels.get(PROJECT, "?") for one in found))
     if len(mine) > 1:
         raise NotReady(f"several machines run under Docker: {names}; name one: --project NAME")

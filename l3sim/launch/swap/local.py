@@ -7,12 +7,12 @@ from typing import Any
 from l3sim.errors import InvalidInput
 from l3sim.launch.control import ask_start, ask_stop
 from l3sim.launch.plan import processes_of
-from l3sim.launch.swap.hands import Hands, Newcomers
-from l3sim.launch.swap.order import kinds_of
+from l3sim.launch.swap.provisioner import NewDevices, Provisioner
+from l3sim.launch.swap.request import kinds_of
 from l3sim.work import Role
 
 
-class LocalHands(Hands):
+class LocalProvisioner(Provisioner):
     """The supervisor's.
 
     Args:
@@ -28,10 +28,10 @@ class LocalHands(Hands):
         self._parts: Sequence[Mapping[str, Any]] = state["parts"]
         self._started: list[str] = []
 
-    async def start(self, newcomers: Sequence[Newcomers]) -> None:
-        """See Hands.start."""
+    async def start(self, new_devices: Sequence[NewDevices]) -> None:
+        """See Provisioner.start."""
         processes = []
-        for new in newcomers:
+        for new in new_devices:
             if new.image:
                 text = (
                     f"{new.image!r} is no kind of role {new.role} ({', '.join(kinds_of(new.role))}) and no "
@@ -44,14 +44,14 @@ class LocalHands(Hands):
         await ask_start(self._control, processes)
 
     async def check(self) -> None:
-        """See Hands.check. The supervisor returned when all were ready."""
+        """See Provisioner.check. The supervisor returned when all were ready."""
 
     async def undo(self) -> None:
-        """See Hands.undo."""
+        """See Provisioner.undo."""
         await ask_stop(self._control, self._started)
 
     async def retire(self, role: Role) -> None:
-        """See Hands.retire."""
+        """See Provisioner.retire."""
         await ask_stop(self._control, [part["name"] for part in self._of(role)])
 
     def _of(self, role: Role) -> list[Mapping[str, Any]]:

@@ -12,8 +12,8 @@ from ruamel.yaml import YAML
 
 from l3sim.clients.client import ENDED, L3Client
 from l3sim.errors import NotReady, Unreachable
-from l3sim.launch.swap.hands import Hands, Newcomers
-from l3sim.launch.swap.order import Order
+from l3sim.launch.swap.provisioner import NewDevices, Provisioner
+from l3sim.launch.swap.request import SwapRequest
 from l3sim.launch.swap.target import chosen, target_of
 from l3sim.orchestrator.control.machine_change import refuse_busy
 from l3sim.orchestrator.job.slots import slot_names
@@ -37,7 +37,7 @@ class Swapped:
     after: Machine
 
 
-async def swap(order: Order, hands: Hands) -> Swapped:
+async def swap(request: SwapRequest, provisioner: Provisioner) -> Swapped:
     """Swap the devices of one role.
 
     Raises:
@@ -45,49 +45,49 @@ async def swap(order: Order, hands: Hands) -> Swapped:
         InvalidInput: what was asked for cannot be, or a new device refuses its configuration; likewise.
         Unreachable: nobody answers at an address, or no orchestrator does.
     """
-    async with L3Client(hands.address) as client:
+    async with L3Client(provisioner.address) as client:
         refuse_busy([job.job_id for job in reversed(await client.jobs()) if job.state not in ENDED])
         yaml = YAML(typ="safe", pure=True).load((await client.machine()).resolved_yaml)
-        running = machine_from(yaml, hands.address)
-        target = target_of(order, running)
-        newcomers = _newcomers(order, running, target, await client.devices())
-        choices = {new.role.value: new.tag for new in newcomers}
-        if order.address:
-            choices[order.role.value] = order.address
+        running = machine_from(yaml, provisioner.address)
+        target = target_of(request, running)
+        new_devices = _newcomers(request, running, target, await client.devices())
+        choices = {new.role.value: new.tag for new in new_devices}
+        if request.address:
+            choices[request.role.value] = request.address
         target = chosen(target, choices)
         try:
-            await hands.start(newcomers)
-            for new in newcomers:
-                await _arrived(client, hands, new)
-            await _change(client, order, target)
+            await provisioner.start(new_devices)
+            for new in new_devices:
+                await _arrived(client, provisioner, new)
+            await _change(client, request, target)
         except BaseException:
-            await hands.undo()
+            await provisioner.undo()
             raise
-        await hands.retire(order.role)
-        return Swapped(order.role, running, target)
+        await provisioner.retire(request.role)
+        return Swapped(request.role, running, target)
 
 
-async def _change(client: L3Client, order: Order, target: Machine) -> None:
+async def _change(client: L3Client, request: SwapRequest, target: Machine) -> None:
     try:
         await client.change_machine(describe_machine(target))
     except Unreachable as error:
-        if not order.address:
+        if not request.address:
             raise
         raise NotReady(f"{error}; start the device there first, or give another address") from None
 
 
 def _newcomers(
-    order: Order, running: Machine, target: Machine, devices: Sequence[machine_pb2.DeviceState]
-) -> list[Newcomers]:
+    request: SwapRequest, running: Machine, target: Machine, devices: Sequence[machine_pb2.DeviceState]
+) -> list[NewDevices]:
     """Who is to be started: the role's, and those of roles that the machine had no slots for until now."""
     found = []
     for role in Role:
-        swapped = role is order.role and not order.address
+        swapped = role is request.role and not request.address
         if not slot_names(target, role) or not (swapped or _new_role(role, running, target, devices)):
             continue
-        image = order.image if role is order.role else ""
+        image = request.image if role is request.role else ""
         kind = role.value if image else str(target.section(role)["kind"])
-        found.append(Newcomers(role, target, image, free_tag(kind, devices)))
+        found.append(NewDevices(role, target, image, free_tag(kind, devices)))
     return found
 
 
@@ -113,14 +113,14 @@ def free_tag(kind: str, devices: Sequence[machine_pb2.DeviceState]) -> str:
     return f"{kind}-swap-{number}"
 
 
-async def _arrived(client: L3Client, hands: Hands, new: Newcomers) -> None:
+async def _arrived(client: L3Client, provisioner: Provisioner, new: NewDevices) -> None:
     """Wait until all of them are ready."""
     wanted = len(slot_names(new.machine, new.role))
     there: list[str] = []
     try:
         async with asyncio.timeout(ARRIVE_S):
             while len(there) < wanted:
-                await hands.check()
+                await provisioner.check()
                 there = [
                     one.device_id
                     for one in await client.devices()

@@ -10,8 +10,8 @@ from l3sim.errors import InvalidInput, Unsupported
 from l3sim.functional import (
     Attend,
     Attended,
-    Functional,
     FunctionalAnswer,
+    FunctionalRequest,
     Offload,
     Offloaded,
     ReadBack,
@@ -23,7 +23,7 @@ from l3sim.v1 import device_pb2 as pb
 _WIRE_TYPES = {"float16": np.dtype("<f2"), "bool": np.dtype("|b1")}
 
 
-def functional_to_proto(work: Functional) -> pb.Functional:
+def functional_to_proto(work: FunctionalRequest) -> pb.Functional:
     """A piece of functional work."""
     if isinstance(work, Offload):
         message = pb.Offload(
@@ -41,7 +41,7 @@ def functional_to_proto(work: Functional) -> pb.Functional:
     return pb.Functional(read_back=asked)
 
 
-def functional_from_proto(message: pb.Functional) -> Functional:
+def functional_from_proto(message: pb.Functional) -> FunctionalRequest:
     """A piece of functional work; tensors are read-only views of the message's bytes.
 
     Raises:

@@ -12,7 +12,7 @@ from l3sim.errors import InvalidInput, InvariantBroken
 from l3sim.registry import unknown
 from l3sim.units import MAX_COST_PS, Int64s
 from l3sim.v1 import device_pb2 as pb
-from l3sim.work import Chunk, Commit, Costs, Op, OpCost, Placed, SubBatch, Window
+from l3sim.work import Chunk, Commit, Costs, KvPlacement, Op, OpCost, SubBatch, Window
 
 _OPERATIONS = frozenset(op.value for op in Op)
 _WIRE_INTEGER = np.dtype("<i8")
@@ -70,7 +70,7 @@ def window_from_proto(message: pb.Window) -> Window:
         rounds=message.rounds,
         sub_batches=tuple(map(_sub_batch_from_proto, message.sub_batches)),
         places=tuple(
-            Placed(placed.request, placed.offset, placed.rank, placed.prefix, placed.prefix_blocks)
+            KvPlacement(placed.request, placed.offset, placed.rank, placed.prefix, placed.prefix_blocks)
             for placed in message.places
         ),
         releases=tuple(message.releases),

@@ -20,7 +20,7 @@ from l3sim.work import (
     Fidelity,
     Hello,
     MemoryRegion,
-    Seat,
+    RankAssignment,
     SlotAssignment,
 )
 
@@ -97,9 +97,14 @@ def hello_to_proto(hello: Hello) -> pb.Hello:
                 device_id=slot.device_id,
                 slot=slot.slot,
                 config_json=_json(slot.config),
-                seats=[
-                    pb.Seat(replica=seat.replica, rankset=seat.rankset, rank=seat.rank, unused=seat.unused)
-                    for seat in slot.seats
+                assignments=[
+                    pb.RankAssignment(
+                        replica=assignment.replica,
+                        rankset=assignment.rankset,
+                        rank=assignment.rank,
+                        unused=assignment.unused,
+                    )
+                    for assignment in slot.assignments
                 ],
             )
             for slot in hello.slots
@@ -111,23 +116,23 @@ def hello_from_proto(message: pb.Hello) -> Hello:
     """Hello.
 
     Raises:
-        InvalidInput: a model, layout or seat out of range, or a configuration that is no JSON object.
+        InvalidInput: a model, layout or assignment out of range, or a configuration that is no JSON object.
     """
     layout = Layout(**{name: getattr(message.layout, name) for name in _LAYOUT_FIELDS})
-    seated = any(slot.seats for slot in message.slots)
+    assigned = any(slot.assignments for slot in message.slots)
     for name in _LAYOUT_FIELDS:
         # Only where nobody has ranks may the GPUs attend.
-        least = 0 if name == "chips_per_head" and not seated else 1
+        least = 0 if name == "chips_per_head" and not assigned else 1
         if getattr(layout, name) < least:
             raise InvalidInput((f"layout.{name}", "must be at least 1, got 0"))
     slots = tuple(_slot_from_proto(slot, f"slots[{index}]") for index, slot in enumerate(message.slots))
     if not slots:
         raise InvalidInput(("slots", "must name at least one device"))
     for index, slot in enumerate(slots):
-        for seat in slot.seats:
-            if seat.replica >= layout.dp or seat.rank >= layout.ranks:
-                text = f"replica {seat.replica}, rank {seat.rank} lies outside the layout"
-                raise InvalidInput((f"slots[{index}].seats", text))
+        for assignment in slot.assignments:
+            if assignment.replica >= layout.dp or assignment.rank >= layout.ranks:
+                text = f"replica {assignment.replica}, rank {assignment.rank} lies outside the layout"
+                raise InvalidInput((f"slots[{index}].assignments", text))
     return Hello(
         protocol_version=message.protocol_version,
         job_id=message.job_id,
@@ -219,9 +224,12 @@ def _fidelity_from_proto(message: pb.Fidelity) -> Fidelity:
 
 
 def _slot_from_proto(message: pb.SlotAssignment, where: str) -> SlotAssignment:
-    seats = tuple(Seat(seat.replica, seat.rankset, seat.rank, seat.unused) for seat in message.seats)
+    assignments = tuple(
+        RankAssignment(assignment.replica, assignment.rankset, assignment.rank, assignment.unused)
+        for assignment in message.assignments
+    )
     config = _object(message.config_json, f"{where}.config_json")
-    return SlotAssignment(message.device_id, message.slot, config, seats)
+    return SlotAssignment(message.device_id, message.slot, config, assignments)
 
 
 def _regions_to_proto(regions: Iterable[MemoryRegion]) -> list[pb.MemoryRegion]:

@@ -74,10 +74,10 @@ class Assembler:
         self._gpu_layers = np.array([1 if op in _ONCE else model.layers for op in GPU_OPS])
         self._ranks = [
             {
-                (device, domain): seat.rankset * layout.ranks + seat.rank
+                (device, domain): assignment.rankset * layout.ranks + assignment.rank
                 for device, slot in enumerate(hello.slots)
-                for domain, seat in enumerate(slot.seats)
-                if seat.replica == replica and not seat.unused
+                for domain, assignment in enumerate(slot.assignments)
+                if assignment.replica == replica and not assignment.unused
             }
             for hello in hellos
         ]

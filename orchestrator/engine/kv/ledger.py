@@ -29,7 +29,7 @@ from l3sim.orchestrator.engine.kv.shape import KvShape
 from l3sim.orchestrator.engine.kv.view import KvView
 from l3sim.orchestrator.engine.requests import Phase, RequestTable
 from l3sim.units import Int64s
-from l3sim.work import Placed
+from l3sim.work import KvPlacement
 
 _DECODE = int(Phase.DECODE)
 
@@ -111,7 +111,7 @@ class KvLedger:
     def booked_tokens(self, requests: Int64s) -> Int64s:
         """Tokens that each admitted request has booked."""
         table, places = self._table, self.places(requests)
-        if table.foresee:
+        if table.lengths_known:
             tokens = table.prompt[requests] + table.output[requests] - 1
             bounded: Int64s = np.minimum(tokens, self.shape.fit_tokens[places])
             return bounded
@@ -181,7 +181,7 @@ class KvLedger:
             self._reserve_tokens,
         )
 
-    def admit(self, placed: Placed) -> Placed:
+    def admit(self, placed: KvPlacement) -> KvPlacement:
         """Enter a request at a placement that a view gave, its KV empty; what the devices are to be told."""
         table, request = self._table, placed.request
         table.offset[request] = placed.offset
@@ -226,7 +226,7 @@ class KvLedger:
 
     def rounds_of_room(self, growing: Int64s, most: int) -> int:
         """Rounds of decoding until a rank lacks room for one more, `most` at the most; at least 1."""
-        if self._table.foresee:  # all is booked already
+        if self._table.lengths_known:  # all is booked already
             return 1 if self.lacks_room() else most
         shape = self.shape
         # Who decodes has all of its prefix: what it opens is its own.

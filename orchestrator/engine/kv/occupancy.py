@@ -13,7 +13,7 @@ from operator import mul
 import numpy as np
 
 from l3sim.units import Int64s
-from l3sim.work import NOBODY
+from l3sim.work import NO_REQUESTS
 
 
 class Occupancy:
@@ -38,8 +38,8 @@ class Occupancy:
         lasted_ps: Int64s,
         blocks: int,
         tokens: Int64s,
-        growing: Int64s = NOBODY,
-        places: Int64s = NOBODY,
+        growing: Int64s = NO_REQUESTS,
+        places: Int64s = NO_REQUESTS,
     ) -> None:
         """Count the rounds of a window.
 

@@ -23,7 +23,7 @@ from l3sim.orchestrator.engine.policies import POLICIES, Plan, PlanView
 from l3sim.orchestrator.engine.prediction.source import Forecast
 from l3sim.orchestrator.engine.timeline.base import Timeline, Waits
 from l3sim.units import PS_PER_S, seconds
-from l3sim.work import Costs, Placed, SubBatch, Window
+from l3sim.work import Costs, KvPlacement, SubBatch, Window
 
 #: Rounds over which plans without chunks are compared, at most: ours.
 ROUNDS = 16
@@ -174,7 +174,7 @@ def window_of(number: int, replica: int, plan: Plan, view: PlanView) -> Window |
         if not part.empty
     )
     who = [int(one) for one in plan.decode] + [chunk.request for batch in batches for chunk in batch.chunks]
-    places = [new.get(one) or Placed(one, int(table.offset[one]), int(table.rank[one])) for one in who]
+    places = [new.get(one) or KvPlacement(one, int(table.offset[one]), int(table.rank[one])) for one in who]
     rounds = 1
     if not any(batch.chunks for batch in batches):
         left = table.output[plan.decode] - table.emitted[plan.decode]

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from l3sim.orchestrator.engine.policies.base import PlanView
-from l3sim.work import Chunk, Placed
+from l3sim.work import Chunk, KvPlacement
 
 GRAIN = 64
-#: Keys of `scheduler` that whoever calls `deal_prefills` reads.
+#: Keys of `scheduler` that whoever calls `plan_prefills` reads.
 PREFILL_KEYS = frozenset({"max_chunk_tokens", "min_chunk_tokens", "admit_watermark"})
 
 
@@ -38,13 +38,13 @@ class ChunkBounds:
 
 
 @dataclass(slots=True)
-class Dealt:
+class PrefillPlan:
     """Chunks by pass and their tokens, who enters and books how much GPU memory, and why the head did not."""
 
     chunks: list[list[Chunk]]
     tokens: list[int]
     bounds: ChunkBounds
-    admitted: list[Placed] = field(default_factory=list)
+    admitted: list[KvPlacement] = field(default_factory=list)
     gpu_bytes: int = 0
     unchunked: int = -1
     blocked: str = ""
@@ -67,14 +67,14 @@ class Dealt:
 
 
 #: Asked, last of all, whether the head may enter at a place: "", or why not, for `Plan.blocked`.
-MayAdmit = Callable[[Placed], str]
+MayAdmit = Callable[[KvPlacement], str]
 
 
 def at_most(view: PlanView, residents: int | None) -> MayAdmit:
     """Admit while there are fewer residents than that; None: always. Why not: "batch"."""
     entered = len(view.decoding) + len(view.prefilling)
 
-    def may_admit(placed: Placed) -> str:  # noqa: ARG001 - wherever it goes
+    def may_admit(placed: KvPlacement) -> str:  # noqa: ARG001 - wherever it goes
         nonlocal entered
         if residents is not None and entered >= residents:
             return "batch"
@@ -84,9 +84,9 @@ def at_most(view: PlanView, residents: int | None) -> MayAdmit:
     return may_admit
 
 
-def deal_prefills(
+def plan_prefills(
     view: PlanView, passes: int, may_admit: MayAdmit | None = None, bounds: ChunkBounds | None = None
-) -> Dealt:
+) -> PrefillPlan:
     """Give chunks to who is in prefill, then admit from the queue while memory lasts.
 
     Args:
@@ -95,7 +95,7 @@ def deal_prefills(
     """
     options = view.options
     bounds = bounds or ChunkBounds(options.max_chunk_tokens, options.min_chunk_tokens)
-    dealt = Dealt([[] for _ in range(passes)], [0] * passes, bounds)
+    dealt = PrefillPlan([[] for _ in range(passes)], [0] * passes, bounds)
     for request in view.prefilling:
         if not _give(view, dealt, request, int(view.table.held[request])):
             dealt.blocked = "chunk"
@@ -107,7 +107,7 @@ def deal_prefills(
     return dealt
 
 
-def _admit(view: PlanView, dealt: Dealt, request: int, may_admit: MayAdmit | None) -> str:
+def _admit(view: PlanView, dealt: PrefillPlan, request: int, may_admit: MayAdmit | None) -> str:
     """Admit the head and give its first chunk; or say why not."""
     if request in view.barred:
         return "barred"
@@ -123,7 +123,7 @@ def _admit(view: PlanView, dealt: Dealt, request: int, may_admit: MayAdmit | Non
     place = view.kv.fits(booking, request)
     if place is None:
         return "kv"
-    placed = Placed(request, *place)
+    placed = KvPlacement(request, *place)
     refused = "" if may_admit is None else may_admit(placed)
     if refused:
         return refused
@@ -138,11 +138,11 @@ def _admit(view: PlanView, dealt: Dealt, request: int, may_admit: MayAdmit | Non
     return ""
 
 
-def _room(dealt: Dealt, rest: int) -> int:
+def _room(dealt: PrefillPlan, rest: int) -> int:
     return dealt.bounds.size(rest, dealt.bounds.most - min(dealt.tokens))
 
 
-def _give(view: PlanView, dealt: Dealt, request: int, finished: int) -> bool:
+def _give(view: PlanView, dealt: PrefillPlan, request: int, finished: int) -> bool:
     rest = int(view.table.target[request]) - finished
     size = _room(dealt, rest)
     if size:

@@ -21,7 +21,7 @@ from l3sim.placement import Layout
 from l3sim.registry import Registry
 from l3sim.specs.config import SchedulerConfig
 from l3sim.units import Int64s
-from l3sim.work import NOBODY, Chunk, Placed
+from l3sim.work import NO_REQUESTS, Chunk, KvPlacement
 
 #: Rounds until the next plan when nothing asks for one earlier.
 NO_HORIZON = 2**31
@@ -55,7 +55,7 @@ class PlanView:
 class PassPlan:
     """One sub-batch: who decodes, shape (n,), and which chunks are prefilled."""
 
-    decode: Int64s = field(default_factory=lambda: NOBODY)
+    decode: Int64s = field(default_factory=lambda: NO_REQUESTS)
     chunks: tuple[Chunk, ...] = ()
 
     @property
@@ -81,7 +81,7 @@ class Plan:
     """
 
     passes: tuple[PassPlan, PassPlan]
-    admitted: tuple[Placed, ...] = ()
+    admitted: tuple[KvPlacement, ...] = ()
     horizon: int = NO_HORIZON
     unchunked: int = -1
     blocked: str = ""

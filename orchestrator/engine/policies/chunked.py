@@ -9,10 +9,10 @@ first; what the budget leaves goes to prompts in order of arrival, cut wherever 
 
 import numpy as np
 
-from l3sim.orchestrator.engine.policies.admission import ChunkBounds, at_most, deal_prefills
+from l3sim.orchestrator.engine.policies.admission import ChunkBounds, at_most, plan_prefills
 from l3sim.orchestrator.engine.policies.base import POLICIES, PassPlan, Plan, PlanView, Policy
 from l3sim.orchestrator.engine.prediction.predictor import Predictor
-from l3sim.work import NOBODY
+from l3sim.work import NO_REQUESTS
 
 
 @POLICIES.register("chunked")
@@ -31,9 +31,9 @@ class Chunked(Policy):
         decode = np.asarray(view.decoding)[: options.token_budget]
         left = options.token_budget - len(decode)
         bounds = ChunkBounds(most=min(left, options.max_chunk_tokens), least=1, grain=1)
-        dealt = deal_prefills(view, self.passes, at_most(view, options.max_requests), bounds)
+        dealt = plan_prefills(view, self.passes, at_most(view, options.max_requests), bounds)
         return Plan(
-            (PassPlan(decode, tuple(dealt.chunks[0])), PassPlan(NOBODY)),
+            (PassPlan(decode, tuple(dealt.chunks[0])), PassPlan(NO_REQUESTS)),
             tuple(dealt.admitted),
             unchunked=dealt.unchunked,
             blocked=dealt.blocked,

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from l3sim.orchestrator.engine.policies.admission import PREFILL_KEYS, deal_prefills
+from l3sim.orchestrator.engine.policies.admission import PREFILL_KEYS, plan_prefills
 from l3sim.orchestrator.engine.policies.base import POLICIES, PassPlan, Plan, PlanView, Policy
-from l3sim.orchestrator.engine.policies.partition import deal_lighter
+from l3sim.orchestrator.engine.policies.partition import partition_lighter
 from l3sim.orchestrator.engine.prediction.predictor import Predictor
 
 
@@ -19,10 +19,10 @@ class Fill(Policy):
 
     def plan(self, view: PlanView, predictor: Predictor) -> Plan:  # noqa: ARG002 - needs no prediction
         """See Policy.plan."""
-        dealt = deal_prefills(view, self.passes)
+        dealt = plan_prefills(view, self.passes)
         held = view.table.held[view.decoding]
         order = view.decoding[np.lexsort((view.decoding, -held))]
-        side = deal_lighter(view.table.held[order])
+        side = partition_lighter(view.table.held[order])
         return Plan(
             (
                 PassPlan(order[side == 0], tuple(dealt.chunks[0])),

@@ -8,20 +8,20 @@ The source's indices are ambiguous; this is our reading of them.
 
 import numpy as np
 
-from l3sim.orchestrator.engine.policies.admission import GRAIN, PREFILL_KEYS, Dealt, deal_prefills
+from l3sim.orchestrator.engine.policies.admission import GRAIN, PREFILL_KEYS, PrefillPlan, plan_prefills
 from l3sim.orchestrator.engine.policies.base import NO_HORIZON, POLICIES, PassPlan, Plan, PlanView, Policy
 from l3sim.orchestrator.engine.policies.partition import (
     OUT,
     Beside,
     LastChunk,
     align_chunks,
-    deal_aligned,
-    deal_all,
     fullest_ranks,
+    partition_aligned,
+    partition_all,
 )
 from l3sim.orchestrator.engine.prediction.predictor import Predictor
 from l3sim.units import Floats, Int64s
-from l3sim.work import Chunk, Placed
+from l3sim.work import Chunk, KvPlacement
 
 #: Decoding requests added at a time: 1 for MHA, 16 for GQA (arXiv 2504.17584).
 STEP_MHA = 1
@@ -51,7 +51,7 @@ class L3(Policy):
         sides = _Sides(view, predictor)
         options = view.options
         may_admit = sides.may_admit if options.admission == "aligned" else None
-        dealt = deal_prefills(view, options.sub_batches, may_admit)
+        dealt = plan_prefills(view, options.sub_batches, may_admit)
         side, times = sides.deal(dealt)
         # Nobody waited before this plan: cutting the prompt that empties the queue would only delay it.
         memory_full = not len(view.queue) or dealt.blocked not in ("", "chunk")
@@ -88,18 +88,18 @@ class _Sides:
         self._cost = predictor.attend_group_ps(table.held[self.order] + 1)
         self._groups = view.layout.group_counts
         self._step = options.step or (STEP_MHA if view.layout.queries_per_read == 1 else STEP_GQA)
-        self._entered: list[Placed] = []
+        self._entered: list[KvPlacement] = []
         #: What was weighed, for the decision record.
         self.considered: dict[str, float] = {"decode_predictions": 0}
 
-    def deal(self, dealt: Dealt) -> tuple[Int64s, Floats]:
+    def deal(self, dealt: PrefillPlan) -> tuple[Int64s, Floats]:
         """Sides of the requests in `order`, and the predicted times, beside these chunks."""
         args = (self._place, self._cost, self._groups, self._predictor.pace, self._beside(dealt))
-        side, times, asked = deal_all(*args) if self._everybody else deal_aligned(*args, self._step)
+        side, times, asked = partition_all(*args) if self._everybody else partition_aligned(*args, self._step)
         self.considered["decode_predictions"] += asked
         return side, times
 
-    def _beside(self, dealt: Dealt) -> Beside:
+    def _beside(self, dealt: PrefillPlan) -> Beside:
         """Chunks, fully connected layers and transfers of a plan with these chunks."""
         predictor, most = self._predictor, len(self.order)
         if not any(dealt.chunks):
@@ -124,7 +124,7 @@ class _Sides:
         comm = self._predictor.comm
         return np.where(chunk_tokens > 0, comm[2] + comm[3] * chunk_tokens, 0.0)
 
-    def align(self, dealt: Dealt, side: Int64s, times: Floats) -> bool:
+    def align(self, dealt: PrefillPlan, side: Int64s, times: Floats) -> bool:
         """Chunk the last prefill of each sub-batch so that T_GPU comes as close as possible to T_PIM.
 
         Only when a bubble is on the PIM side (T_PIM_i < target * T_GPU_i); True when a chunk changed.
@@ -168,7 +168,7 @@ class _Sides:
             self._moved_ps(whole),
         )
 
-    def may_admit(self, placed: Placed) -> str:
+    def may_admit(self, placed: KvPlacement) -> str:
         """`admission: aligned`: "" where T_PIM_i <= target * T_GPU_i for all i with the head decoding too.
 
         It counts as already decoding its whole prompt, as does who entered before it at this point, with no
@@ -181,7 +181,7 @@ class _Sides:
             cost = predictor.attend_group_ps(table.target[[one.request for one in entering]] + 1)
             beside = self._without_chunks(len(self.order) + len(entering))
             whole = np.concatenate([self._place, place]), np.concatenate([self._cost, cost])
-            _, times, _ = deal_all(*whole, self._groups, predictor.pace, beside)
+            _, times, _ = partition_all(*whole, self._groups, predictor.pace, beside)
             if (times[1::2] > self._target * times[0::2]).any():
                 return "aligned"
         self._entered = entering

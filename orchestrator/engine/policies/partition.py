@@ -35,7 +35,7 @@ class Beside(NamedTuple):
 
 
 @compiled
-def deal_lighter(tokens: Int64s) -> Int64s:
+def partition_lighter(tokens: Int64s) -> Int64s:
     """Side (0 or 1) of each request: the one with fewer tokens so far, ties 0."""
     side = np.zeros(len(tokens), dtype=np.int64)
     loads = np.zeros(2, dtype=np.int64)
@@ -166,7 +166,7 @@ def _take(
 
 
 @compiled
-def deal_aligned(
+def partition_aligned(
     place: Int64s, cost: Floats, groups: Int64s, pace: Floats, beside: Beside, step: int
 ) -> tuple[Int64s, Floats, int]:
     """Deal decoding requests until T_PIM > target * T_GPU for every sub-batch; the rest stay OUT.
@@ -220,12 +220,12 @@ def deal_aligned(
 
 
 @compiled
-def deal_all(
+def partition_all(
     place: Int64s, cost: Floats, groups: Int64s, pace: Floats, beside: Beside
 ) -> tuple[Int64s, Floats, int]:
     """Deal every decoding request, in the order given, to the sub-batch with the smaller T_PIM (ties: 0).
 
-    Arguments and result as for `deal_aligned`.
+    Arguments and result as for `partition_aligned`.
     """
     side = np.zeros(len(cost), dtype=np.int64)
     bins = np.zeros((2, pace.shape[0], pace.shape[1]))

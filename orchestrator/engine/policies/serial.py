@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from l3sim.orchestrator.engine.policies.admission import PREFILL_KEYS, deal_prefills
+from l3sim.orchestrator.engine.policies.admission import PREFILL_KEYS, plan_prefills
 from l3sim.orchestrator.engine.policies.base import POLICIES, PassPlan, Plan, PlanView, Policy
 from l3sim.orchestrator.engine.prediction.predictor import Predictor
-from l3sim.work import NOBODY
+from l3sim.work import NO_REQUESTS
 
 
 @POLICIES.register("serial")
@@ -17,10 +17,10 @@ class Serial(Policy):
 
     def plan(self, view: PlanView, predictor: Predictor) -> Plan:  # noqa: ARG002 - needs no prediction
         """See Policy.plan."""
-        dealt = deal_prefills(view, self.passes)
+        dealt = plan_prefills(view, self.passes)
         first = PassPlan(np.asarray(view.decoding), tuple(dealt.chunks[0]))
         return Plan(
-            (first, PassPlan(NOBODY)),
+            (first, PassPlan(NO_REQUESTS)),
             tuple(dealt.admitted),
             unchunked=dealt.unchunked,
             blocked=dealt.blocked,

@@ -9,10 +9,10 @@ no time goes into padding; the place stays empty.
 
 import numpy as np
 
-from l3sim.orchestrator.engine.policies.admission import PREFILL_KEYS, at_most, deal_prefills
+from l3sim.orchestrator.engine.policies.admission import PREFILL_KEYS, at_most, plan_prefills
 from l3sim.orchestrator.engine.policies.base import POLICIES, PassPlan, Plan, PlanView, Policy
 from l3sim.orchestrator.engine.prediction.predictor import Predictor
-from l3sim.work import NOBODY
+from l3sim.work import NO_REQUESTS
 
 
 @POLICIES.register("static")
@@ -30,17 +30,19 @@ class Static(Policy):
         table, decoding = view.table, np.asarray(view.decoding)
         # Whoever holds more than was prefilled has decoded since its admission: the batch is running.
         if (table.held[decoding] > table.target[decoding]).any():
-            return Plan((PassPlan(decoding), PassPlan(NOBODY)), blocked="batch" if len(view.queue) else "")
-        dealt = deal_prefills(view, self.passes, at_most(view, view.options.max_requests))
+            return Plan(
+                (PassPlan(decoding), PassPlan(NO_REQUESTS)), blocked="batch" if len(view.queue) else ""
+            )
+        dealt = plan_prefills(view, self.passes, at_most(view, view.options.max_requests))
         if dealt.chunks[0]:
             return Plan(
-                (PassPlan(NOBODY, tuple(dealt.chunks[0])), PassPlan(NOBODY)),
+                (PassPlan(NO_REQUESTS, tuple(dealt.chunks[0])), PassPlan(NO_REQUESTS)),
                 tuple(dealt.admitted),
                 unchunked=dealt.unchunked,
                 blocked=dealt.blocked,
             )
         idle = not len(decoding)
         return Plan(
-            (PassPlan(decoding), PassPlan(NOBODY)),
+            (PassPlan(decoding), PassPlan(NO_REQUESTS)),
             blocked=dealt.blocked if idle or not dealt.blocked else "batch",
         )

@@ -9,7 +9,7 @@ import numpy as np
 from l3sim.orchestrator.engine.prediction.predictor import Tables
 from l3sim.placement import Layout
 from l3sim.units import Floats, Int64s
-from l3sim.work import NOBODY, Chunk, Costs, Op, OpCost, Placed, Role, SubBatch, Window
+from l3sim.work import NO_REQUESTS, Chunk, Costs, KvPlacement, Op, OpCost, Role, SubBatch, Window
 
 #: Tokens of the fully connected layers and of a chunk.
 TOKENS = (1, 8, 32, 64, 128, 256, 512, 1024, 2048, 4096)
@@ -48,8 +48,8 @@ def grid_of(layout: Layout, replica: int) -> Grid:
 def chunk_window(replica: int, *chunks: tuple[int, int]) -> Window:
     """Chunks of (tokens, finished tokens before them), all in one pass."""
     numbered = [Chunk(number, *chunk, last=False) for number, chunk in enumerate(chunks)]
-    places = tuple(Placed(chunk.request, 0, 0) for chunk in numbered)
-    return Window(0, replica, 1, (SubBatch(0, NOBODY, NOBODY, tuple(numbered)),), places)
+    places = tuple(KvPlacement(chunk.request, 0, 0) for chunk in numbered)
+    return Window(0, replica, 1, (SubBatch(0, NO_REQUESTS, NO_REQUESTS, tuple(numbered)),), places)
 
 
 def decode_window(replica: int, requests: Sequence[tuple[int, int]]) -> Window:
@@ -57,7 +57,7 @@ def decode_window(replica: int, requests: Sequence[tuple[int, int]]) -> Window:
     count = len(requests)
     context = np.array([context for context, _ in requests], dtype=np.int64)
     batch = SubBatch(0, np.arange(count, dtype=np.int64), context)
-    places = tuple(Placed(number, 0, rank) for number, (_, rank) in enumerate(requests))
+    places = tuple(KvPlacement(number, 0, rank) for number, (_, rank) in enumerate(requests))
     return Window(0, replica, 1, (batch,), places)
 
 

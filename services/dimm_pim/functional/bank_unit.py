@@ -44,7 +44,7 @@ class BankUnits:
 
     def __init__(self, kernel: Kernel) -> None:
         self._kernel = kernel
-        at, pim = kernel.at, kernel.pim
+        at, pim = kernel.geometry, kernel.pim
         self.width = width_of(kernel)
         self.shared: Halves = np.full((at.chips, pim.shared_buffer_bytes // 2), np.nan, dtype=np.float16)
         cells = pim.result_buffer_bytes // pim.result_bytes
@@ -54,15 +54,15 @@ class BankUnits:
 
     def query_cells(self, number: int) -> slice:
         """Of the shared buffer: burst `number` of Q."""
-        width = self._kernel.at.column_elements
+        width = self._kernel.geometry.column_elements
         return slice(number * width, (number + 1) * width)
 
     def stream_cells(self, slot: int, number: int) -> slice:
         """Of the shared buffer: burst `number` of a chunk of S."""
         kernel = self._kernel
         room = kernel.context_chunk * kernel.turn_queries
-        first = kernel.at.queries * kernel.at.chip_elements + slot % kernel.shared_slots * room
-        width = kernel.at.column_elements
+        first = kernel.geometry.queries * kernel.geometry.chip_elements + slot % kernel.shared_slots * room
+        width = kernel.geometry.column_elements
         return slice(first + number * width, first + (number + 1) * width)
 
     def score(self, column: Bytes, part: Part, slot: int, offset: int, number: int, finished: int) -> None:
@@ -73,7 +73,7 @@ class BankUnits:
             offset: columns from the chunk's first one. number: pass over this column.
             finished: cycle at which the sum is.
         """
-        at = self._kernel.at
+        at = self._kernel.geometry
         token, piece = divmod(offset, at.token_columns)
         queries = self._pass(part, number)
         pieces = self.shared[:, : at.queries * at.chip_elements].reshape(
@@ -90,7 +90,7 @@ class BankUnits:
         Args:
             fresh: this is the segment's first chunk.
         """
-        at = self._kernel.at
+        at = self._kernel.geometry
         quad, dim = divmod(offset, at.bank_dims)
         queries = self._pass(part, number)
         begin = self.stream_cells(slot, quad * part.queries).start
@@ -103,7 +103,7 @@ class BankUnits:
 
     def score_base(self, slot: int) -> int:
         """Of the result buffer: where a chunk of scores begins."""
-        return slot % self._kernel.result_slots * self._kernel.score_chunk * self._kernel.at.queries
+        return slot % self._kernel.result_slots * self._kernel.score_chunk * self._kernel.geometry.queries
 
     def collect(self, bank: int, first: int, sums: int, now: int) -> Sums:
         """One PIM_RD_RB: sums of one bank of every chip, shape (chips, n); no number if not finished."""

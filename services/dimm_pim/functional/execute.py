@@ -65,9 +65,9 @@ class Call(ABC):
         self._rows = [row_of(name) for name in outcome.rows]
         self._runs = outcome.program.tolist()
         self._parts = parts_of(kernel, outcome.program, outcome.rows, [group.tokens for group in groups])
-        self._open = [CLOSED] * kernel.at.banks
+        self._open = [CLOSED] * kernel.geometry.banks
         self._unit_begins = {run: begin for run, begin, _ in unit_times(outcome)}
-        self.units = [RankUnit(kernel.at, kernel.segment_tokens, group.tokens) for group in groups]
+        self.units = [RankUnit(kernel.geometry, kernel.segment_tokens, group.tokens) for group in groups]
 
     def run(self) -> list[Halves]:
         """Execute the stream; the output of each group, shape (heads, queries, head size).
@@ -113,7 +113,7 @@ class Call(ABC):
         """What all banks read at a column, shape (chips, banks, column bytes)."""
         if len(set(self._open)) == 1:
             return np.ascontiguousarray(self.bank_row(0)[:, :, column])
-        banks = range(self.kernel.at.banks)
+        banks = range(self.kernel.geometry.banks)
         return np.stack([self.bank_row(bank)[:, bank, column] for bank in banks], axis=1)
 
     def _issued(self, when: int, line: list[int], part: Part, number: int) -> None:
@@ -147,7 +147,7 @@ class BankCall(Call):
         self, kernel: Kernel, chips: Chips, row_of: RowOf, outcome: Outcome, groups: Sequence[NewToken]
     ) -> None:
         super().__init__(kernel, chips, row_of, outcome, groups)
-        layout = PimLayout(kernel.at)
+        layout = PimLayout(kernel.geometry)
         self._banks = BankUnits(kernel)
         self._new_k = [layout.k_columns(group.k[None])[0] for group in groups]
         self._new_v = [layout.v_elements(group.v[None])[0] for group in groups]
@@ -162,7 +162,7 @@ class BankCall(Call):
 
     def write(self, line: list[int], part: Part, number: int, bank: int, column: int) -> None:
         """See Call.write."""
-        at, row = self.kernel.at, self.bank_row(bank)
+        at, row = self.kernel.geometry, self.bank_row(bank)
         if self.kind(line) == "K":
             row[:, bank, column] = self._new_k[part.group][:, number]
             return
@@ -206,7 +206,7 @@ class BankCall(Call):
 
     def worked(self, begin: int, line: list[int], part: Part) -> None:
         """See Call.worked."""
-        kernel, at, unit = self.kernel, self.kernel.at, self.units[part.group]
+        kernel, at, unit = self.kernel, self.kernel.geometry, self.units[part.group]
         phase = line[Field.PHASE]
         if phase == Phase.CONTEXT:
             quads = -(-part.tokens // at.column_elements)
@@ -233,7 +233,7 @@ class BankCall(Call):
 
     def _query_bursts(self, layout: PimLayout, group: NewToken) -> Halves:
         """Q as bursts to each chip, query by query, shape (chips, bursts, elements)."""
-        at = self.kernel.at
+        at = self.kernel.geometry
         columns = layout.k_columns(group.q.swapaxes(0, 1)).view("<f2").astype(np.float16, copy=False)
         return columns.swapaxes(0, 1).reshape(at.chips, -1, at.column_elements)
 
@@ -248,7 +248,7 @@ class BankCall(Call):
             self._banks.context(column, part, slot, offset, of_pass, finished, fresh=fresh)
 
     def _collect(self, when: int, line: list[int], part: Part, number: int) -> None:
-        kernel, at = self.kernel, self.kernel.at
+        kernel, at = self.kernel, self.kernel.geometry
         phase = line[Field.PHASE]
         score = phase == Phase.SCORE
         whole = kernel.score_chunk * at.queries if score else at.bank_dims * part.queries

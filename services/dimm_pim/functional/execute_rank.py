@@ -30,7 +30,7 @@ class RankCall(Call):
         self, kernel: Kernel, chips: Chips, row_of: RowOf, outcome: Outcome, groups: Sequence[NewToken]
     ) -> None:
         super().__init__(kernel, chips, row_of, outcome, groups)
-        at = kernel.at
+        at = kernel.geometry
         self._width = width_of(kernel)
         self._layout = HostLayout(at, kernel.token_bursts)
         self._new = [
@@ -85,7 +85,7 @@ class RankCall(Call):
         raise InvariantBroken(f"units at the rank have no use for {Command(line[Field.COMMAND]).name}")
 
     def _nothing(self) -> Bytes:
-        at = self.kernel.at
+        at = self.kernel.geometry
         return np.full((at.row_columns, at.banks, at.chips, at.column_bytes), UNWRITTEN, dtype=np.uint8)
 
     def _score(self, k: Halves, q: Halves) -> Sums:

@@ -52,7 +52,7 @@ class Chips:
 
 
 class RowBlocks:
-    """Hands out row blocks, the lowest free one first, so that equal histories give equal addresses.
+    """Provisioner out row blocks, the lowest free one first, so that equal histories give equal addresses.
 
     Args:
         blocks: how many there are.

@@ -54,7 +54,7 @@ class _Reader:
         self._kernel = kernel
         self._rows = rows
         self._tokens = tokens
-        self._part = Part(queries=kernel.at.queries)
+        self._part = Part(queries=kernel.geometry.queries)
 
     def read(self, run: list[int], streamed: int) -> Part:
         """The part of the next run.
@@ -64,9 +64,9 @@ class _Reader:
         """
         command, phase, first = run[Field.COMMAND], run[Field.PHASE], run[Field.FIRST]
         if phase == Phase.APPEND and command == Command.WR:
-            self._part = Part(self._rows[run[Field.ROW]][0], queries=self._kernel.at.queries)
+            self._part = Part(self._rows[run[Field.ROW]][0], queries=self._kernel.geometry.queries)
         elif command == Command.PIM_WR_SB and phase == Phase.SCORE:
-            self._part = Part(run[Field.ROW], queries=self._kernel.at.queries)
+            self._part = Part(run[Field.ROW], queries=self._kernel.geometry.queries)
         elif command in (Command.PIM_MAC, Command.PIM_WR_SB, Command.RD) and phase in (
             Phase.SCORE,
             Phase.CONTEXT,
@@ -78,12 +78,12 @@ class _Reader:
             self._turn(first)
         part = self._part
         if phase == Phase.OUTPUT and command == Command.UNIT:
-            self._turn((part.query + part.queries) % self._kernel.at.queries)
+            self._turn((part.query + part.queries) % self._kernel.geometry.queries)
         return part
 
     def _chunk(self, first: int, phase: int) -> None:
         """Up to a whole chunk, within its row block and the context."""
-        kernel, at = self._kernel, self._kernel.at
+        kernel, at = self._kernel, self._kernel.geometry
         if kernel.pim.pu == "rank":
             size = row = kernel.row_tokens
         elif phase == Phase.SCORE:
@@ -99,5 +99,5 @@ class _Reader:
         self._part = part
 
     def _turn(self, query: int) -> None:
-        queries = min(self._kernel.turn_queries, self._kernel.at.queries - query)
+        queries = min(self._kernel.turn_queries, self._kernel.geometry.queries - query)
         self._part = replace(self._part, query=query, queries=queries)

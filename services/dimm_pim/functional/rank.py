@@ -35,7 +35,7 @@ class Rank:
     """
 
     def __init__(self, kernel: Kernel, room_bytes: int) -> None:
-        at = kernel.at
+        at = kernel.geometry
         width_of(kernel)
         self.kernel = kernel
         self._layout = HostLayout(at, kernel.token_bursts) if kernel.pim.pu == "rank" else PimLayout(at)

@@ -15,8 +15,8 @@ from l3sim.errors import OutOfRoom, OutOfStep, Unsupported
 from l3sim.functional import (
     Attend,
     Attended,
-    Functional,
     FunctionalAnswer,
+    FunctionalRequest,
     Offload,
     Offloaded,
     ReadBack,
@@ -70,12 +70,12 @@ class Store:
         for number, (slot, config) in enumerate(zip(hello.slots, configs, strict=True)):
             kernel = kernel_of(config, hello.model, hello.layout)
             room = rank_room_bytes(config, hello.layout)
-            for domain, seat in enumerate(slot.seats):
-                if not seat.unused:
+            for domain, assignment in enumerate(slot.assignments):
+                if not assignment.unused:
                     self._ranks[number, domain] = Rank(kernel, room)
-                    self._lanes[seat.replica, seat.rankset, seat.rank] = number, domain
+                    self._lanes[assignment.replica, assignment.rankset, assignment.rank] = number, domain
 
-    def answer(self, work: Functional) -> FunctionalAnswer:
+    def answer(self, work: FunctionalRequest) -> FunctionalAnswer:
         """Do a piece of work; see DeviceSession.functional."""
         check(work, self._hello.model)
         if isinstance(work, Offload):
@@ -176,8 +176,8 @@ class Store:
         offset, first = int(ledger.offset[request]), int(ledger.rank[request])
         rankset = (offset + layer) % layout.ranksets
         for group in range(layout.groups):
-            seat = int(ledger.replica[request]), rankset, (first + group) % layout.ranks
-            if seat in self._lanes:
+            assignment = int(ledger.replica[request]), rankset, (first + group) % layout.ranks
+            if assignment in self._lanes:
                 begin = group * layout.heads_per_group
                 heads = slice(begin, min(begin + layout.heads_per_group, self._hello.model.kv_heads))
-                yield _Piece(self._lanes[seat], (request, layer, group), heads)
+                yield _Piece(self._lanes[assignment], (request, layer, group), heads)

@@ -90,7 +90,7 @@ class Attention:
 
     def _score(self, tokens: int, first: int, group: int, query: int) -> tuple[int, int]:
         """Q x K; returns the events (last sums collected, last exponentials done)."""
-        kernel, at = self.kernel, self.kernel.at
+        kernel, at = self.kernel, self.kernel.geometry
         moved: list[int] = []  # chunk by chunk: its slot is free again
         done: list[int] = []
         waits = [Wait(query, self._burst_here, Cause.QUERY)]
@@ -113,7 +113,7 @@ class Attention:
 
     def _score_chunk(self, chunk: Chunk, waits: list[Wait]) -> tuple[int, int]:
         """One chunk of scores; returns the events (sums collected, exponentials done)."""
-        kernel, at, add = self.kernel, self.kernel.at, self.program.add
+        kernel, at, add = self.kernel, self.kernel.geometry, self.program.add
         passes = kernel.passes(at.queries)
         slots = -(-chunk.tokens // at.units)
         mac = add(
@@ -142,7 +142,7 @@ class Attention:
 
     def _collect(self, chunk: Chunk, mac: int) -> int:
         """Bring a chunk's sums to the rank's unit, banks in turn; the last may be in some banks only."""
-        kernel, at = self.kernel, self.kernel.at
+        kernel, at = self.kernel, self.kernel.geometry
         whole, rest = divmod(chunk.tokens, at.units)
         bursts = -(-whole * at.queries // kernel.burst_sums)
         more = -(-(whole + 1) * at.queries // kernel.burst_sums) - bursts if rest else 0
@@ -158,7 +158,7 @@ class Attention:
 
     def _context(self, tokens: int, first: int, group: int, softmax: tuple[int, int]) -> None:
         """S x V, and the outputs to the rank's unit; queries in turns where their sums do not all fit."""
-        kernel, at = self.kernel, self.kernel.at
+        kernel, at = self.kernel, self.kernel.geometry
         waits = [
             Wait(softmax[0], self._collected, Cause.COLLECT),
             Wait(softmax[1], kernel.pim.rank_pu_latency_tck, Cause.SOFTMAX),
@@ -188,7 +188,7 @@ class Attention:
         Args:
             waits: for what the first MAC waits; the last of them is for S.
         """
-        kernel, at = self.kernel, self.kernel.at
+        kernel, at = self.kernel, self.kernel.geometry
         done: list[int] = []  # chunk by chunk: its MACs have gone
         pending = list(waits)
 
@@ -208,7 +208,7 @@ class Attention:
 
     def _context_chunk(self, chunk: Chunk, queries: range, done: list[int], ready: list[Wait]) -> int:
         """S finished by the rank's unit, streamed to the shared buffers, multiplied with V."""
-        kernel, at, add = self.kernel, self.kernel.at, self.program.add
+        kernel, at, add = self.kernel, self.kernel.geometry, self.program.add
         quads = -(-chunk.tokens // at.column_elements)
         cycles = kernel.softmax_tck(at.heads * len(queries) * chunk.tokens)
         finished = add(Cmd.UNIT, UNIT, Phase.CONTEXT, Cause.SOFTMAX, *ready, count=cycles, signal=True)

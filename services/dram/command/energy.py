@@ -35,7 +35,7 @@ def weights(kernel: Kernel) -> Mapping[str, Floats]:
     Raises:
         TypeError: the kernel is no DIMM's; no currents of others are known.
     """
-    pim, at = kernel.dimm, kernel.at
+    pim, at = kernel.dimm, kernel.geometry
     tck_ns = pim.tck_ps / 1000
     read = pim.vdd_v * (pim.idd4r_ma - pim.idd3n_ma) * pim.bl_tck * tck_ns
     write = pim.vdd_v * (pim.idd4w_ma - pim.idd3n_ma) * pim.bl_tck * tck_ns

@@ -35,7 +35,7 @@ class Kernel:
     """
 
     pim: RankConfig
-    at: Geometry
+    geometry: Geometry
     queries_per_read: int
 
     @property
@@ -56,41 +56,43 @@ class Kernel:
     @property
     def query_bursts(self) -> int:
         """Bursts that bring Q to the shared buffers."""
-        return self.at.queries * self.at.token_columns
+        return self.geometry.queries * self.geometry.token_columns
 
     @property
     def query_bytes(self) -> int:
         """Q in one chip's shared buffer."""
-        return self.at.queries * self.at.chip_elements * ELEMENT_BYTES
+        return self.geometry.queries * self.geometry.chip_elements * ELEMENT_BYTES
 
     @property
     def burst_sums(self) -> int:
         """Sums of one chip in a burst."""
-        return self.at.column_bytes // self.pim.result_bytes
+        return self.geometry.column_bytes // self.pim.result_bytes
 
     @cached_property
     def score_chunk(self) -> int:
         """Tokens of one bank in a chunk of scores: so that the result buffer holds two, within a row."""
-        fit = self.pim.result_buffer_bytes // (2 * self.at.queries * self.pim.result_bytes)
-        return max(min(self.pim.chunk_tokens // self.at.units, fit, self.at.k_slots), 1)
+        fit = self.pim.result_buffer_bytes // (2 * self.geometry.queries * self.pim.result_bytes)
+        return max(min(self.pim.chunk_tokens // self.geometry.units, fit, self.geometry.k_slots), 1)
 
     @cached_property
     def result_slots(self) -> int:
         """Chunks of scores that the result buffer holds; none: it cannot hold one token's."""
-        return self.pim.result_buffer_bytes // (self.score_chunk * self.at.queries * self.pim.result_bytes)
+        return self.pim.result_buffer_bytes // (
+            self.score_chunk * self.geometry.queries * self.pim.result_bytes
+        )
 
     @cached_property
     def turn_queries(self) -> int:
         """Queries whose outputs the result buffer holds; none: it cannot hold one's."""
-        outputs = self.at.bank_dims * self.pim.result_bytes
-        return min(self.pim.result_buffer_bytes // outputs, self.at.queries)
+        outputs = self.geometry.bank_dims * self.pim.result_bytes
+        return min(self.pim.result_buffer_bytes // outputs, self.geometry.queries)
 
     @cached_property
     def context_chunk(self) -> int:
         """Tokens in a chunk of S: so that the shared buffer holds two beside Q, within a row."""
         fit = self._shared_tokens // 2
-        width = self.at.column_elements
-        return max(min(self.pim.chunk_tokens, fit, self.at.v_row_tokens) // width * width, width)
+        width = self.geometry.column_elements
+        return max(min(self.pim.chunk_tokens, fit, self.geometry.v_row_tokens) // width * width, width)
 
     @cached_property
     def shared_slots(self) -> int:
@@ -105,7 +107,7 @@ class Kernel:
     @cached_property
     def segment_tokens(self) -> int:
         """Tokens whose scores the rank's unit holds, in whole row blocks; none: not even of one."""
-        scores = self.pim.score_buffer_bytes // (ELEMENT_BYTES * self.at.heads * self.at.queries)
+        scores = self.pim.score_buffer_bytes // (ELEMENT_BYTES * self.geometry.heads * self.geometry.queries)
         block = self.row_tokens
         return scores // block * block
 
@@ -114,22 +116,22 @@ class Kernel:
         """Tokens that fill whole row blocks of K and of V: the period of the command pattern."""
         if self.pim.pu == "rank":
             return self.rank_row_tokens
-        return lcm(self.at.k_row_tokens, self.at.v_row_tokens)
+        return lcm(self.geometry.k_row_tokens, self.geometry.v_row_tokens)
 
     @cached_property
     def token_bursts(self) -> int:
         """Bursts of K (or V) of one token on the rank's bus, all heads of the group."""
-        return ceil(self.at.heads * self.at.head_size * ELEMENT_BYTES / self.rank_burst_bytes)
+        return ceil(self.geometry.heads * self.geometry.head_size * ELEMENT_BYTES / self.rank_burst_bytes)
 
     @property
     def rank_burst_bytes(self) -> int:
         """One burst of all chips."""
-        return self.at.chips * self.at.column_bytes
+        return self.geometry.chips * self.geometry.column_bytes
 
     @cached_property
     def rank_row_tokens(self) -> int:
         """Tokens of K in one row of all banks when they lie as the host writes them (`pu: rank`)."""
-        return self.at.row_columns * self.at.banks // self.token_bursts
+        return self.geometry.row_columns * self.geometry.banks // self.token_bursts
 
     def softmax_tck(self, elements: int) -> int:
         """Cycles of the rank's unit for so many exponentials, or scalings of them."""
@@ -138,7 +140,7 @@ class Kernel:
     def adder_lag(self, sums: int) -> int:
         """Cycles that the adders need beyond the time in which so many sums arrive over the bus."""
         cycles = ceil(sums * 1e12 / (self.pim.adder_sums_per_s * self.pim.tck_ps))
-        bursts = -(-sums // (self.burst_sums * self.at.chips))
+        bursts = -(-sums // (self.burst_sums * self.geometry.chips))
         return max(cycles - bursts * self.pim.burst_tck, 0)
 
 

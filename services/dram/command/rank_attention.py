@@ -76,7 +76,7 @@ class RankAttention:
 
     def _read_row(self, phase: Phase, tokens: int, first: int, *waits: Wait) -> int:
         """Read tokens of the row that has been opened, then close it; returns the event of the last read."""
-        kernel, at, add = self.kernel, self.kernel.at, self.program.add
+        kernel, at, add = self.kernel, self.kernel.geometry, self.program.add
         passes = kernel.passes(at.queries)
         opened = add(Cmd.NOP, INNER, phase, Cause.ROW, signal=True)
         read = add(
@@ -88,7 +88,7 @@ class RankAttention:
         return read
 
     def _softmax_tck(self, tokens: int) -> int:
-        at = self.kernel.at
+        at = self.kernel.geometry
         return self.kernel.softmax_tck(at.heads * at.queries * tokens)
 
     def _finish(self) -> int:

@@ -65,7 +65,7 @@ def attend(kernel: Kernel, tokens: Sequence[int], traced: int = 0) -> Outcome:
     """
     program, rows = attention_program(kernel, tokens)
     # Exponentials of the scores, and their scaling.
-    elements = 2 * kernel.at.heads * kernel.at.queries * sum(tokens)
+    elements = 2 * kernel.geometry.heads * kernel.geometry.queries * sum(tokens)
     return execute(kernel.pim, program, rows, traced, elements)
 
 

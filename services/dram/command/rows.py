@@ -29,7 +29,7 @@ class Rows:
     def open(self, phase: Phase, group: int, kind: str, block: int) -> None:
         """Refresh if one is due, then open a row of all banks."""
         self._program.add(Cmd.REF, INNER, phase, Cause.REFRESH)
-        self._activate(phase, Cause.ROW, (group, kind, block), self._kernel.at.banks)
+        self._activate(phase, Cause.ROW, (group, kind, block), self._kernel.geometry.banks)
 
     def close(self, phase: Phase, cause: Cause = Cause.ROW, *waits: Wait) -> None:
         """Close all rows."""
@@ -72,7 +72,7 @@ class Rows:
 
     def append(self, token: int, group: int, *waits: Wait) -> None:
         """Write a token's K and V where the geometry says; first copy them where a processor re-lays out."""
-        at, add = self._kernel.at, self._program.add
+        at, add = self._kernel.geometry, self._program.add
         if self._kernel.pim.relayout == "cpu":
             self._copies(group, *waits)
             waits = ()
@@ -105,7 +105,7 @@ class Rows:
 
     def _copies(self, group: int, *waits: Wait) -> None:
         """The processor reads q, k and v of the group in one layout and writes them in the other."""
-        at = self._kernel.at
+        at = self._kernel.geometry
         elements = at.heads * (at.queries + 2) * at.head_size
         bursts = -(-2 * elements // self._kernel.rank_burst_bytes)
         name = (group, "staged", 0)
@@ -114,7 +114,7 @@ class Rows:
 
     def _append_bursts(self, token: int, group: int, *waits: Wait) -> None:
         """K and V as the host writes them: from burst to burst, bank after bank, then the next column."""
-        at, bursts = self._kernel.at, self._kernel.token_bursts
+        at, bursts = self._kernel.geometry, self._kernel.token_bursts
         block, inside = divmod(token, self._kernel.row_tokens)
         first = inside * bursts
         bank = first % at.banks
@@ -140,7 +140,7 @@ class Rows:
         self, command: Cmd, count: int, phase: Phase, cause: Cause, name: tuple[int, str, int], *waits: Wait
     ) -> None:
         """Bursts to or from one bank of each group in turn, row by row."""
-        at = self._kernel.at
+        at = self._kernel.geometry
         most = at.bank_groups * at.row_columns
         for first in range(0, count, most):
             if first:  # a long transfer may not keep the rank from refreshing
@@ -158,7 +158,7 @@ class Rows:
     ) -> None:
         self.current = len(self.names)
         self.names.append(name)
-        whole = banks == self._kernel.at.banks
+        whole = banks == self._kernel.geometry.banks
         if whole and self._kernel.pim.pim_activation == "exempt":
             self._program.add(Cmd.ACTA, INNER, phase, cause, *waits, row=self.current)
             return

@@ -103,7 +103,7 @@ def _command(
 ) -> Line:
     command = Command(run[Field.COMMAND])
     at = int(run[Field.BANK] + of_run % run[Field.BANK_SPAN])
-    bank = f"g{at % kernel.at.bank_groups}.b{at}"
+    bank = f"g{at % kernel.geometry.bank_groups}.b{at}"
     if command in WHOLE_RANK:
         bank = "all" if command is not Command.REF else ""
     has_row = command in _OPENING | _COLUMN

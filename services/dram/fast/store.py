@@ -108,7 +108,7 @@ def kernel_from(raw: bytes) -> Kernel:
     whole = json.loads(raw)
     return Kernel(
         pim=msgspec.convert(whole["pim"], _RANKS[whole["rank"]]),
-        at=Geometry(**whole["at"]),
+        geometry=Geometry(**whole["at"]),
         queries_per_read=whole["queries_per_read"],
     )
 
@@ -119,7 +119,7 @@ def whole_kernel(kernel: Kernel) -> bytes:
 
 
 def _json(kernel: Kernel, pim: dict[str, object]) -> bytes:
-    at = {name: getattr(kernel.at, name) for name in Geometry.__dataclass_fields__}
+    at = {name: getattr(kernel.geometry, name) for name in Geometry.__dataclass_fields__}
     rank = type(kernel.pim).__name__
     whole = {"rank": rank, "pim": pim, "at": at, "queries_per_read": kernel.queries_per_read}
     return json.dumps(whole, sort_keys=True, separators=(",", ":")).encode()

@@ -34,8 +34,8 @@ class GoodSession(FakeSession):
 
     def __init__(self, hello: Hello, slowness: Sequence[int], room: int | None = ROOM) -> None:
         super().__init__(hello, slowness)
-        seats = sum(len(slot.seats) for slot in hello.slots)
-        self._room_bytes = None if room is None else np.full(seats, room, dtype=np.int64)
+        assignments = sum(len(slot.assignments) for slot in hello.slots)
+        self._room_bytes = None if room is None else np.full(assignments, room, dtype=np.int64)
 
     def costs(self, window: Window, ledger: Ledger) -> tuple[OpCost, ...]:
         return tuple(cost for cost in super().costs(window, ledger) if (cost.duration_ps > 0).any())

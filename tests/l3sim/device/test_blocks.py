@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from l3sim.placement import Layout
-from l3sim.work import Commit, Placed, Window
+from l3sim.work import Commit, KvPlacement, Window
 from tests.l3sim.device.test_session import LAYOUT, SHAPE, batch, prefill, session, window
 
 
@@ -29,7 +29,7 @@ class Resident:
 
 @dataclass
 class Recount:
-    """What each seat of LAYOUT's four modules must hold."""
+    """What each assignment of LAYOUT's four modules must hold."""
 
     block_tokens: int
     residents: dict[int, Resident] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class Recount:
                     held[replica, *at] += self.block_tokens * 2 * SHAPE.head_size * 2
         # Module m is channel m: replica m // 2, rank m % 2; its two ranks are of ranksets 0 and 1.
         used = [(m // 2, j, m % 2) for m in range(4) for j in range(2)]
-        return [0 if seat == (1, 1, 1) else held[seat] for seat in used]
+        return [0 if assignment == (1, 1, 1) else held[assignment] for assignment in used]
 
 
 STEPS = st.lists(
@@ -71,14 +71,14 @@ def test_held_bytes_are_those_of_a_recount(
         for one, growth in taken[replica].items():
             recount.residents[one].held += growth
         releases: tuple[int, ...] = ()
-        places: tuple[Placed, ...] = ()
+        places: tuple[KvPlacement, ...] = ()
         if request in recount.residents and leaves:
             releases = (request,)
             del recount.residents[request]
         if request not in recount.residents:
             shared = tokens if request > 1 else 0
             recount.residents[request] = Resident(replica, offset, rank, shared)
-            places = (Placed(request, offset, rank, 7 if shared else 0, shared),)
+            places = (KvPlacement(request, offset, rank, 7 if shared else 0, shared),)
         life = recount.residents[request]
         work = prefill(request, tokens, life.held) if number % 2 else batch([request], [life.held])
         rounds = 1 if number % 2 else tokens
@@ -95,7 +95,7 @@ def test_held_bytes_are_those_of_a_recount(
 
 def place(request: int, blocks: int) -> Window:
     """A window that lets a sharer of prefix 7 in and prefills 12 tokens of it."""
-    placed = (Placed(request, 0, 0, 7, blocks),)
+    placed = (KvPlacement(request, 0, 0, 7, blocks),)
     return replace(window(request, prefill(request, 12)), places=placed)
 
 
@@ -119,4 +119,4 @@ def test_a_shared_block_is_held_once_and_until_the_last_leaves() -> None:
 @pytest.mark.parametrize(("prefix", "blocks"), [(7, 0), (0, 3)])
 def test_a_prefix_without_blocks_is_refused(prefix: int, blocks: int) -> None:
     with pytest.raises(Exception, match="give both, or neither"):
-        session().window(replace(window(1), places=(Placed(0, 0, 0, prefix, blocks),)))
+        session().window(replace(window(1), places=(KvPlacement(0, 0, 0, prefix, blocks),)))

@@ -5,7 +5,7 @@ import pytest
 
 from l3sim.device.ledger import MAX_REQUESTS, Ledger, members_of
 from l3sim.errors import OutOfRoom, OutOfStep
-from l3sim.work import Chunk, Placed, SubBatch, Window
+from l3sim.work import Chunk, KvPlacement, SubBatch, Window
 
 
 def batch(
@@ -23,9 +23,9 @@ def check(ledger: Ledger, *batches: SubBatch, replica: int = 0) -> None:
 def ledger() -> Ledger:
     """Requests 3 (10 tokens) and 200 (none) of replica 0, and 4 of replica 1."""
     made = Ledger()
-    made.place(Placed(3, 1, 2), 0)
-    made.place(Placed(200, 0, 0), 0)
-    made.place(Placed(4, 0, 0), 1)
+    made.place(KvPlacement(3, 1, 2), 0)
+    made.place(KvPlacement(200, 0, 0), 0)
+    made.place(KvPlacement(4, 0, 0), 1)
     made.held[3] = 10
     return made
 
@@ -67,17 +67,17 @@ def test_what_contradicts_is_refused(ledger: Ledger, batches: list[SubBatch], me
 
 def test_place_and_release(ledger: Ledger) -> None:
     with pytest.raises(OutOfStep, match="request 3 is placed twice"):
-        ledger.place(Placed(3, 0, 0), 0)
+        ledger.place(KvPlacement(3, 0, 0), 0)
     with pytest.raises(OutOfStep, match="belongs to replica 0"):
         ledger.release(3, 1)
     assert ledger.release(3, 0) == 10
     with pytest.raises(OutOfStep, match="request 3 has no KV here"):
         ledger.release(3, 0)
-    ledger.place(Placed(3, 0, 1), 1)
+    ledger.place(KvPlacement(3, 0, 1), 1)
     assert (ledger.held[3], ledger.replica[3]) == (0, 1)
 
 
 @pytest.mark.parametrize("request_number", [MAX_REQUESTS, 2**62, -1])
 def test_absurd_request_numbers_take_no_memory(ledger: Ledger, request_number: int) -> None:
     with pytest.raises(OutOfRoom, match="must be at least 0 and below"):
-        ledger.place(Placed(request_number, 0, 0), 0)
+        ledger.place(KvPlacement(request_number, 0, 0), 0)

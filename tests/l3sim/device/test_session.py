@@ -10,14 +10,14 @@ from l3sim.errors import OutOfRoom, OutOfStep
 from l3sim.placement import Layout
 from l3sim.specs.model import ModelShape
 from l3sim.work import (
-    NOBODY,
+    NO_REQUESTS,
     Chunk,
     Commit,
     DeviceReady,
     Hello,
+    KvPlacement,
     OpCost,
-    Placed,
-    Seat,
+    RankAssignment,
     SlotAssignment,
     SubBatch,
     Window,
@@ -43,7 +43,10 @@ def session(room: int | None = None, layout: Layout = LAYOUT) -> Free:
     """One module a channel; the second rank of module 3 is unused."""
     slots = [
         SlotAssignment(
-            f"d{m}", f"dimm-{m:02d}", {}, tuple(Seat(m // 2, j, m % 2, m == 3 and j == 1) for j in range(2))
+            f"d{m}",
+            f"dimm-{m:02d}",
+            {},
+            tuple(RankAssignment(m // 2, j, m % 2, m == 3 and j == 1) for j in range(2)),
         )
         for m in range(4)
     ]
@@ -62,12 +65,12 @@ def window(window_id: int, *batches: SubBatch, rounds: int = 1, replica: int = 0
 
 
 def prefill(request: int, tokens: int, done: int = 0) -> SubBatch:
-    return SubBatch(0, NOBODY, NOBODY, (Chunk(request, tokens, done, True),))
+    return SubBatch(0, NO_REQUESTS, NO_REQUESTS, (Chunk(request, tokens, done, True),))
 
 
 def test_kv_grows_by_commits_only() -> None:
     books = session()
-    books.window(window(1, prefill(0, 100), places=(Placed(0, 1, 1),)))
+    books.window(window(1, prefill(0, 100), places=(KvPlacement(0, 1, 1),)))
     assert [sum(account.held_bytes) for account in books.audit()] == [0, 0, 0, 0]
     books.window(window(2, batch([0], [100]), rounds=9, commits=(Commit(1, 1),)))
     books.window(window(3, batch([0], [104]), rounds=9, commits=(Commit(2, 4),)))
@@ -85,9 +88,11 @@ def test_kv_grows_by_commits_only() -> None:
 
 def test_order_is_commits_releases_places_rounds() -> None:
     books = session()
-    books.window(window(1, prefill(0, 10), places=(Placed(0, 0, 0),)))
+    books.window(window(1, prefill(0, 10), places=(KvPlacement(0, 0, 0),)))
     # One window ends request 0's first life, drops it, places it anew elsewhere and prefills it again.
-    books.window(window(2, prefill(0, 4), commits=(Commit(1, 1),), releases=(0,), places=(Placed(0, 1, 1),)))
+    books.window(
+        window(2, prefill(0, 4), commits=(Commit(1, 1),), releases=(0,), places=(KvPlacement(0, 1, 1),))
+    )
     books.window(window(3, batch([0], [4]), commits=(Commit(2, 1),)))
     assert books.seen == [1]
     assert sum(sum(account.held_bytes) for account in books.audit()) == 4 * 5 * 3 * 512
@@ -95,7 +100,7 @@ def test_order_is_commits_releases_places_rounds() -> None:
 
 def test_a_window_that_is_never_committed_leaves_no_trace() -> None:
     books = session()
-    books.window(window(1, prefill(0, 10), places=(Placed(0, 0, 0),)))
+    books.window(window(1, prefill(0, 10), places=(KvPlacement(0, 0, 0),)))
     books.window(window(2, prefill(0, 20)))
     accounts = books.close([Commit(2, 1)])
     assert (accounts[0].windows, sum(sum(account.held_bytes) for account in accounts)) == (
@@ -104,29 +109,29 @@ def test_a_window_that_is_never_committed_leaves_no_trace() -> None:
     )
 
 
-def test_unused_seats_hold_nothing_and_room_is_kept_by_rank() -> None:
+def test_unused_ranks_hold_nothing_and_room_is_kept_by_rank() -> None:
     books = session(room=10 * 512 * 6)
-    books.window(window(1, prefill(0, 12), replica=1, places=(Placed(0, 1, 1),)))
+    books.window(window(1, prefill(0, 12), replica=1, places=(KvPlacement(0, 1, 1),)))
     # Rank 1 of rankset 1 would hold 12 * 6 * 512 bytes, but is unused.
     assert books.close([Commit(1, 1)])[3].held_bytes == (12 * 4 * 512, 0)
     books = session(room=10 * 512 * 6)
-    books.window(window(1, prefill(0, 12), places=(Placed(0, 1, 1),)))
+    books.window(window(1, prefill(0, 12), places=(KvPlacement(0, 1, 1),)))
     with pytest.raises(OutOfRoom, match="rank-1 of dimm-01 holds 36864 bytes of KV, more than its 30720"):
         books.close([Commit(1, 1)])
 
 
 def test_an_estimate_stands_alone() -> None:
     books = session()
-    (answer,) = books.estimate([window(1, batch([7], [5000]), rounds=8, places=(Placed(7, 1, 0),))])
+    (answer,) = books.estimate([window(1, batch([7], [5000]), rounds=8, places=(KvPlacement(7, 1, 0),))])
     assert (answer.window_id, answer.valid_rounds, books.seen) == (1, 8, [1])
     assert [account.requests for account in books.audit()] == [0] * 4
     with pytest.raises(OutOfStep, match="request 7 has no KV here"):
         books.estimate([window(1, batch([7], [5000]))])
     with pytest.raises(OutOfRoom, match="contexts must be 0 to"):
-        books.estimate([window(1, batch([7], [2**60]), places=(Placed(7, 1, 0),))])
+        books.estimate([window(1, batch([7], [2**60]), places=(KvPlacement(7, 1, 0),))])
 
 
-PLACED = (Placed(0, 0, 0),)
+PLACED = (KvPlacement(0, 0, 0),)
 
 
 @pytest.mark.parametrize(
@@ -139,10 +144,10 @@ PLACED = (Placed(0, 0, 0),)
         (window(2, prefill(0, 8), rounds=2), "with a prefill chunk it must be 1 round long, got 2"),
         (window(2, prefill(0, 0)), "a chunk of request 0 must have 1 to"),
         (
-            window(2, places=(Placed(1, 2, 0),)),
+            window(2, places=(KvPlacement(1, 2, 0),)),
             "request 1 is placed at (2, 0), outside 2 ranksets of 2 ranks",
         ),
-        (window(2, places=(Placed(0, 0, 0),)), "request 0 is placed twice"),
+        (window(2, places=(KvPlacement(0, 0, 0),)), "request 0 is placed twice"),
         (window(2, releases=(5,)), "request 5 has no KV here"),
         (window(1), "window 1 is already open"),
         (window(2, commits=(Commit(9, 1),)), "cannot commit 1 rounds of window 9; it is not open"),

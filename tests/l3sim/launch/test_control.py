@@ -16,7 +16,7 @@ from l3sim.work import Role
 STACKS = DeviceProcess(Role.ATTENTION, "hbm-pim", ("dimm-00", "dimm-01"), tag="hbm-pim-1")
 
 
-class Staff:
+class Supervisor:
     def __init__(self) -> None:
         self.added: list[DeviceProcess] = []
         self.removed: list[str] = []
@@ -36,7 +36,7 @@ class Staff:
 
 
 async def test_what_is_asked_arrives_as_it_was(tmp_path: Path) -> None:
-    path, staff = tmp_path / "s", Staff()
+    path, staff = tmp_path / "s", Supervisor()
     async with Control(path, staff):
         await ask_start(path, [STACKS])
         await ask_stop(path, [STACKS.name, "dimm-00"])
@@ -49,12 +49,12 @@ async def test_a_socket_that_was_left_behind_is_no_obstacle(tmp_path: Path) -> N
     path = tmp_path / "s"
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(str(path))
-    async with Control(path, Staff()):
+    async with Control(path, Supervisor()):
         await ask_stop(path, [])
 
 
 async def test_an_error_comes_back_as_its_line(tmp_path: Path) -> None:
-    path, staff = tmp_path / "s", Staff()
+    path, staff = tmp_path / "s", Supervisor()
     staff.broken = "dimm-00 was not ready"
     async with Control(path, staff):
         with pytest.raises(NotReady, match="dimm-00 was not ready"):
@@ -62,7 +62,7 @@ async def test_an_error_comes_back_as_its_line(tmp_path: Path) -> None:
 
 
 async def test_who_asks_and_goes_away_changes_nothing(tmp_path: Path) -> None:
-    path, staff = tmp_path / "s", Staff()
+    path, staff = tmp_path / "s", Supervisor()
     staff.go.clear()
     async with Control(path, staff):
         asking = asyncio.create_task(ask_start(path, [STACKS]))
@@ -79,7 +79,7 @@ async def test_who_asks_and_goes_away_changes_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("line", [b"\n", b"{\n", b"[]\n", b'{"start": [{"role": "x"}]}\n', b'{"end": 1}\n'])
 async def test_nonsense_is_answered_with_an_error(tmp_path: Path, line: bytes) -> None:
     path = tmp_path / "s"
-    async with Control(path, Staff()):
+    async with Control(path, Supervisor()):
         reader, writer = await asyncio.open_unix_connection(path)
         writer.write(line)
         assert b'"error": "the supervisor was asked' in await reader.readline()
@@ -94,7 +94,7 @@ async def test_a_supervisor_that_does_not_listen_is_named(tmp_path: Path) -> Non
 async def test_a_path_that_is_too_long_for_a_socket_costs_the_swaps_only(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async with controlled(tmp_path / ("s" * 120), Staff()):
+    async with controlled(tmp_path / ("s" * 120), Supervisor()):
         pass
     told = capsys.readouterr().err
     assert told.startswith("l3: no device can be swapped: cannot listen at ")

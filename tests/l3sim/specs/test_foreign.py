@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from l3sim.errors import InvalidInput
-from l3sim.placement import layout_of, seats_of
+from l3sim.placement import layout_of, rank_assignments
 from l3sim.specs.catalog import load_machine, load_model, machine_layers
 from l3sim.specs.foreign import config_of, is_foreign
 from l3sim.specs.machine import Machine, machine_from
@@ -57,7 +57,7 @@ def test_attention_of_a_strangers_kind_is_modules_without_ranks() -> None:
     machine, model = mini("attention", MODULES), load_model("llama-2-7b")
     layout = layout_of(machine.attention, model, 1, 1)
     assert (layout.ranksets, layout.ranks, layout.groups) == (1, 4, model.kv_heads)
-    assert seats_of(machine.attention, layout, 3) == [(0, 0, 3, False)]
+    assert rank_assignments(machine.attention, layout, 3) == [(0, 0, 3, False)]
 
 
 @pytest.mark.parametrize(

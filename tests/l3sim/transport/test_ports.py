@@ -23,12 +23,12 @@ from l3sim.testing.builders import small_hello, small_layout, small_window
 from l3sim.transport.grpc_port import GrpcPort, describe
 from l3sim.transport.in_process import InProcessPort, InProcessSource
 from l3sim.transport.server import DeviceServer
-from l3sim.work import Chunk, Commit, Placed, Window
+from l3sim.work import Chunk, Commit, KvPlacement, Window
 from tests.l3sim.transport.equal import same
 
 IDENTITIES = (Identity("a", "dimm-00"), Identity("b", "dimm-01", {"slowness": 2}))
 HELLO = small_hello(("a", "b"), ("dimm-00", "dimm-01"))
-PREFILL = small_window(1, chunks=[Chunk(0, 10, 0, True)], places=[Placed(0, 1, 0)])
+PREFILL = small_window(1, chunks=[Chunk(0, 10, 0, True)], places=[KvPlacement(0, 1, 0)])
 DECODE = small_window(2, decode=[0], context=[10], rounds=8, commits=[Commit(1, 1)])
 LATER = small_window(3, releases=[0], commits=[Commit(2, 5)])
 
@@ -70,7 +70,7 @@ async def test_a_whole_session(port: DevicePort) -> None:
 
 async def test_estimates_leave_no_trace(port: DevicePort) -> None:
     await port.hello(HELLO)
-    question = small_window(0, decode=[5], context=[99], places=[Placed(5, 0, 0)])
+    question = small_window(0, decode=[5], context=[99], places=[KvPlacement(5, 0, 0)])
     answers = await port.estimate([question, question])
     assert len(answers) == 2
     assert answers[0].costs[0].duration_ps[0, 0, 0] == 100_000

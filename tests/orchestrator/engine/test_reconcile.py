@@ -6,12 +6,12 @@ import pytest
 
 from l3sim.orchestrator.engine.reconcile import Reconciliation
 from l3sim.testing.builders import small_hello, small_layout
-from l3sim.work import Costs, Hello, Seat
+from l3sim.work import Costs, Hello, RankAssignment
 from tests.orchestrator.small_jobs import numbers
 
 #: Ranks count as rankset * ranks + rank; device i sits on rank i of both ranksets.
 BOTH = small_hello(("a", "b"), ("dimm-00", "dimm-01"))
-GPU = replace(BOTH, slots=(replace(BOTH.slots[0], slot="gpu", seats=()),))
+GPU = replace(BOTH, slots=(replace(BOTH.slots[0], slot="gpu", assignments=()),))
 
 
 def told(*held: int) -> Costs:
@@ -41,9 +41,9 @@ def test_ranks_that_differ_are_named(expected: list[int], wrong: list[str]) -> N
     assert books.differences([told(), told(10, 20, 30, 40)], numbers(expected)) == wrong
 
 
-def test_only_the_seats_of_the_replica_count() -> None:
-    slot = replace(BOTH.slots[0], seats=(Seat(0, 0, 0), Seat(0, 1, 0, unused=True)))
-    other = replace(BOTH.slots[1], seats=(Seat(1, 0, 0), Seat(1, 1, 0)))
+def test_only_the_ranks_of_the_replica_count() -> None:
+    slot = replace(BOTH.slots[0], assignments=(RankAssignment(0, 0, 0), RankAssignment(0, 1, 0, unused=True)))
+    other = replace(BOTH.slots[1], assignments=(RankAssignment(1, 0, 0), RankAssignment(1, 1, 0)))
     books = reconciliation(replace(BOTH, slots=(slot, other)))
     assert books.differences([told(5, 99, 99, 99)], numbers([5, 0, 0, 0])) == []
 

@@ -51,7 +51,7 @@ def slow_run(job: SmallJob) -> list[SlowReplica]:
         sharing=machine.scheduler.prefix_sharing,
         aging_ps=round(machine.scheduler.aging_s * PS),
         think_ps=round(workload.think_s * PS),
-        foresee=job.spec.oracle_lengths,
+        lengths_known=job.spec.oracle_lengths,
     )
     replicas = []
     for index in range(layout.dp):

@@ -60,22 +60,24 @@ def cases(draw: st.DrawFn) -> tuple[ModelShape, list[Resident], list[Resident], 
 group_costs = cache(GroupCosts)
 
 
-def attended(session: Hello, residents: list[Resident], seat: Any, layer: int, round_: int) -> list[int]:
+def attended(
+    session: Hello, residents: list[Resident], assignment: Any, layer: int, round_: int
+) -> list[int]:
     """Tokens of a rank's head groups, request by request and group by group."""
     layout = session.layout
     return [
         context + round_ + 1
         for _, offset, rank, context in residents
-        if (offset + layer) % layout.ranksets == seat.rankset
+        if (offset + layer) % layout.ranksets == assignment.rankset
         for group in range(layout.groups)
-        if (rank + group) % layout.ranks == seat.rank
+        if (rank + group) % layout.ranks == assignment.rank
     ]
 
 
-def expected(session: Hello, residents: list[Resident], seat: Any, layer: int, round_: int) -> int:
+def expected(session: Hello, residents: list[Resident], assignment: Any, layer: int, round_: int) -> int:
     """A rank's time at level roofline."""
     costs = group_costs(head_group(small().attention, session.model, session.layout))
-    tokens = attended(session, residents, seat, layer, round_)
+    tokens = attended(session, residents, assignment, layer, round_)
     return sum(int(costs.at(np.array([count]), count)[0]) for count in tokens)
 
 
@@ -98,11 +100,11 @@ def test_lanes_against_a_plain_loop(case: tuple[ModelShape, list[Resident], list
         assert cost.duration_ps.shape == (16, 4, rounds)
         energy = np.zeros((4, rounds), dtype=np.int64)
         for lane, (device, domain) in enumerate(zip(cost.device, cost.domain, strict=True)):
-            seat = session.slots[device].seats[domain]
+            assignment = session.slots[device].assignments[domain]
             for layer in range(4):
                 for round_ in range(rounds):
                     assert cost.duration_ps[lane, layer, round_] == expected(
-                        session, half, seat, layer, round_
+                        session, half, assignment, layer, round_
                     )
             energy += nj(6.0, cost.duration_ps[lane])
         assert cost.energy_nj.tolist() == energy.tolist()
@@ -260,7 +262,7 @@ def test_overrides_that_are_refused_at_start(overrides: dict[str, Any], message:
     [
         ({"slot": "gpu"}, "gpu: is no slot for role attention"),
         ({"config": {"kind": "gpu"}}, "dimm-00.kind: must be 'dimm-pim' here, got 'gpu'"),
-        ({"seats": ()}, "dimm-00: has 2 ranks but got 0 seats"),
+        ({"assignments": ()}, "dimm-00: has 2 ranks but got 0 assignments"),
     ],
 )
 def test_assignments_that_are_refused(change: dict[str, Any], message: str) -> None:

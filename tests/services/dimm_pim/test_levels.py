@@ -44,9 +44,9 @@ def test_lanes_are_attend_calls(
         cost = op_cost(answer, Op.ATTEND_DECODE, index)
         energy = np.zeros((4, rounds))
         for lane, (device, domain) in enumerate(zip(cost.device, cost.domain, strict=True)):
-            seat = session.slots[device].seats[domain]
+            assignment = session.slots[device].assignments[domain]
             for layer, round_ in np.ndindex(4, rounds):
-                tokens = attended(session, half, seat, layer, round_)
+                tokens = attended(session, half, assignment, layer, round_)
                 if not tokens:
                     assert cost.duration_ps[lane, layer, round_] == 0
                     continue

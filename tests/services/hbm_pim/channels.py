@@ -65,5 +65,5 @@ def calls(draw: st.DrawFn) -> tuple[Kernel, list[int]]:
     except InvalidInput:
         assume(False)
         raise
-    most = max(1100 // of.at.queries // of.passes(of.at.queries), 20)
+    most = max(1100 // of.geometry.queries // of.passes(of.geometry.queries), 20)
     return of, draw(st.lists(st.integers(1, most), min_size=1, max_size=3))

@@ -53,7 +53,7 @@ def samples_of(term: str, passes: Floats) -> tuple[Floats, Floats]:
 
 
 @dataclass(frozen=True, eq=False)
-class Sapling:
+class LazyForest:
     """A forest that grows when it is first asked: of a term that no plan asks for, it never does.
 
     Attributes:
@@ -86,7 +86,7 @@ class Learned(Predictor):
     """
 
     cold: Tables
-    prefill: Sapling | None
+    prefill: LazyForest | None
     batch: Forest | None
     batch_knows_chunks: bool
     attend: tuple[float, float] | None
@@ -153,7 +153,7 @@ class Learner:
         self.predictor: Predictor = cold
         self.trainings = 0
         self._cold = cold
-        self._nursery = Nursery(np.random.SeedSequence(seed[0], spawn_key=(3, seed[1])))
+        self._nursery = ForestCache(np.random.SeedSequence(seed[0], spawn_key=(3, seed[1])))
         self._next_rounds = FIRST_ROUNDS
 
     def observe(self, window: Window, costs: WindowCosts, rounds: int) -> None:
@@ -173,25 +173,25 @@ class Learner:
         self.trainings += 1
 
 
-class Nursery:
+class ForestCache:
     """The forests of one replica; whose samples are what they were is not grown again."""
 
     def __init__(self, seed: np.random.SeedSequence) -> None:
         self._seeds = dict(zip(FOREST_TERMS, seed.generate_state(2).tolist(), strict=True))
-        self._known: dict[str, Sapling] = {}
+        self._known: dict[str, LazyForest] = {}
 
-    def sapling(self, term: str, passes: Floats) -> Sapling | None:
+    def sapling(self, term: str, passes: Floats) -> LazyForest | None:
         """Of a term, from its seed and these passes alone; None with too few samples."""
         features, times = distinct(*samples_of(term, passes))
         if len(times) < LEAST_SAMPLES:
             return None
         known = self._known.get(term)
         if known is None or not known.saw(features, times):
-            known = self._known[term] = Sapling(features, times, self._seeds[term])
+            known = self._known[term] = LazyForest(features, times, self._seeds[term])
         return known
 
 
-def learn(cold: Tables, passes: Floats, nursery: Nursery) -> Learned:
+def learn(cold: Tables, passes: Floats, nursery: ForestCache) -> Learned:
     """Train all terms on passes, shape (n, WIDTH); `cold` speaks for those with too few samples."""
     prefill, batch = nursery.sapling("t_p", passes), nursery.sapling("t_batch", passes)
     lines = {term: _line(term, passes) for term in LINEAR_TERMS}

@@ -15,7 +15,7 @@ from l3sim.orchestrator.engine.requests import RequestTable
 from l3sim.orchestrator.engine.timeline.base import PARTS, Parts
 from l3sim.placement import Layout
 from l3sim.units import Floats, Int64s
-from l3sim.work import NOBODY, Window
+from l3sim.work import NO_REQUESTS, Window
 
 #: Rounds that a reservoir keeps: ours; enough for 1,000 samples with distinct features, quick to train on.
 RESERVOIR_ROUNDS = 2048
@@ -28,7 +28,7 @@ COLUMN = {name: number for number, name in enumerate((*FEATURES, *TIMES))}
 WIDTH = len(COLUMN)
 #: Of one pass: chunk tokens, tokens finished before them, who decodes and the tokens that each holds.
 Members = tuple[int, int, Int64s, Int64s]
-NO_MEMBERS: Members = (0, 0, NOBODY, NOBODY)
+NO_MEMBERS: Members = (0, 0, NO_REQUESTS, NO_REQUESTS)
 
 _CHUNKS, _FINISHED, _DECODING, _RANK_TOKENS, _RANK_GROUPS, _P, _BATCH, _D, _COMM, _KV = range(WIDTH)
 

@@ -1,4 +1,4 @@
-"""Sessions of modules without ranks: heads become module times, overrides differ, bad seats are refused."""
+"""Sessions of modules without ranks: heads become module times, overrides differ, bad ranks are refused."""
 
 import dataclasses
 from typing import Any
@@ -12,7 +12,7 @@ from l3sim.ports import DeviceSession
 from l3sim.services.hbm_pim.device import HbmPimDevice
 from l3sim.services.hbm_pim.roofline import Head
 from l3sim.units import ps
-from l3sim.work import Hello, OpCost, Seat
+from l3sim.work import Hello, OpCost, RankAssignment
 from tests.services.builders import decoding, hello, machine, window
 
 ON = machine("hbm-pim-ext-dgx-a100", attention__modules=4, attention__level="roofline")
@@ -55,11 +55,11 @@ def test_one_module_can_differ() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seats", "told"),
-    [((), "got 0 seats; give it one"), ((Seat(0, 1, 0),), "dimm-00: knows one rankset only")],
+    ("assignments", "told"),
+    [((), "got 0 assignments; give it one"), ((RankAssignment(0, 1, 0),), "dimm-00: knows one rankset only")],
 )
-def test_seats_that_make_no_module_are_refused(seats: tuple[Seat, ...], told: str) -> None:
+def test_ranks_that_make_no_module_are_refused(assignments: tuple[RankAssignment, ...], told: str) -> None:
     message = hello("attention", ON, "llama-2-70b", 4, modules=range(4))
-    first = dataclasses.replace(message.slots[0], seats=seats)
+    first = dataclasses.replace(message.slots[0], assignments=assignments)
     with pytest.raises(InvalidInput, match=told):
         opened(dataclasses.replace(message, slots=(first, *message.slots[1:])))

@@ -8,8 +8,8 @@ from docker.errors import APIError, DockerException, ImageNotFound
 
 from l3sim.errors import InvalidInput, NotReady
 from l3sim.launch.swap import containers
-from l3sim.launch.swap.containers import DockerHands, docker_hands
-from l3sim.launch.swap.hands import Newcomers
+from l3sim.launch.swap.containers import DockerProvisioner, docker_provisioner
+from l3sim.launch.swap.provisioner import NewDevices
 from l3sim.specs.catalog import load_machine
 from l3sim.work import Role
 
@@ -109,8 +109,8 @@ def engine() -> Engine:
 
 
 @pytest.fixture
-def hands(engine: Engine) -> DockerHands:
-    return DockerHands(engine, engine.there[0])
+def provisioner(engine: Engine) -> DockerProvisioner:
+    return DockerProvisioner(engine, engine.there[0])
 
 
 def environment(config: dict[str, Any]) -> dict[str, str]:
@@ -118,10 +118,10 @@ def environment(config: dict[str, Any]) -> dict[str, str]:
 
 
 async def test_devices_are_shared_out_to_as_many_containers_as_there_were(
-    hands: DockerHands, engine: Engine
+    provisioner: DockerProvisioner, engine: Engine
 ) -> None:
-    assert hands.address == "127.0.0.1:7611"
-    await hands.start([Newcomers(Role.ATTENTION, HBM, "", "hbm-pim-1")])
+    assert provisioner.address == "127.0.0.1:7611"
+    await provisioner.start([NewDevices(Role.ATTENTION, HBM, "", "hbm-pim-1")])
     assert list(engine.made) == ["p-attention-4", "p-attention-5", "p-attention-6"]
     told = [environment(config) for config in engine.made.values()]
     assert [one["L3_DEVICES"] for one in told] == ["14", "14", "12"]
@@ -135,33 +135,35 @@ async def test_devices_are_shared_out_to_as_many_containers_as_there_were(
 
 
 async def test_the_old_ones_are_stopped_and_removed_and_nobody_elses(
-    hands: DockerHands, engine: Engine
+    provisioner: DockerProvisioner, engine: Engine
 ) -> None:
-    await hands.start([Newcomers(Role.LINK, L3, "their/link", "link-1")])
+    await provisioner.start([NewDevices(Role.LINK, L3, "their/link", "link-1")])
     assert engine.made["p-interconnect-2"]["Cmd"] is None
     engine.there += engine.new
-    await hands.retire(Role.LINK)
+    await provisioner.retire(Role.LINK)
     assert [one.name for one in engine.there if one.stopped and one.gone] == ["p-interconnect-1"]
 
 
 async def test_a_role_that_had_no_container_gets_one_like_that_of_the_gpu(engine: Engine) -> None:
     engine.there = engine.there[:2]
-    await DockerHands(engine, engine.there[0]).start([Newcomers(Role.ATTENTION, HBM, "", "hbm-pim-1")])
+    await DockerProvisioner(engine, engine.there[0]).start([NewDevices(Role.ATTENTION, HBM, "", "hbm-pim-1")])
     (config,) = engine.made.values()
     assert config["Labels"][containers.ROLE] == config["Labels"][containers.SERVICE] == "attention"
     assert (environment(config)["L3_ID"], environment(config)["L3_DEVICES"]) == ("hbm-pim-1", "40")
 
 
-async def test_what_was_started_can_be_undone(hands: DockerHands, engine: Engine) -> None:
-    await hands.start([Newcomers(Role.ATTENTION, HBM, "", "hbm-pim-1")])
-    await hands.undo()
+async def test_what_was_started_can_be_undone(provisioner: DockerProvisioner, engine: Engine) -> None:
+    await provisioner.start([NewDevices(Role.ATTENTION, HBM, "", "hbm-pim-1")])
+    await provisioner.undo()
     assert all(one.gone for one in engine.new)
     assert not any(one.gone for one in engine.there)
 
 
-async def test_an_image_that_is_not_here_is_refused_by_name(hands: DockerHands, engine: Engine) -> None:
+async def test_an_image_that_is_not_here_is_refused_by_name(
+    provisioner: DockerProvisioner, engine: Engine
+) -> None:
     with pytest.raises(InvalidInput) as caught:
-        await hands.start([Newcomers(Role.LINK, L3, "nobody/built-it", "link-1")])
+        await provisioner.start([NewDevices(Role.LINK, L3, "nobody/built-it", "link-1")])
     assert str(caught.value) == (
         "--with: 'nobody/built-it' is no kind of role link (interconnect), no HOST:PORT and no image that is "
         "here; build or pull it"
@@ -170,23 +172,23 @@ async def test_an_image_that_is_not_here_is_refused_by_name(hands: DockerHands, 
 
 
 async def test_a_container_that_cannot_start_is_refused_and_undone(
-    hands: DockerHands, engine: Engine
+    provisioner: DockerProvisioner, engine: Engine
 ) -> None:
     engine.refuses = "no space left"
     with pytest.raises(NotReady, match="cannot start container p-interconnect-2: no space left"):
-        await hands.start([Newcomers(Role.LINK, L3, "", "interconnect-1")])
-    await hands.undo()
+        await provisioner.start([NewDevices(Role.LINK, L3, "", "interconnect-1")])
+    await provisioner.undo()
     assert engine.new[0].gone
 
 
 async def test_a_container_that_ends_is_named_with_its_last_complaint(
-    hands: DockerHands, engine: Engine
+    provisioner: DockerProvisioner, engine: Engine
 ) -> None:
-    await hands.start([Newcomers(Role.LINK, L3, "", "interconnect-1")])
-    await hands.check()
+    await provisioner.start([NewDevices(Role.LINK, L3, "", "interconnect-1")])
+    await provisioner.check()
     engine.new[0].status, engine.new[0].said = "exited", b"begin\nl3: error: no broker\nend\n"
     with pytest.raises(NotReady) as caught:
-        await hands.check()
+        await provisioner.check()
     assert str(caught.value) == (
         "container p-interconnect-2 ended before its devices were there; it said: l3: error: no broker"
     )
@@ -198,29 +200,29 @@ def using(monkeypatch: pytest.MonkeyPatch, engine: Engine) -> None:
 
 def test_of_several_compositions_one_must_be_named(monkeypatch: pytest.MonkeyPatch, engine: Engine) -> None:
     using(monkeypatch, engine)
-    assert docker_hands("").address == docker_hands("p").address == "127.0.0.1:7611"
+    assert docker_provisioner("").address == docker_provisioner("p").address == "127.0.0.1:7611"
     engine.there.append(Container("q-orchestrator-1", "orchestrator", project="q"))
     with pytest.raises(NotReady, match="several machines run under Docker: p, q; name one: --project NAME"):
-        docker_hands("")
+        docker_provisioner("")
     with pytest.raises(NotReady, match=r"no machine of project 'r' runs under Docker \(there are: p, q\)"):
-        docker_hands("r")
+        docker_provisioner("r")
 
 
 def test_without_a_machine_both_ways_to_start_one_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     using(monkeypatch, Engine())
     text = "no machine runs here; start one: ./l3 up --detach, or docker compose up --detach"
     with pytest.raises(NotReady, match=text):
-        docker_hands("")
+        docker_provisioner("")
 
     def no_engine() -> Engine:
         raise DockerException("no socket")
 
     monkeypatch.setattr(docker, "from_env", no_engine)
     with pytest.raises(NotReady, match=text):
-        docker_hands("")
+        docker_provisioner("")
 
 
 def test_an_orchestrator_without_a_published_port_is_refused(engine: Engine) -> None:
     engine.there[0].attrs["NetworkSettings"]["Ports"] = {}
     with pytest.raises(NotReady, match="p-orchestrator-1 publishes no port here"):
-        DockerHands(engine, engine.there[0])
+        DockerProvisioner(engine, engine.there[0])

@@ -58,7 +58,7 @@ ANSWERS = st.one_of(
 
 
 @given(WORK)
-def test_work_survives(value: functional.Functional) -> None:
+def test_work_survives(value: functional.FunctionalRequest) -> None:
     message = pb.Functional.FromString(convert.functional_to_proto(value).SerializeToString())
     assert same(convert.functional_from_proto(message), value)
 
@@ -75,7 +75,7 @@ def test_both_sides_have_the_same_fields(name: str) -> None:
     assert theirs == {field.name for field in fields(getattr(functional, name))}
 
 
-def offload(**tensor: Any) -> functional.Functional:
+def offload(**tensor: Any) -> functional.FunctionalRequest:
     values: dict[str, Any] = {"name": "k", "shape": [1, 2], "dtype": "float16", "data": bytes(4)}
     message = pb.Offload(k=pb.Tensor(**(values | tensor)), v=pb.Tensor(name="v", shape=[0], dtype="float16"))
     return convert.functional_from_proto(pb.Functional(offload=message))

@@ -49,10 +49,14 @@ CHUNKS = tuples(st.builds(work.Chunk, U64, U64, U64, BOOLS))
 @st.composite
 def hellos(draw: st.DrawFn) -> work.Hello:
     layout = draw(st.builds(Layout, *[SIZES] * 10))
-    seats = tuples(
-        st.builds(work.Seat, st.integers(0, layout.dp - 1), U32, st.integers(0, layout.ranks - 1), BOOLS)
+    assignments = tuples(
+        st.builds(
+            work.RankAssignment, st.integers(0, layout.dp - 1), U32, st.integers(0, layout.ranks - 1), BOOLS
+        )
     )
-    slots = draw(st.lists(st.builds(work.SlotAssignment, TEXT, TEXT, CONFIG, seats), min_size=1, max_size=3))
+    slots = draw(
+        st.lists(st.builds(work.SlotAssignment, TEXT, TEXT, CONFIG, assignments), min_size=1, max_size=3)
+    )
     size = st.integers(1, 10**7)
     flags = ("gated", "biases", "qkv_biases", "norm_biases", "parallel_attention", "post_norms", "qk_norm")
     experts = draw(st.integers(0, 10**6))
@@ -82,7 +86,7 @@ WINDOWS = st.builds(
     U32,
     SIZES,
     tuples(sub_batches()),
-    tuples(st.builds(work.Placed, U64, U32, U32, U64, U64)),
+    tuples(st.builds(work.KvPlacement, U64, U32, U32, U64, U64)),
     tuples(U64),
     COMMITS,
 )
@@ -156,9 +160,9 @@ def test_accounts_survive(value: tuple[work.Account, ...]) -> None:
         (pb.MemoryRegion, work.MemoryRegion),
         (pb.Hello, work.Hello),
         (pb.Layout, Layout),
-        (pb.Seat, work.Seat),
+        (pb.RankAssignment, work.RankAssignment),
         (pb.Chunk, work.Chunk),
-        (pb.Placement, work.Placed),
+        (pb.Placement, work.KvPlacement),
         (pb.Commit, work.Commit),
         (pb.Costs, work.Costs),
         (pb.Account, work.Account),
@@ -244,8 +248,10 @@ def parse_hello(**changes: Any) -> work.Hello:
             "slots[0].config_json: must be a JSON object, got '[]'",
         ),
         (
-            lambda: parse_hello(slots=[pb.SlotAssignment(config_json="{}", seats=[pb.Seat(rank=9)])]),
-            "slots[0].seats: replica 0, rank 9 lies outside the layout",
+            lambda: parse_hello(
+                slots=[pb.SlotAssignment(config_json="{}", assignments=[pb.RankAssignment(rank=9)])]
+            ),
+            "slots[0].assignments: replica 0, rank 9 lies outside the layout",
         ),
         (
             lambda: convert.hello_from_proto(pb.Hello()),

@@ -6,7 +6,18 @@ import pytest
 from l3sim.errors import InvariantBroken
 from l3sim.orchestrator.engine.costs.assembler import Assembler, WindowCosts, over_rounds
 from l3sim.testing.builders import small_hello, small_layout, small_model
-from l3sim.work import NOBODY, Chunk, Costs, Hello, Op, OpCost, Seat, SlotAssignment, SubBatch, Window
+from l3sim.work import (
+    NO_REQUESTS,
+    Chunk,
+    Costs,
+    Hello,
+    Op,
+    OpCost,
+    RankAssignment,
+    SlotAssignment,
+    SubBatch,
+    Window,
+)
 from tests.orchestrator.small_jobs import numbers
 
 #: Two ranksets of two ranks, three layers: 0 and 2 are class 0, 1 is class 1.
@@ -16,16 +27,16 @@ GPU_OPS = {Op.EMBED: 1, Op.BLOCK_IN: 20, Op.BLOCK_OUT: 300, Op.HEAD: 4000}
 
 def hellos() -> list[Hello]:
     """Replica 1: GPU; a process with modules of replicas 0 and 1; a process with one module; link."""
-    seats = [
-        SlotAssignment("d0", "dimm-00", {}, (Seat(0, 0, 0), Seat(0, 1, 0))),
-        SlotAssignment("d1", "dimm-01", {}, (Seat(1, 1, 0), Seat(1, 0, 0))),
-        SlotAssignment("d2", "dimm-02", {}, (Seat(1, 0, 1), Seat(1, 1, 1))),
+    assignments = [
+        SlotAssignment("d0", "dimm-00", {}, (RankAssignment(0, 0, 0), RankAssignment(0, 1, 0))),
+        SlotAssignment("d1", "dimm-01", {}, (RankAssignment(1, 1, 0), RankAssignment(1, 0, 0))),
+        SlotAssignment("d2", "dimm-02", {}, (RankAssignment(1, 0, 1), RankAssignment(1, 1, 1))),
     ]
     bare = small_hello(layout=LAYOUT, model=MODEL, devices=(), slots=())
     parts = [
         (SlotAssignment("g", "gpu", {}),),
-        tuple(seats[:2]),
-        (seats[2],),
+        tuple(assignments[:2]),
+        (assignments[2],),
         (SlotAssignment("l", "link", {}),),
     ]
     return [
@@ -106,7 +117,7 @@ def test_busy_times_and_energy_count_layers_and_every_rank() -> None:
 
 
 def test_prefill_has_kv_and_no_decode_tasks() -> None:
-    window = Window(5, 1, 1, (SubBatch(1, NOBODY, NOBODY, (Chunk(3, 4, 0, last=True),)),))
+    window = Window(5, 1, 1, (SubBatch(1, NO_REQUESTS, NO_REQUESTS, (Chunk(3, 4, 0, last=True),)),))
     kv = link(Op.TRANSFER_KV, 1, [[5, 6], [7, 0]])
     found = assembled(
         window, [Costs(5, 1, tuple(gpu_costs(1, prefill=9))), *[Costs(5, 1, ())] * 2, Costs(5, 1, (kv,))]
@@ -156,7 +167,7 @@ def test_work_that_crosses_a_link_one_way_only_is_refused(kept: int) -> None:
 
 @pytest.mark.parametrize(("prefill", "moves"), [(9, False), (0, True)])
 def test_a_chunk_without_prefill_or_without_a_transfer_is_refused(prefill: int, moves: bool) -> None:
-    window = Window(5, 1, 1, (SubBatch(1, NOBODY, NOBODY, (Chunk(3, 4, 0, last=True),)),))
+    window = Window(5, 1, 1, (SubBatch(1, NO_REQUESTS, NO_REQUESTS, (Chunk(3, 4, 0, last=True),)),))
     kv = (link(Op.TRANSFER_KV, 1, [[5, 6], [7, 0]]),) if moves else ()
     nobody = Costs(5, 1, ())
     with pytest.raises(InvariantBroken, match="some work has no cost"):
@@ -166,7 +177,7 @@ def test_a_chunk_without_prefill_or_without_a_transfer_is_refused(prefill: int, 
 
 
 def test_attention_for_nobody_is_refused() -> None:
-    window = Window(5, 1, 2, (SubBatch(0, NOBODY, NOBODY, (Chunk(3, 4, 0, last=True),)),))
+    window = Window(5, 1, 2, (SubBatch(0, NO_REQUESTS, NO_REQUESTS, (Chunk(3, 4, 0, last=True),)),))
     with pytest.raises(InvariantBroken, match="a cost has no work"):
         assembled(window, decode_answers())
 

@@ -5,7 +5,7 @@ from typing import cast
 from l3sim.orchestrator.engine.kv.in_flight import Transit
 from l3sim.orchestrator.engine.requests import RequestTable
 from l3sim.orchestrator.engine.timeline.base import Timeline, Waits
-from l3sim.work import NOBODY, Chunk, SubBatch
+from l3sim.work import NO_REQUESTS, Chunk, SubBatch
 from tests.orchestrator.engine.kv.test_ledger import table_of
 from tests.orchestrator.small_jobs import numbers
 
@@ -50,7 +50,7 @@ def test_a_pass_waits_at_the_offsets_of_its_own_requests() -> None:
         8: [[False, False, False], [False, True, False]],
         9: [[False, False, False], [False, False, True]],
     }
-    assert transit.waits((SubBatch(0, NOBODY, NOBODY, chunks(0)),)) == []
+    assert transit.waits((SubBatch(0, NO_REQUESTS, NO_REQUESTS, chunks(0)),)) == []
 
 
 def test_nobody_waits_for_what_has_arrived() -> None:

@@ -11,7 +11,7 @@ from l3sim.orchestrator.engine.kv.ledger import KvLedger
 from l3sim.orchestrator.engine.kv.shape import KvShape
 from l3sim.orchestrator.engine.requests import Phase, RequestTable
 from l3sim.testing.builders import small_layout, small_model
-from l3sim.work import Placed
+from l3sim.work import KvPlacement
 from tests.orchestrator.slow_books import SlowBooks
 from tests.orchestrator.small_jobs import listed, numbers
 
@@ -20,11 +20,11 @@ def table_of(
     prompt: list[int],
     output: list[int],
     prefixes: list[tuple[int, int]] | None = None,
-    foresee: bool = False,
+    lengths_known: bool = False,
 ) -> RequestTable:
     requests = listed(prompt, output, prefixes=prefixes).listed
     assert requests is not None
-    return RequestTable(requests, foresee)
+    return RequestTable(requests, lengths_known)
 
 
 class Life:
@@ -51,8 +51,8 @@ class Life:
         prompt = [draw(st.integers(10, 40)) for _ in range(8)]
         prefixes = [(draw(st.integers(0, 2)), draw(st.integers(8, most))) for most in prompt]
         named = [(one, some if one else 0) for one, some in prefixes]
-        foresee = reserve == 0 and draw(st.integers(0, 1)) == 1
-        self.table = table_of(prompt, [20] * 8, named, foresee)
+        lengths_known = reserve == 0 and draw(st.integers(0, 1)) == 1
+        self.table = table_of(prompt, [20] * 8, named, lengths_known)
         shape = KvShape.of(self.layout, model, self.room)
         self.ledger = KvLedger(shape, self.table, watermark, reserve, sharing)
         self.slow = SlowBooks(self.layout, model, self.room, self.table, watermark, reserve, sharing)
@@ -71,7 +71,7 @@ class Life:
         if place is not None:
             view.admit(tokens, *place, request)
             asked, hits = self.ledger.sharing.asked_blocks, self.ledger.sharing.hit_blocks
-            told = self.ledger.admit(Placed(request, *place))
+            told = self.ledger.admit(KvPlacement(request, *place))
             self.outside.remove(request)
             # Scratch books after an admission are those of the ledger after it.
             assert (view.booked == self.ledger.booked_bytes()).all()
@@ -168,7 +168,7 @@ def test_the_watermark_is_not_asked_of_an_empty_replica() -> None:
     assert books.view().fits(11) == (0, 0)
     assert books.view().fits(13) is None
     books, table = ledger(22, watermark=0.5)
-    books.admit(Placed(0, 0, 0))
+    books.admit(KvPlacement(0, 0, 0))
     table.phase[0], table.held[0], table.target[0] = Phase.DECODE, 4, 4
     books.changed()
     assert books.view().fits(6) is not None
@@ -187,7 +187,7 @@ def test_the_largest_request_is_admitted_though_its_next_token_has_no_room() -> 
 def test_hits_come_before_balance_only_where_the_job_says_so(sharing: str, place: tuple[int, int]) -> None:
     """Request 0 makes offset 0 the fuller one; request 1 has its prefix."""
     books, _ = ledger(60, sharing=sharing)
-    books.admit(Placed(0, 0, 0))
+    books.admit(KvPlacement(0, 0, 0))
     assert books.view().fits(11, 1) == place
     # Who is unknown shares nothing.
     assert books.view().fits(11) == (1, 0)
@@ -196,15 +196,15 @@ def test_hits_come_before_balance_only_where_the_job_says_so(sharing: str, place
 def test_among_equally_full_bins_hits_decide() -> None:
     """Request 2 is alone at offset 1, so that both are equally full; it has another prefix."""
     books, _ = ledger(60)
-    books.admit(Placed(2, 0, 0))
-    books.admit(Placed(0, 1, 0))
+    books.admit(KvPlacement(2, 0, 0))
+    books.admit(KvPlacement(0, 1, 0))
     assert books.view().fits(11, 1) == (1, 0)
 
 
 def test_room_lasts_until_a_block_opens() -> None:
     """Blocks of 4 tokens; 10 are held and 11 booked, so that the 13th, booked after 2 rounds, opens one."""
     books, table = ledger(12, block_tokens=4)
-    books.admit(Placed(0, 0, 0))
+    books.admit(KvPlacement(0, 0, 0))
     table.phase[0], table.held[0] = Phase.DECODE, 10
     books.changed()
     assert (books.booked_bytes() == books.shape.room_bytes).all()
@@ -213,7 +213,7 @@ def test_room_lasts_until_a_block_opens() -> None:
     assert books.rounds_of_room(who, 9) == 9
     books, table = ledger(24, block_tokens=4, sharing="off")
     for request in range(2):
-        books.admit(Placed(request, 0, 0))
+        books.admit(KvPlacement(request, 0, 0))
         table.phase[request], table.held[request] = Phase.DECODE, 10 + request
     books.changed()
     assert books.rounds_of_room(numbers([0, 1]), 9) == 1
@@ -227,7 +227,7 @@ def test_the_lowest_rank_drops_first_and_its_last_admitted() -> None:
     table = table_of([10] * 5, [20] * 5)
     books = KvLedger(KvShape.of(layout, model, room), table, 0.0)
     for request, rank in enumerate([1, 0, 0, 1, 1]):
-        books.admit(Placed(request, 0, rank))
+        books.admit(KvPlacement(request, 0, rank))
         table.phase[request], table.held[request] = Phase.DECODE, 16
     books.changed()
     # 34 tokens are booked on rank 0 and 51 on rank 1.
@@ -248,7 +248,7 @@ def test_the_lowest_rank_drops_first_and_its_last_admitted() -> None:
 def test_integrity_names_what_is_wrong(breakage: Callable[[KvLedger, RequestTable], None], text: str) -> None:
     books, table = ledger(30)
     for request in range(2):
-        books.admit(Placed(request, 0, 0))
+        books.admit(KvPlacement(request, 0, 0))
     assert books.check_integrity() == []
     breakage(books, table)
     books.changed()
@@ -257,7 +257,7 @@ def test_integrity_names_what_is_wrong(breakage: Callable[[KvLedger, RequestTabl
 
 def test_integrity_notices_sums_that_were_not_kept() -> None:
     books, table = ledger(30)
-    books.admit(Placed(0, 0, 0))
+    books.admit(KvPlacement(0, 0, 0))
     assert (books.held_bytes().sum(), books.booked_bytes().sum() > 0) == (0, True)
     table.held[0] = 5
     assert books.check_integrity() == ["the KV bytes kept differ from those counted anew"]

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from l3sim.orchestrator.engine.policies import POLICIES
-from l3sim.orchestrator.engine.policies.admission import ChunkBounds, deal_prefills
+from l3sim.orchestrator.engine.policies.admission import ChunkBounds, plan_prefills
 from l3sim.orchestrator.engine.queue import Queue
-from l3sim.work import Placed
+from l3sim.work import KvPlacement
 from tests.orchestrator.engine.policies.views import Resident, predictor_of, shown, view_of
 
 
@@ -25,7 +25,7 @@ def test_a_chunk_is_the_rest_or_the_largest_multiple_of_64(rest: int, room: int,
 
 def test_running_prefills_first_then_the_queue_each_to_the_lighter_pass() -> None:
     view = view_of([Resident(300, 100), Resident(90, 10), Resident(7, 7)], waiting=[70, 30, 500])
-    dealt = deal_prefills(view, 2)
+    dealt = plan_prefills(view, 2)
     assert shown(dealt.chunks) == [
         [(0, 200, 100, True)],
         [(1, 80, 10, True), (3, 70, 0, True), (4, 30, 0, True), (5, 64, 0, False)],
@@ -35,7 +35,7 @@ def test_running_prefills_first_then_the_queue_each_to_the_lighter_pass() -> Non
 
 
 def test_a_chunk_that_is_cut_leaves_the_rest_of_its_prompt_for_later() -> None:
-    dealt = deal_prefills(view_of([Resident(300, 100), Resident(90, 10)], waiting=[70]), 2)
+    dealt = plan_prefills(view_of([Resident(300, 100), Resident(90, 10)], waiting=[70]), 2)
     assert (dealt.tokens, dealt.lightest) == ([200, 150], 1)
     dealt.cut(0, 64)
     assert shown(dealt.chunks)[0] == [(0, 64, 100, False)]
@@ -61,12 +61,12 @@ def test_a_long_queue_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_one_pass_takes_all() -> None:
-    dealt = deal_prefills(view_of(waiting=[70, 30]), 1)
+    dealt = plan_prefills(view_of(waiting=[70, 30]), 1)
     assert shown(dealt.chunks) == [[(0, 70, 0, True), (1, 30, 0, True)]]
 
 
 def test_a_round_prefills_no_more_than_the_limit() -> None:
-    dealt = deal_prefills(view_of(waiting=[600, 600, 5]), 2)
+    dealt = plan_prefills(view_of(waiting=[600, 600, 5]), 2)
     assert shown(dealt.chunks) == [[(0, 256, 0, False)], [(1, 256, 0, False)]]
     assert dealt.blocked == "chunk"
     assert [placed.request for placed in dealt.admitted] == [0, 1]
@@ -74,14 +74,14 @@ def test_a_round_prefills_no_more_than_the_limit() -> None:
 
 def test_nobody_overtakes_a_running_prefill_without_a_chunk() -> None:
     residents = [Resident(700, 0), Resident(700, 0), Resident(700, 64), Resident(65, 60)]
-    dealt = deal_prefills(view_of(residents, waiting=[5]), 2)
+    dealt = plan_prefills(view_of(residents, waiting=[5]), 2)
     assert shown(dealt.chunks) == [[(0, 256, 0, False)], [(1, 256, 0, False)]]
     assert (dealt.blocked, dealt.admitted) == ("chunk", [])
 
 
 def test_a_chunk_is_not_smaller_than_the_least_unless_it_is_the_rest() -> None:
     view = view_of(waiting=[200, 150, 100], min_chunk_tokens=128)
-    dealt = deal_prefills(view, 1)
+    dealt = plan_prefills(view, 1)
     # 56 tokens are left of 256: too few for a piece of 150.
     assert shown(dealt.chunks) == [[(0, 200, 0, True)]]
     assert dealt.blocked == "chunk"
@@ -98,27 +98,27 @@ def test_a_chunk_is_not_smaller_than_the_least_unless_it_is_the_rest() -> None:
 )
 def test_the_head_waits_and_nobody_overtakes_it(changes: dict[str, Any], blocked: str) -> None:
     residents = [Resident(90, 90)] if "gpu_tokens" not in changes else [Resident(90, 20)]
-    dealt = deal_prefills(view_of(residents, waiting=[100, 1], **changes), 2)
+    dealt = plan_prefills(view_of(residents, waiting=[100, 1], **changes), 2)
     assert dealt.blocked == blocked
     assert dealt.admitted == []
 
 
 def test_admissions_of_one_plan_share_the_gpu_memory() -> None:
-    dealt = deal_prefills(view_of(waiting=[60, 60], gpu_tokens=100), 2)
+    dealt = plan_prefills(view_of(waiting=[60, 60], gpu_tokens=100), 2)
     assert [placed.request for placed in dealt.admitted] == [0]
     assert dealt.blocked == "gpu_memory"
-    assert len(deal_prefills(view_of(waiting=[60, 40], gpu_tokens=100), 2).admitted) == 2
+    assert len(plan_prefills(view_of(waiting=[60, 40], gpu_tokens=100), 2).admitted) == 2
 
 
 def test_admissions_of_one_plan_share_the_kv_room() -> None:
     # A prompt books one token more than it has.
-    dealt = deal_prefills(view_of(waiting=[60, 38, 1], room_tokens=100), 2)
+    dealt = plan_prefills(view_of(waiting=[60, 38, 1], room_tokens=100), 2)
     assert [placed.request for placed in dealt.admitted] == [0, 1]
     assert dealt.blocked == "kv"
 
 
 def test_a_prompt_without_room_goes_unchunked_and_alone() -> None:
-    dealt = deal_prefills(view_of(waiting=[390, 5], gpu_tokens=100), 2)
+    dealt = plan_prefills(view_of(waiting=[390, 5], gpu_tokens=100), 2)
     assert shown(dealt.chunks) == [[(0, 390, 0, True)], []]
     assert (dealt.unchunked, dealt.blocked) == (0, "")
     assert [placed.request for placed in dealt.admitted] == [0]
@@ -127,27 +127,27 @@ def test_a_prompt_without_room_goes_unchunked_and_alone() -> None:
 @pytest.mark.parametrize("residents", [[], [Resident(20, 10)]])
 def test_it_waits_until_nobody_else_prefills(residents: list[Resident]) -> None:
     waiting = [390] if residents else [5, 390]
-    dealt = deal_prefills(view_of(residents, waiting=waiting, gpu_tokens=100), 2)
+    dealt = plan_prefills(view_of(residents, waiting=waiting, gpu_tokens=100), 2)
     assert (dealt.unchunked, dealt.blocked) == (-1, "gpu_memory")
     assert len(dealt.chunks[0]) == 1
 
 
 def test_it_decodes_beside_others_that_decode() -> None:
-    dealt = deal_prefills(view_of([Resident(20, 25)], waiting=[390], gpu_tokens=100), 2)
+    dealt = plan_prefills(view_of([Resident(20, 25)], waiting=[390], gpu_tokens=100), 2)
     assert dealt.unchunked == 0
 
 
 def test_may_admit_is_asked_last_with_the_place_that_would_be_taken() -> None:
-    asked: list[Placed] = []
+    asked: list[KvPlacement] = []
 
-    def twice(placed: Placed) -> str:
+    def twice(placed: KvPlacement) -> str:
         asked.append(placed)
         return "" if len(asked) < 3 else "aligned"
 
-    dealt = deal_prefills(view_of(waiting=[20, 20, 20, 20]), 2, twice)
+    dealt = plan_prefills(view_of(waiting=[20, 20, 20, 20]), 2, twice)
     assert dealt.blocked == "aligned"
     assert dealt.admitted == asked[:2]
-    assert asked == [Placed(0, 0, 0), Placed(1, 1, 0), Placed(2, 0, 0)]
+    assert asked == [KvPlacement(0, 0, 0), KvPlacement(1, 1, 0), KvPlacement(2, 0, 0)]
     asked.clear()
-    assert deal_prefills(view_of(waiting=[200], room_tokens=100), 2, twice).blocked == "kv"
+    assert plan_prefills(view_of(waiting=[200], room_tokens=100), 2, twice).blocked == "kv"
     assert asked == []

@@ -12,10 +12,10 @@ from l3sim.orchestrator.engine.policies.partition import (
     Beside,
     LastChunk,
     align_chunks,
-    deal_aligned,
-    deal_all,
-    deal_lighter,
     fullest_ranks,
+    partition_aligned,
+    partition_all,
+    partition_lighter,
 )
 from tests.orchestrator.small_jobs import numbers
 
@@ -122,7 +122,7 @@ def sides_of(side: np.ndarray) -> list[list[int]]:
 @settings(max_examples=50, derandomize=True)
 @given(st.lists(st.integers(1, 9), max_size=12))
 def test_lighter(tokens: list[int]) -> None:
-    side = deal_lighter(numbers(tokens))
+    side = partition_lighter(numbers(tokens))
     loads = [0, 0]
     for one, got in zip(tokens, side.tolist(), strict=True):
         assert got == (1 if loads[1] < loads[0] else 0)
@@ -132,7 +132,7 @@ def test_lighter(tokens: list[int]) -> None:
 @settings(max_examples=100, derandomize=True)
 @given(deals())
 def test_all(deal: Deal) -> None:
-    side, times, asked = deal_all(*deal.args())
+    side, times, asked = partition_all(*deal.args())
     assert asked == len(deal.place)
     sides: list[list[int]] = [[], []]
     for one in range(len(deal.place)):
@@ -150,7 +150,7 @@ def test_aligned(deal: Deal, step: int) -> None:
     Then the ranks that are not the slowest are filled up to it.
     """
     args = (*deal.args(), step)
-    side, times, asked = deal_aligned(*args)
+    side, times, asked = partition_aligned(*args)
     sides: list[list[int]] = [[], []]
     left = list(range(len(deal.place)))
     going, predictions = True, 0
@@ -214,7 +214,7 @@ def test_nobody_starves(deal: Deal, step: int) -> None:
             target=deal.target,
         )
         args = (*shuffled.args(), step)
-        side, _, _ = deal_aligned(*args)
+        side, _, _ = partition_aligned(*args)
         assert side[0] != OUT
         for index, one in enumerate(order):
             if side[index] != OUT:

@@ -16,7 +16,7 @@ from l3sim.orchestrator.engine.requests import Phase
 from l3sim.placement import Layout
 from l3sim.specs.config import SchedulerConfig
 from l3sim.testing.builders import small_layout, small_model
-from l3sim.work import Chunk, Placed
+from l3sim.work import Chunk, KvPlacement
 from tests.orchestrator.engine.kv.test_ledger import table_of
 
 OPTIONS: dict[str, Any] = {
@@ -61,7 +61,7 @@ def view_of(
     ledger = KvLedger(shape, table, config.admit_watermark)
     memory = GpuMemory(gpu_tokens * model.kv_bytes_per_token, model.kv_bytes_per_token, model.layer_kv_bytes)
     for request, resident in enumerate(residents):
-        ledger.admit(Placed(request, *resident.place))
+        ledger.admit(KvPlacement(request, *resident.place))
         table.held[request], table.planned[request] = resident.held, resident.planned
         if resident.held >= resident.prompt:
             table.phase[request] = Phase.DECODE

@@ -15,7 +15,7 @@ from l3sim.ports import DeviceSession
 from l3sim.services.dimm_pim.device import DimmPimDevice
 from l3sim.services.gpu.device import GpuDevice
 from l3sim.services.interconnect.device import InterconnectDevice
-from l3sim.work import Chunk, Op, Placed, Role, SubBatch, Window
+from l3sim.work import Chunk, KvPlacement, Op, Role, SubBatch, Window
 from tests.orchestrator.small_jobs import numbers
 from tests.services.builders import hello, machine, op_cost
 
@@ -40,7 +40,7 @@ class Bench:
         maker.add_link(self.sessions["link"].estimate(grid.of(Role.LINK)))
         self.predictor: Tables = maker.tables()
 
-    def ask(self, role: str, batch: SubBatch, places: list[Placed]) -> Any:
+    def ask(self, role: str, batch: SubBatch, places: list[KvPlacement]) -> Any:
         return self.sessions[role].estimate([Window(0, 0, 1, (batch,), tuple(places))])[0]
 
 
@@ -54,7 +54,7 @@ def test_gpu_tables_are_what_the_gpu_answers(bench: Bench) -> None:
     for c, tokens in enumerate(TOKENS):
         for f, finished in enumerate(FINISHED):
             batch = SubBatch(0, numbers([]), numbers([]), (Chunk(0, tokens, finished, last=True),))
-            answer = bench.ask("gpu", batch, [Placed(0, 0, 0)])
+            answer = bench.ask("gpu", batch, [KvPlacement(0, 0, 0)])
             took = {op: int(op_cost(answer, op).duration_ps[0, 0, 0]) for op in (Op.BLOCK_IN, Op.BLOCK_OUT)}
             assert bench.predictor.fc_ps[c] == sum(took.values())
             assert bench.predictor.chunk_ps[c, f] == op_cost(answer, Op.ATTEND_PREFILL).duration_ps[0, 0, 0]
@@ -63,7 +63,7 @@ def test_gpu_tables_are_what_the_gpu_answers(bench: Bench) -> None:
 @pytest.mark.parametrize("tokens", [1, 256, 3000, 32_768, 200_000])
 def test_attention_of_a_group_is_that_of_a_rank(bench: Bench, tokens: int) -> None:
     batch = SubBatch(0, numbers([0]), numbers([tokens - 1]))
-    answer = bench.ask("attention", batch, [Placed(0, 0, 0)])
+    answer = bench.ask("attention", batch, [KvPlacement(0, 0, 0)])
     slowest = int(op_cost(answer, Op.ATTEND_DECODE).duration_ps.max())
     groups = int(bench.layout.group_counts[0].max())
     # Between grid points rows and banks round up, which a line does not follow exactly.
@@ -77,7 +77,7 @@ def test_transfers_of_requests_spread_evenly(bench: Bench, each: int) -> None:
     layout = bench.layout
     places = [(o, b) for o in range(layout.ranksets) for b in range(layout.ranks)] * each
     batch = SubBatch(0, np.arange(len(places)), np.full(len(places), 100))
-    answer = bench.ask("link", batch, [Placed(number, *place) for number, place in enumerate(places)])
+    answer = bench.ask("link", batch, [KvPlacement(number, *place) for number, place in enumerate(places)])
     took = sum(
         int(op_cost(answer, op).duration_ps[:, 0, 0].sum()) for op in (Op.TRANSFER_DOWN, Op.TRANSFER_UP)
     )
@@ -88,7 +88,7 @@ def test_transfers_of_requests_spread_evenly(bench: Bench, each: int) -> None:
 @pytest.mark.parametrize("tokens", [64, 1000, 4096])
 def test_transfers_of_chunks(bench: Bench, tokens: int) -> None:
     batch = SubBatch(0, numbers([]), numbers([]), (Chunk(0, tokens, 0, last=True),))
-    took = int(op_cost(bench.ask("link", batch, [Placed(0, 0, 0)]), Op.TRANSFER_KV).duration_ps.max())
+    took = int(op_cost(bench.ask("link", batch, [KvPlacement(0, 0, 0)]), Op.TRANSFER_KV).duration_ps.max())
     fixed, slope = bench.predictor.comm[2:]
     assert fixed + slope * tokens == pytest.approx(took, rel=1e-5)
 

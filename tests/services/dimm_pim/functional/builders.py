@@ -50,14 +50,14 @@ class Oracle:
 
     def offload(self, key: Key, tokens: int) -> None:
         """Append drawn tokens."""
-        at = self.kernel.at
+        at = self.kernel.geometry
         k, v = (self.draw(tokens, at.heads, at.head_size) for _ in range(2))
         self.rank.write(key, len(self.k.get(key, ())), k, v)
         self._append(key, k, v)
 
     def attend(self, *keys: Key) -> tuple[list[Halves], list[Doubles], list[Doubles]]:
         """Attend a drawn token of each; returns outputs, what they should be, and how far off they may be."""
-        at = self.kernel.at
+        at = self.kernel.geometry
         new = [
             NewToken(
                 tokens=len(self.k.get(key, ())) + 1,

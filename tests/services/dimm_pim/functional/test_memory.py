@@ -57,7 +57,7 @@ def test_no_row_ever_has_two_owners(steps: list[tuple[int, int, bool]]) -> None:
 
 
 def test_unwritten_bytes_are_no_numbers() -> None:
-    chips = Chips(small_kernel().at)
+    chips = Chips(small_kernel().geometry)
     assert np.isnan(chips.row(5).view("<f2").astype(np.float32)).all()
     assert len(chips) == 1
     chips.forget(5)
@@ -66,7 +66,7 @@ def test_unwritten_bytes_are_no_numbers() -> None:
 
 def test_a_full_rank_refuses_and_keeps_what_it_has() -> None:
     kernel = small_kernel(n_hc=4, rows_slots=2)
-    at = kernel.at
+    at = kernel.geometry
     block = at.chips * at.banks * kernel.pim.row_bytes
     oracle = Oracle(kernel, room=4 * block)  # two row blocks of 32 tokens, K and V
     oracle.offload((0, 0, 0), 64)
@@ -87,7 +87,7 @@ def test_a_full_rank_refuses_and_keeps_what_it_has() -> None:
 
 def test_tokens_follow_each_other() -> None:
     oracle = Oracle(small_kernel())
-    at = oracle.kernel.at
+    at = oracle.kernel.geometry
     token = oracle.draw(1, at.heads, at.head_size)
     with pytest.raises(OutOfStep, match="request 0 has 0 tokens of layer 0 here; the next is token 0, not 3"):
         oracle.rank.write((0, 0, 0), 3, token, token)

@@ -47,7 +47,7 @@ def test_a_trace_that_stops_short_is_not_executed() -> None:
 
 
 def test_s_is_not_there_before_its_scores() -> None:
-    at = small_kernel().at
+    at = small_kernel().geometry
     unit = RankUnit(at, segment_tokens=64, most=40)
     unit.scores(0, np.zeros((16, at.heads, at.chips_per_head, at.queries), dtype=np.float32))
     assert np.array_equal(unit.weights(4, 2), np.full((2, at.heads, at.queries), 1 / 16, dtype=np.float16))

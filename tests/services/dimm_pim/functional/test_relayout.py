@@ -61,7 +61,7 @@ def test_every_step_has_a_reverse(data: bytes) -> None:
 
 @pytest.mark.parametrize("n_hc", [1, 2, 4, 8])
 def test_elements_lie_where_the_geometry_says(n_hc: int) -> None:
-    at = small_kernel(n_hc=n_hc, rows_slots=2, dims=32).at
+    at = small_kernel(n_hc=n_hc, rows_slots=2, dims=32).geometry
     layout, row = PimLayout(at), Chips(at).row(0)
     tokens = halves(at.k_row_tokens, at.heads, at.head_size)
     for kind in "KV":
@@ -82,7 +82,7 @@ def test_elements_lie_where_the_geometry_says(n_hc: int) -> None:
 @pytest.mark.parametrize("kind", ["K", "V"])
 def test_a_row_gives_back_what_was_put(pu: str, n_hc: int, kind: str) -> None:
     kernel = small_kernel(n_hc=n_hc, rows_slots=2, pu=pu)
-    at = kernel.at
+    at = kernel.geometry
     layout = PimLayout(at) if pu == "bank" else HostLayout(at, kernel.token_bursts)
     row = Chips(at).row(0)
     tokens = halves(layout.row_tokens[kind], at.heads, at.head_size)
@@ -96,7 +96,7 @@ def test_a_row_gives_back_what_was_put(pu: str, n_hc: int, kind: str) -> None:
 def test_without_the_unit_an_element_is_split_over_two_chips_and_its_score_is_garbage() -> None:
     """K of sixteen tokens as the host stripes them: bank units multiply halves of numbers with Q."""
     oracle = Oracle(small_kernel(n_hc=8))
-    at = oracle.kernel.at
+    at = oracle.kernel.geometry
     k, q = oracle.draw(16, at.heads, at.head_size), oracle.draw(at.head_size)
     striped = stripe(bytes_of(k), at.chips)  # (tokens, chips, bytes), as it would be without the unit
     laid = PimLayout(at).chip_bytes(k)

@@ -15,8 +15,8 @@ from l3sim.errors import InvalidInput, InvariantBroken, L3Error, OutOfRoom, OutO
 from l3sim.functional import (
     Attend,
     Attended,
-    Functional,
     FunctionalAnswer,
+    FunctionalRequest,
     Offload,
     Offloaded,
     ReadBack,
@@ -34,13 +34,13 @@ from l3sim.testing.builders import small_hello, small_window
 from l3sim.transport.grpc_port import GrpcPort
 from l3sim.transport.in_process import InProcessPort
 from l3sim.transport.server import DeviceServer
-from l3sim.work import Placed, Window
+from l3sim.work import KvPlacement, Window
 from tests.l3sim.transport.equal import same
 from tests.services.builders import hello, identities, machine, reshaped
 from tests.services.dimm_pim.functional.builders import reference
 
 MODULES = ((0, 1), (2, 3))
-PLACES = (Placed(0, 1, 0), Placed(7, 3, 1))
+PLACES = (KvPlacement(0, 1, 0), KvPlacement(7, 3, 1))
 RNG = np.random.default_rng(11)
 
 
@@ -76,7 +76,7 @@ async def ports(transport: str, on: Machine | None = None) -> AsyncIterator[list
         yield opened
 
 
-async def ask(opened: Sequence[DevicePort], work: Functional) -> list[FunctionalAnswer]:
+async def ask(opened: Sequence[DevicePort], work: FunctionalRequest) -> list[FunctionalAnswer]:
     return [await port.functional(work) for port in opened]
 
 
@@ -85,7 +85,7 @@ async def conversation(opened: Sequence[DevicePort]) -> tuple[list[Any], list[An
     model, told, works = shape(), [], []
     kv: dict[Any, Any] = {}
 
-    async def do(work: Functional) -> None:
+    async def do(work: FunctionalRequest) -> None:
         works.append(work)
         told.append(await ask(opened, work))
 
@@ -200,7 +200,7 @@ WRONG = halves(1, 5, 32)
     ],
 )
 async def test_what_is_wrong_is_refused_by_name(
-    transport: str, work: Functional, error: type[L3Error], text: str
+    transport: str, work: FunctionalRequest, error: type[L3Error], text: str
 ) -> None:
     async with ports(transport) as opened:
         with pytest.raises(error) as caught:
@@ -231,7 +231,7 @@ async def test_a_rank_that_is_full_is_named_and_no_rank_writes() -> None:
     session = DimmPimDevice(identities((0, 1, 2, 3))).open(
         hello("attention", on, shape(), 1, modules=(0, 1, 2, 3))
     )
-    session.window(small_window(1, places=[Placed(0, 0, 0), Placed(1, 0, 0)]))
+    session.window(small_window(1, places=[KvPlacement(0, 0, 0), KvPlacement(1, 0, 0)]))
     full = halves(32, 6, 32)
     session.functional(Offload(0, 0, 0, full, full))
     with pytest.raises(

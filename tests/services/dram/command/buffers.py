@@ -73,7 +73,7 @@ def chunks(runs: Sequence[Run], phase: Phase) -> list[tuple[list[Run], list[Run]
 
 
 def _results(kernel: Kernel, runs: Sequence[Run]) -> list[tuple[int, int, int]]:
-    at, pim = kernel.at, kernel.pim
+    at, pim = kernel.geometry, kernel.pim
     held = []
     for phase in (Phase.SCORE, Phase.CONTEXT):
         for macs, bursts in chunks(runs, phase):

@@ -74,5 +74,5 @@ def kernels(draw: st.DrawFn, odd: bool = True) -> Kernel:
 def calls(draw: st.DrawFn, odd: bool = True) -> tuple[Kernel, list[int]]:
     """A kernel, and tokens of one to three head groups."""
     of = draw(kernels(odd))
-    most = max(1100 // of.at.queries // of.passes(of.at.queries), 20)
+    most = max(1100 // of.geometry.queries // of.passes(of.geometry.queries), 20)
     return of, draw(st.lists(st.integers(1, most), min_size=1, max_size=3))

@@ -76,7 +76,7 @@ def test_heads_that_do_not_share_the_chips_are_refused() -> None:
 @pytest.mark.parametrize("n_hc", [1, 2, 4, 8])
 @given(token=st.integers(0, 10_000), dim=st.integers(0, 127))
 def test_no_two_elements_share_a_place(n_hc: int, token: int, dim: int) -> None:
-    at = kernel(1, n_hc=n_hc).at
+    at = kernel(1, n_hc=n_hc).geometry
     block, bank, column = at.k_place(token)
     assert (block * at.k_slots + column // at.token_columns) * 16 + bank == token
     assert 0 <= column <= at.row_columns - at.token_columns
@@ -89,14 +89,14 @@ def test_no_two_elements_share_a_place(n_hc: int, token: int, dim: int) -> None:
 
 def test_places_by_hand() -> None:
     # N_hc 8: 16 elements a chip are 4 columns; token 37 is in bank 5, slot 2: columns 8 to 11.
-    eight = kernel(1, n_hc=8).at
+    eight = kernel(1, n_hc=8).geometry
     assert (eight.k_row_tokens, eight.v_row_tokens) == (512, 512)
     assert eight.k_place(37) == (0, 5, 8)
     assert eight.k_place(512 + 37) == (1, 5, 8)
     # One dimension a bank: token 37 is element 1 of column 9.
     assert eight.v_place(37, 3) == (0, 3, 9, 1)
     # N_hc 1: 128 elements are 32 columns, a row 4 slots; 8 dimensions a bank: 100 is slot 6 of bank 4.
-    one = kernel(1, n_hc=1).at
+    one = kernel(1, n_hc=1).geometry
     assert (one.k_row_tokens, one.v_row_tokens) == (64, 64)
     assert one.k_place(37) == (0, 5, 64)
     assert one.v_place(37, 100) == (0, 4, 9 * 8 + 6, 1)

@@ -81,14 +81,14 @@ def test_lines_name_the_place_of_the_new_token() -> None:
     of = kernel()
     _, lines = traced(of, [100])
     writes = [line for line in lines if line.command == "WR"]
-    block, bank, column = of.at.k_place(99)
+    block, bank, column = of.geometry.k_place(99)
     k = [line for line in writes if line.row == f"0 K {block}"]
     assert [(line.bank, line.column) for line in k] == [
-        (f"g{bank % 4}.b{bank}", column + i) for i in range(of.at.token_columns)
+        (f"g{bank % 4}.b{bank}", column + i) for i in range(of.geometry.token_columns)
     ]
-    v = [line for line in writes if line.row == f"0 V {of.at.v_place(99, 0)[0]}"]
+    v = [line for line in writes if line.row == f"0 V {of.geometry.v_place(99, 0)[0]}"]
     assert {(line.bank, line.column) for line in v} == {
-        (f"g{bank % 4}.b{bank}", of.at.v_place(99, bank)[2]) for bank in range(16)
+        (f"g{bank % 4}.b{bank}", of.geometry.v_place(99, bank)[2]) for bank in range(16)
     }
     assert {line.why for line in writes} == {"the new token, 99"}
 

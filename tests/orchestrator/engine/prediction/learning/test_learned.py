@@ -7,7 +7,7 @@ import pytest
 
 from l3sim.orchestrator.engine.prediction.learning import forest, learned
 from l3sim.orchestrator.engine.prediction.learning.accuracy import TERMS, accuracy
-from l3sim.orchestrator.engine.prediction.learning.learned import Learned, Nursery, learn, samples_of
+from l3sim.orchestrator.engine.prediction.learning.learned import ForestCache, Learned, learn, samples_of
 from l3sim.orchestrator.engine.prediction.learning.samples import COLUMN, WIDTH
 from l3sim.specs.job import JobSpec
 from l3sim.testing.builders import small_model
@@ -37,7 +37,7 @@ def passes_of(count: int, chunks: int = 0, seed: int = 0) -> np.ndarray:
 
 
 def learn_from(passes: np.ndarray) -> Learned:
-    return learn(predictor_of(), passes, Nursery(np.random.SeedSequence(1)))
+    return learn(predictor_of(), passes, ForestCache(np.random.SeedSequence(1)))
 
 
 def test_lines_are_found_exactly() -> None:
@@ -60,7 +60,7 @@ def test_forests_come_near() -> None:
 
 def test_tables_speak_for_what_was_seldom_seen() -> None:
     cold = predictor_of(fc=(3.0, 1.0), chunk_ps=2.0, token_ps=4.0, comm=(1.0, 2.0, 3.0, 4.0))
-    few = learn(cold, passes_of(200, chunks=5), Nursery(np.random.SeedSequence(1)))
+    few = learn(cold, passes_of(200, chunks=5), ForestCache(np.random.SeedSequence(1)))
     assert few.prefill is None
     assert few.pass_prefill_ps([Chunk(0, 10, 0, last=True)]) == 20.0
     # The forest of the fully connected layers has hardly seen a chunk.
@@ -68,7 +68,7 @@ def test_tables_speak_for_what_was_seldom_seen() -> None:
     assert few.batch_ps(numbers([10]), numbers([0])).tolist() == [13.0]
     assert few.batch_line_ps(0, 1)[1] > 900
     assert few.comm.tolist() == pytest.approx([11, 13, 3, 4])
-    none = learn(cold, passes_of(10), Nursery(np.random.SeedSequence(1)))
+    none = learn(cold, passes_of(10), ForestCache(np.random.SeedSequence(1)))
     assert none.batch_line_ps(0, 2).tolist() == [0.0, 4.0, 5.0]
     assert none.attend_group_ps(numbers([3])).tolist() == [12.0]
 
@@ -81,7 +81,7 @@ def test_a_forest_grows_when_asked_and_only_from_new_samples(monkeypatch: pytest
         return forest.train(features, times, seed)
 
     monkeypatch.setattr(learned, "train", train)
-    passes, nursery = passes_of(300, chunks=100), Nursery(np.random.SeedSequence(1))
+    passes, nursery = passes_of(300, chunks=100), ForestCache(np.random.SeedSequence(1))
     chunks, size = [Chunk(0, 500, 0, last=False)], numbers([500])
     first = learn(predictor_of(), passes, nursery)
     assert len(grown) == 1
@@ -95,7 +95,7 @@ def test_a_forest_grows_when_asked_and_only_from_new_samples(monkeypatch: pytest
     learn(predictor_of(), more, nursery)
     assert len(grown) == 3
     # The same samples elsewhere grow the same forest, whatever was grown before.
-    alone = learn(predictor_of(), more, Nursery(np.random.SeedSequence(1)))
+    alone = learn(predictor_of(), more, ForestCache(np.random.SeedSequence(1)))
     assert alone.batch_line_ps(0, 300).tolist() == second.batch_line_ps(0, 300).tolist()
     slower = passes.copy()
     slower[:, COLUMN["t_p"]] *= 2

@@ -9,7 +9,7 @@ from l3sim.work import Role
 
 
 @dataclass(frozen=True)
-class Newcomers:
+class NewDevices:
     """Devices that are to be started for one role.
 
     Attributes:
@@ -24,19 +24,19 @@ class Newcomers:
     tag: str
 
 
-class Hands(ABC):
+class Provisioner(ABC):
     """Starts and stops devices of one machine that runs."""
 
     #: HOST:PORT of its orchestrator.
     address: str
 
     @abstractmethod
-    async def start(self, newcomers: Sequence[Newcomers]) -> None:
+    async def start(self, new_devices: Sequence[NewDevices]) -> None:
         """Start devices; they announce themselves a while later.
 
         Raises:
             NotReady: some could not start.
-            InvalidInput: an image that there is not, or that these hands cannot start.
+            InvalidInput: an image that there is not, or that it cannot start.
         """
 
     @abstractmethod

@@ -13,7 +13,7 @@ _IMAGE = re.compile(r"[a-z0-9][\w./:@-]*")
 
 
 @dataclass(frozen=True)
-class Order:
+class SwapRequest:
     """One swap; of `kind`, `image` and `address` one is said, the others are "".
 
     Attributes:
@@ -30,7 +30,7 @@ class Order:
     machine: str = ""
 
 
-def order_of(role: str, given: str, machine: str) -> Order:
+def swap_request_of(role: str, given: str, machine: str) -> SwapRequest:
     """Read a command line: a word of ours is a kind, HOST:PORT an address, anything else an image.
 
     Raises:
@@ -40,17 +40,17 @@ def order_of(role: str, given: str, machine: str) -> Order:
         raise InvalidInput(("ROLE", unknown("role", role, [one.value for one in Role])))
     kinds = kinds_of(role)
     if given in kinds:
-        return Order(Role(role), kind=given, machine=machine)
+        return SwapRequest(Role(role), kind=given, machine=machine)
     of = [section for section, kind in DEVICE_KINDS if kind == given]
     if of:
         text = f"kind {given!r} is for role {of[0]}, not {role} (there are: {', '.join(kinds)})"
         raise InvalidInput(("--with", text))
     if is_address(given):
-        return Order(Role(role), address=given, machine=machine)
+        return SwapRequest(Role(role), address=given, machine=machine)
     if not _IMAGE.fullmatch(given):
         text = f"{given!r} is no kind of role {role} ({', '.join(kinds)}), no HOST:PORT and no image"
         raise InvalidInput(("--with", text))
-    return Order(Role(role), image=given, machine=machine)
+    return SwapRequest(Role(role), image=given, machine=machine)
 
 
 def kinds_of(role: str) -> list[str]:

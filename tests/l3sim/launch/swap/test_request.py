@@ -3,25 +3,27 @@
 import pytest
 
 from l3sim.errors import InvalidInput
-from l3sim.launch.swap.order import Order, order_of
+from l3sim.launch.swap.request import SwapRequest, swap_request_of
 from l3sim.work import Role
 
 
 @pytest.mark.parametrize(
-    ("role", "given", "order"),
+    ("role", "given", "expected"),
     [
-        ("attention", "hbm-pim", Order(Role.ATTENTION, kind="hbm-pim")),
-        ("attention", "gpu", Order(Role.ATTENTION, kind="gpu")),
-        ("gpu", "gpu", Order(Role.GPU, kind="gpu")),
-        ("link", "10.0.0.7:7601", Order(Role.LINK, address="10.0.0.7:7601")),
-        ("link", "[::1]:7601", Order(Role.LINK, address="[::1]:7601")),
-        ("link", "mine/link:1", Order(Role.LINK, image="mine/link:1")),
-        ("link", "my-link", Order(Role.LINK, image="my-link")),
-        ("link", "my-link:latest", Order(Role.LINK, image="my-link:latest")),
+        ("attention", "hbm-pim", SwapRequest(Role.ATTENTION, kind="hbm-pim")),
+        ("attention", "gpu", SwapRequest(Role.ATTENTION, kind="gpu")),
+        ("gpu", "gpu", SwapRequest(Role.GPU, kind="gpu")),
+        ("link", "10.0.0.7:7601", SwapRequest(Role.LINK, address="10.0.0.7:7601")),
+        ("link", "[::1]:7601", SwapRequest(Role.LINK, address="[::1]:7601")),
+        ("link", "mine/link:1", SwapRequest(Role.LINK, image="mine/link:1")),
+        ("link", "my-link", SwapRequest(Role.LINK, image="my-link")),
+        ("link", "my-link:latest", SwapRequest(Role.LINK, image="my-link:latest")),
     ],
 )
-def test_a_word_of_ours_is_a_kind_and_host_and_port_an_address(role: str, given: str, order: Order) -> None:
-    assert order_of(role, given, "") == order
+def test_a_word_of_ours_is_a_kind_and_host_and_port_an_address(
+    role: str, given: str, expected: SwapRequest
+) -> None:
+    assert swap_request_of(role, given, "") == expected
 
 
 @pytest.mark.parametrize(
@@ -41,5 +43,5 @@ def test_a_word_of_ours_is_a_kind_and_host_and_port_an_address(role: str, given:
 )
 def test_what_can_be_nothing_is_refused(role: str, given: str, text: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        order_of(role, given, "")
+        swap_request_of(role, given, "")
     assert str(caught.value) == text
