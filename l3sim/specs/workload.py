@@ -12,7 +12,7 @@ import numpy as np
 from l3sim.errors import InvalidInput
 from l3sim.registry import unknown
 from l3sim.specs.arrivals import LAST_PS, arrivals_ps, draw_priorities, scaled_ps
-from l3sim.specs.lengths import PUBLISHED, log_normal
+from l3sim.specs.lengths import PUBLISHED, log_normal, uniform
 from l3sim.units import PS_PER_S, Int64s
 
 #: One request may not claim more than this; a machine refuses far earlier.
@@ -25,6 +25,8 @@ MAX_PRIORITY = 9
 #: Of a gamma process; beyond, nearly all requests come at once.
 MAX_CV = 100.0
 MAX_THINK_S = 10**5
+#: What can be drawn beside the plain names.
+FORMS = ("NAME:max=TOKENS", "fixed:IN:OUT", "fixed:A..B:C..D")
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class WorkloadSpec:
 
 
 def workload_names() -> list[str]:
-    """Names that can be drawn; `fixed:IN:OUT` comes beside them."""
+    """Names that can be drawn; `FORMS` come beside them."""
     return sorted(PUBLISHED)
 
 
@@ -182,28 +184,46 @@ def draw(name: str, count: int, seed: int) -> Requests:
         raise InvalidInput(("workload.requests", f"must be 1 to {MAX_REQUESTS}, got {count}"))
     if not 0 <= seed < 2**64:
         raise InvalidInput(("seed", f"must be 0 to 2^64 - 1, got {seed}"))
+    plain, colon, bound = name.partition(":max=")
     if name.startswith("fixed:"):
-        prompt_tokens, output_tokens = _fixed(name)
-        prompt = np.full(count, prompt_tokens, dtype=np.int64)
-        output = np.full(count, output_tokens, dtype=np.int64)
-    elif name in PUBLISHED:
-        prompt, output = log_normal(PUBLISHED[name], count, seed)
+        prompt, output = _fixed(name, count, seed)
+    elif plain in PUBLISHED:
+        prompt, output = log_normal(PUBLISHED[plain], count, seed, _bound(name, bound) if colon else None)
     else:
-        names = [*workload_names(), "fixed:IN:OUT"]
+        names = [*workload_names(), *FORMS]
         raise InvalidInput(("workload", unknown("workload", name, names)))
     lines = np.arange(1, count + 1, dtype=np.int64)
     return Requests(prompt, output, np.zeros(count, dtype=np.int64), lines)
 
 
-def _fixed(name: str) -> tuple[int, int]:
-    parts = name.split(":")
-    form = f"{name!r} must be fixed:IN:OUT with whole numbers of tokens from 1 to {MAX_TOKENS}"
-    if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts[1:]):
+def _bound(name: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_TOKENS):
+        raise InvalidInput(
+            ("workload", f"{name!r}: max must be a whole number of tokens from 1 to {MAX_TOKENS}")
+        )
+    return int(text)
+
+
+def _fixed(name: str, count: int, seed: int) -> tuple[Int64s, Int64s]:
+    """Prompt and output tokens of `fixed:IN:OUT`; a range A..B is drawn from evenly, both ends included."""
+    form = (
+        f"{name!r} must be fixed:IN:OUT with whole numbers of tokens from 1 to {MAX_TOKENS}, "
+        "or ranges of them like 64..4096"
+    )
+    parts = name.split(":")[1:]
+    ranges = [tuple(part.split("..")) for part in parts]
+    if len(parts) != 2 or any(len(ends) > 2 for ends in ranges):
         raise InvalidInput(("workload", form))
-    prompt, output = int(parts[1]), int(parts[2])
-    if not (1 <= prompt <= MAX_TOKENS and 1 <= output <= MAX_TOKENS):
-        raise InvalidInput(("workload", form))
-    return prompt, output
+    stream = np.random.Generator(np.random.PCG64(seed))
+    lengths = []
+    for ends in ranges:
+        if not all(end.isascii() and end.isdigit() and 1 <= int(end) <= MAX_TOKENS for end in ends):
+            raise InvalidInput(("workload", form))
+        least, most = int(ends[0]), int(ends[-1])
+        if least > most:
+            raise InvalidInput(("workload", f"{name!r}: a range must begin with its smaller end"))
+        lengths.append(uniform((least, most), count, stream))
+    return lengths[0], lengths[1]
 
 
 def _checked(listed: Requests) -> Requests:

@@ -41,8 +41,13 @@ def test_a_published_name_wins_over_a_file_but_a_path_does_not(folder: Path) -> 
     assert workload_spec("./openr1").listed is not None
 
 
-THERE_ARE = "(there are: dolphin, dolphin-short, fixed:IN:OUT, openr1, openthoughts); or give a trace file"
-TOKENS = "must be fixed:IN:OUT with whole numbers of tokens from 1 to 100000000"
+THERE_ARE = (
+    "(there are: NAME:max=TOKENS, dolphin, dolphin-short, fixed:A..B:C..D, fixed:IN:OUT, openr1, "
+    "openthoughts); or give a trace file"
+)
+TOKENS = (
+    "must be fixed:IN:OUT with whole numbers of tokens from 1 to 100000000, or ranges of them like 64..4096"
+)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,9 @@ from tests.commands import Commands
 from tests.scenarios.bad_files import FILES
 
 MACHINES = ", ".join(machine_names())
-FIXED = "must be fixed:IN:OUT with whole numbers of tokens from 1 to 100000000"
+FIXED = (
+    "must be fixed:IN:OUT with whole numbers of tokens from 1 to 100000000, or ranges of them like 64..4096"
+)
 COUNT = "must be a whole number from 1 to 10000000, got"
 TOKENS = "must be a whole number from 1 to 100000000, got"
 MODELS = "gpt-175b, llama-2-70b, llama-2-7b, opt-66b, qwen-72b"
@@ -27,7 +29,10 @@ BIG = (
 ROOM = "tokens of KV, an empty replica of l3-mini holds 524288"
 LATE = "is before the one above it; sort the trace by time"
 STAMP = "must be a time like 2023-11-16 18:17:03.9799600 or seconds like 12.5, got"
-NAMES = "(there are: dolphin, dolphin-short, fixed:IN:OUT, openr1, openthoughts); or give a trace file"
+NAMES = (
+    "(there are: NAME:max=TOKENS, dolphin, dolphin-short, fixed:A..B:C..D, fixed:IN:OUT, openr1, "
+    "openthoughts); or give a trace file"
+)
 
 #: (command, text after "l3: error: ").
 ROWS: list[tuple[str, str]] = [
