@@ -3,4 +3,4 @@
 VERSION = "0.1.0"
 
 #: Version of the contract in `proto/l3sim/v1`. Compared for equality at Hello.
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+from l3sim.specs.attention import AttentionSection
 from l3sim.specs.dimm_pim import DimmPimConfig
 from l3sim.specs.modules import (
     CpuAttentionConfig,
@@ -18,7 +19,18 @@ from l3sim.specs.modules import (
     ModuleConfig,
     RanklessConfig,
 )
-from l3sim.specs.section import Bytes, Count, NonNegative, Part, Positive, ReserveShare, Section, Share
+from l3sim.specs.pcie import check_rate, check_uplinks
+from l3sim.specs.section import (
+    Bytes,
+    Count,
+    NonNegative,
+    Part,
+    Positive,
+    ReserveShare,
+    Section,
+    SectionType,
+    Share,
+)
 
 
 class GpuConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -41,6 +53,18 @@ class GpuConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     fabric_latency_us: NonNegative  # one step of a ring collective
     tdp_w: Positive
     idle_w: NonNegative
+
+    @classmethod
+    def struct_for(cls, values: Mapping[str, Any]) -> SectionType:
+        """See Section.struct_for: a GPU's grows with its level and calibration."""
+        if values.get("level") == "calibrated" or values.keys() & set(CALIBRATION_KEYS):
+            return CalibratedGpuConfig
+        return GpuConfig
+
+    @property
+    def gemm_rates(self) -> tuple[float, float] | None:
+        """Bytes and FLOPs a second that one GPU reaches in GEMMs, at its level."""
+        return self.memory_bytes_per_s * self.memory_efficiency, self.compute_flops * self.compute_efficiency
 
 
 class CalibratedGpuConfig(GpuConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -72,6 +96,14 @@ class CalibratedGpuConfig(GpuConfig, frozen=True, forbid_unknown_fields=True, kw
     all_reduce_latency_us: NonNegative
     all_reduce_bytes_per_s: Positive
 
+    @property
+    def gemm_rates(self) -> tuple[float, float] | None:
+        """See GpuConfig.gemm_rates."""
+        if self.level != "calibrated":
+            return super().gemm_rates
+        memory, compute = self.gemm_memory_efficiency, self.gemm_compute_efficiency
+        return self.memory_bytes_per_s * memory, self.compute_flops * compute
+
 
 class LinkConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Kind `interconnect`: PCIe per GPU and the host's memory channels, level `roofline`."""
@@ -92,6 +124,14 @@ class LinkConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True)
     relayout: Literal["unit", "cpu"] = "unit"  # who re-lays out what crosses the channels
     active_w: NonNegative  # above idle, of one replica's link while a transfer runs
     idle_w: NonNegative
+
+    def check(self, where: str) -> None:
+        """See Section.check."""
+        check_rate(self, where)
+
+    def check_replica(self, tp: int) -> None:
+        """See Section.check_replica."""
+        check_uplinks(self, tp)
 
 
 class HostConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -127,9 +167,6 @@ class SchedulerConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=
     max_requests: Count | None = None  # residents of a replica at most
 
 
-#: Of any kind in the attention slot.
-AttentionConfig = DimmPimConfig | RanklessConfig | GpuAttentionConfig
-
 #: Configuration struct by (slot section, kind).
 DEVICE_KINDS: dict[tuple[str, str], type[Section]] = {
     ("gpu", "gpu"): GpuConfig,
@@ -146,22 +183,10 @@ CALIBRATION_KEYS = tuple(
 )
 
 
-def struct_of(section: str, kind: str, values: Mapping[str, Any]) -> type[Section]:
-    """The struct that a section's values must fill: a GPU's grows with its level and calibration.
-
-    Raises:
-        KeyError: no such kind in this section.
-    """
-    struct = DEVICE_KINDS[section, kind]
-    if struct is GpuConfig and (values.get("level") == "calibrated" or values.keys() & set(CALIBRATION_KEYS)):
-        return CalibratedGpuConfig
-    return struct
-
-
 __all__ = [
     "CALIBRATION_KEYS",
     "DEVICE_KINDS",
-    "AttentionConfig",
+    "AttentionSection",
     "CalibratedGpuConfig",
     "CpuAttentionConfig",
     "DimmPimConfig",
@@ -174,5 +199,4 @@ __all__ = [
     "RanklessConfig",
     "SchedulerConfig",
     "Section",
-    "struct_of",
 ]

@@ -7,11 +7,15 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from l3sim.errors import InvalidInput
+from l3sim.specs.attention import Assignment, AttentionSection
+from l3sim.specs.layout import Layout
+from l3sim.specs.model import ELEMENT_BYTES, ModelShape
 from l3sim.specs.rank import RankConfig
 from l3sim.specs.section import Bytes, Count, NonNegative, Positive, Share
 
 
-class DimmPimConfig(RankConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class DimmPimConfig(RankConfig, AttentionSection, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Modules, their processing units, and the switches of a job."""
 
     kind: Literal["dimm-pim"] = "dimm-pim"
@@ -48,6 +52,126 @@ class DimmPimConfig(RankConfig, frozen=True, forbid_unknown_fields=True, kw_only
     def reads(self, key: str) -> bool:
         """See Section.reads."""
         return key not in (_ROOFLINE_ONLY if self.level != "roofline" else _COMMAND_ONLY)
+
+    def check(self, where: str) -> None:
+        """See Section.check."""
+        if self.modules % self.modules_per_channel:
+            text = (
+                f"must be a multiple of modules_per_channel ({self.modules_per_channel}), got {self.modules}"
+            )
+            raise InvalidInput(("attention.modules", f"{where}: {text}"))
+        if self.n_hc is not None and (self.n_hc & (self.n_hc - 1) or self.n_hc > self.chips_per_rank):
+            text = f"must be a power of two up to chips_per_rank ({self.chips_per_rank}), got {self.n_hc}"
+            raise InvalidInput(("attention.n_hc", f"{where}: {text}"))
+        slots, wanted = self.slots_per_channel, self.ranksets
+        if wanted is not None and (wanted > slots * self.ranks_per_module or self.modules % slots):
+            built = self.modules_per_channel * self.ranks_per_module
+            text = (
+                f"{where}: {wanted} ranksets need {wanted}/{self.ranks_per_module} modules "
+                f"a channel, which must divide the {self.modules} modules; use up to {built}"
+            )
+            raise InvalidInput(("attention.ranksets", text))
+
+    @property
+    def devices(self) -> int:
+        """See AttentionSection.devices."""
+        return self.modules
+
+    @property
+    def slots_per_channel(self) -> int:
+        """Modules of one channel: as built, or as many as `ranksets` asks for beyond that."""
+        built = self.modules_per_channel * self.ranks_per_module
+        if self.ranksets is not None and self.ranksets > built:
+            return self.ranksets // self.ranks_per_module
+        return self.modules_per_channel
+
+    @property
+    def channels(self) -> int:
+        """See AttentionSection.channels."""
+        return self.modules // self.slots_per_channel
+
+    @property
+    def rankset_count(self) -> int:
+        """Ranksets in use: all that are built, or as many as the machine file keeps."""
+        built = self.slots_per_channel * self.ranks_per_module
+        return min(self.ranksets or built, built)
+
+    def layout(self, model: ModelShape, tp: int, dp: int) -> Layout:
+        """See AttentionSection.layout. A head group fills the chips of a rank."""
+        reads = self.n_cmr if self.n_cmr is not None else model.queries_per_kv
+        chips = self.n_hc if self.n_hc is not None else chips_per_head(self, model, reads)
+        per_group = self.chips_per_rank // chips
+        row_bytes = self.row_bytes * self.banks_per_chip * self.chips_per_rank
+        return Layout(
+            tp=tp,
+            dp=dp,
+            ranksets=self.rankset_count,
+            ranks=self.replica_channels(dp),
+            heads_per_group=per_group,
+            groups=-(-model.kv_heads // per_group),
+            chips_per_head=chips,
+            queries_per_read=reads,
+            kv_block_tokens=_block_tokens(self, max(row_bytes // (per_group * model.head_kv_bytes // 2), 1)),
+            kv_row_bytes=row_bytes,
+        )
+
+    def rank_assignments(self, layout: Layout, device: int) -> list[Assignment]:
+        """See AttentionSection.rank_assignments.
+
+        Module m sits on channel m div s at slot m mod s (s modules a channel); its rank i belongs to rankset
+        ranks_per_module * slot + i; replica d owns `layout.ranks` channels from d * layout.ranks on.
+        """
+        channel, slot = divmod(device, self.slots_per_channel)
+        replica, rank = divmod(channel, layout.ranks)
+        first = self.ranks_per_module * slot
+        ranksets = range(first, first + self.ranks_per_module)
+        return [(replica, j, rank, j >= layout.ranksets) for j in ranksets]
+
+    def kv_room_bytes(self, layout: Layout, model: ModelShape, gpu_left_bytes: int = 0) -> int:  # noqa: ARG002
+        """See AttentionSection.kv_room_bytes."""
+        whole = self.rank_capacity_bytes
+        if self.capacity_bytes is not None:
+            whole = self.capacity_bytes // (layout.dp * layout.ranksets * layout.ranks)
+        return int(whole * self.memory_share)
+
+    @property
+    def kv_bytes_per_s(self) -> float:
+        """See AttentionSection.kv_bytes_per_s."""
+        rank = self.rank_bytes_per_s
+        if self.pu == "bank":
+            rank = self.chips_per_rank * self.banks_per_chip * self.bank_bytes_per_s
+        return self.channels * self.rankset_count * rank
+
+
+def chips_per_head(pim: DimmPimConfig, model: ModelShape, queries_per_read: int) -> int:
+    """N_hc: the largest power of two up to the chips of a rank that leaves no bubble, at least 1.
+
+    N_hc <= E_h * B_rk * ceil(N_gqa / N_cmr) / (B_bk * N_bk * N_gqa * N_chips), with B_rk in partial sums
+    a second and B_bk in FP16 elements a second (arXiv 2504.17584).
+    """
+    sums_per_s = pim.rank_bytes_per_s / pim.result_bytes
+    elements_per_s = pim.bank_bytes_per_s / ELEMENT_BYTES
+    queries = model.queries_per_kv
+    passes = -(-queries // queries_per_read)
+    bound = model.head_size * sums_per_s * passes
+    bound /= elements_per_s * pim.banks_per_chip * queries * pim.chips_per_rank
+    chips = 1
+    while chips * 2 <= min(bound, pim.chips_per_rank):
+        chips *= 2
+    return chips
+
+
+def _block_tokens(pim: DimmPimConfig, row_tokens: int) -> int:
+    """Tokens of a block: as configured, or what a row holds.
+
+    Raises:
+        InvalidInput: rows would be left that neither one block nor several fill.
+    """
+    tokens = row_tokens if pim.kv_block_tokens is None else pim.kv_block_tokens
+    if tokens % row_tokens and row_tokens % tokens:
+        text = f"a row of all banks holds {row_tokens} tokens of a head group; use a divisor or a multiple"
+        raise InvalidInput(("attention.kv_block_tokens", f"{text} of that, not {tokens}"))
+    return tokens
 
 
 _ROOFLINE_ONLY = frozenset({"pass_overhead_ns", "rank_active_w"})

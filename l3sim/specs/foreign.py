@@ -29,6 +29,11 @@ class ForeignGpu(Section, frozen=True, forbid_unknown_fields=True, kw_only=True)
     memory_bytes: Bytes  # of one GPU
     memory_reserve_share: ReserveShare
 
+    @property
+    def gemm_rates(self) -> tuple[float, float] | None:
+        """Bytes and FLOPs a second that one GPU reaches in GEMMs; None: the kind does not say."""
+        return None
+
 
 class ForeignModules(RanklessConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Attention devices of a kind that is not ours: modules without ranks that attend whole heads."""

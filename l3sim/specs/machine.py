@@ -20,16 +20,12 @@ from l3sim.specs.choice import DEVICES, check_choice
 from l3sim.specs.config import (
     CALIBRATION_KEYS,
     DEVICE_KINDS,
-    DimmPimConfig,
-    GpuAttentionConfig,
     HostConfig,
-    LinkConfig,
     SchedulerConfig,
     Section,
-    struct_of,
 )
 from l3sim.specs.foreign import foreign_struct, is_foreign
-from l3sim.specs.pcie import check_rate
+from l3sim.specs.layout import DecodePlacement
 
 SECTIONS = ("gpu", "attention", "link", "host", "scheduler")
 _TOP = {"name", "description", "default_model", *SECTIONS}
@@ -57,9 +53,10 @@ class Machine:
     devices: Mapping[str, str] = dataclass_field(default_factory=dict)
 
     @property
-    def placement(self) -> Literal["attention", "gpu"]:
+    def placement(self) -> DecodePlacement:
         """Who runs decode attention: devices of their own, or the GPUs."""
-        return "gpu" if isinstance(self.attention, GpuAttentionConfig) else "attention"
+        placement: DecodePlacement = self.attention.placement
+        return placement
 
     def section(self, name: str) -> dict[str, Any]:
         """A section as plain values."""
@@ -191,8 +188,7 @@ def check_section(name: str, values: Mapping[str, Any], where: str, foreign: boo
         if field.name in values:
             _check_value(name, field, values[field.name], where)
     section = msgspec.convert(dict(values), struct)
-    if isinstance(section, LinkConfig):
-        check_rate(section, where)
+    section.check(where)
     return section
 
 
@@ -205,7 +201,7 @@ def _struct(name: str, values: Mapping[str, Any], where: str, foreign: bool) -> 
     kind = values.get("kind")
     kinds = [known for section, known in DEVICE_KINDS if section == name]
     if kind in kinds:
-        return struct_of(name, str(kind), values)
+        return DEVICE_KINDS[name, str(kind)].struct_for(values)
     if not (foreign and isinstance(kind, str) and kind):
         text = unknown("kind", str(kind), kinds)
         if "did you mean" not in text:
@@ -231,19 +227,7 @@ def _check_value(section: str, field: msgspec.structs.FieldInfo, value: Any, whe
         raise InvalidInput((path, f"{where}: must be finite, got {value!r}"))
 
 
-def _check_modules(pim: DimmPimConfig, where: str) -> None:
-    if pim.modules % pim.modules_per_channel:
-        text = f"must be a multiple of modules_per_channel ({pim.modules_per_channel}), got {pim.modules}"
-        raise InvalidInput(("attention.modules", f"{where}: {text}"))
-    if pim.n_hc is not None and (pim.n_hc & (pim.n_hc - 1) or pim.n_hc > pim.chips_per_rank):
-        text = f"must be a power of two up to chips_per_rank ({pim.chips_per_rank}), got {pim.n_hc}"
-        raise InvalidInput(("attention.n_hc", f"{where}: {text}"))
-    slots_per_channel(pim, where)
-
-
 def _check_whole(machine: Machine, where: str) -> None:
-    if isinstance(machine.attention, DimmPimConfig):
-        _check_modules(machine.attention, where)
     if machine.scheduler.min_chunk_tokens > machine.scheduler.max_chunk_tokens:
         raise InvalidInput(("scheduler.min_chunk_tokens", f"{where}: must not exceed max_chunk_tokens"))
     least, most = machine.scheduler.min_chunk_tokens, machine.scheduler.max_chunk_tokens
@@ -251,22 +235,3 @@ def _check_whole(machine: Machine, where: str) -> None:
     if most // 64 * 64 < least:
         text = f"no multiple of 64 lies between it ({least}) and max_chunk_tokens ({most})"
         raise InvalidInput(("scheduler.min_chunk_tokens", f"{where}: {text}"))
-
-
-def slots_per_channel(pim: DimmPimConfig, where: str = "machine") -> int:
-    """Modules of one channel: as built, or as many as `ranksets` asks for beyond that.
-
-    Raises:
-        InvalidInput: `ranksets` or `modules` does not divide.
-    """
-    slots = pim.modules_per_channel
-    built = slots * pim.ranks_per_module
-    if pim.ranksets is not None and pim.ranksets > built:
-        slots, rest = divmod(pim.ranksets, pim.ranks_per_module)
-        if rest or pim.modules % slots:
-            text = (
-                f"{where}: {pim.ranksets} ranksets need {pim.ranksets}/{pim.ranks_per_module} modules "
-                f"a channel, which must divide the {pim.modules} modules; use up to {built}"
-            )
-            raise InvalidInput(("attention.ranksets", text))
-    return slots

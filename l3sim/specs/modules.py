@@ -5,16 +5,23 @@ head of a request and layer lies on one module; modules form one rankset, of one
 and attention take turns. A timing key of a stack is JEDEC's, as those in `l3sim/specs/rank.py` are.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
+from l3sim.errors import InvalidInput
+from l3sim.specs.attention import Assignment, AttentionSection
+from l3sim.specs.layout import DecodePlacement, Layout
+from l3sim.specs.model import ModelShape
 from l3sim.specs.rank import Cycles, PseudoChannelConfig
-from l3sim.specs.section import Bytes, Count, NonNegative, Positive, Section, Share
+from l3sim.specs.section import Bytes, Count, NonNegative, Positive, Share
+
+#: Where prefill makes KV in its place, none is ever on its way: more than anybody books.
+IN_PLACE = 2**62
 
 
-class RanklessConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What the machine itself reads of modules without ranks, whoever's they are."""
+class RanklessConfig(AttentionSection, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Modules that hold whole heads, each a channel of one rank; and what the machine reads of them."""
 
     kind: str
     level: str = ""
@@ -22,6 +29,42 @@ class RanklessConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=T
     module_capacity_bytes: Bytes
     memory_share: Share = 1.0  # of the capacity that KV may use
     n_cmr: Count | None = None  # query heads per KV read; none: all that the units have room for
+
+    @property
+    def devices(self) -> int:
+        """See AttentionSection.devices."""
+        return self.modules
+
+    @property
+    def channels(self) -> int:
+        """See AttentionSection.channels."""
+        return self.modules
+
+    def layout(self, model: ModelShape, tp: int, dp: int) -> Layout:
+        """See AttentionSection.layout. A head group is one head."""
+        return Layout(
+            tp=tp,
+            dp=dp,
+            ranksets=1,
+            ranks=self.replica_channels(dp),
+            heads_per_group=1,
+            groups=model.kv_heads,
+            chips_per_head=1,
+            queries_per_read=min(self.n_cmr or model.queries_per_kv, model.queries_per_kv),
+        )
+
+    def rank_assignments(self, layout: Layout, device: int) -> list[Assignment]:
+        """See AttentionSection.rank_assignments."""
+        replica, rank = divmod(device, layout.ranks)
+        return [(replica, 0, rank, False)]
+
+    def kv_room_bytes(self, layout: Layout, model: ModelShape, gpu_left_bytes: int = 0) -> int:  # noqa: ARG002
+        """See AttentionSection.kv_room_bytes."""
+        return max(int(self._whole_bytes(layout, model) * self.memory_share), 0)
+
+    def _whole_bytes(self, layout: Layout, model: ModelShape) -> float:  # noqa: ARG002
+        """Of one module, what KV may be a share of."""
+        return float(self.module_capacity_bytes)
 
 
 class ModuleConfig(RanklessConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -33,9 +76,15 @@ class ModuleConfig(RanklessConfig, frozen=True, forbid_unknown_fields=True, kw_o
     module_idle_w: NonNegative
 
     @property
-    def module_bytes_per_s(self) -> float:
-        """What the units of one module read of KV, efficiency left out."""
-        raise AttributeError(f"kind {self.kind!r} says no rate")
+    def module_bytes_per_s(self) -> float | None:
+        """What the units of one module read of KV, efficiency left out; None: the kind does not say."""
+        return None
+
+    @property
+    def kv_bytes_per_s(self) -> float | None:
+        """See AttentionSection.kv_bytes_per_s."""
+        rate = self.module_bytes_per_s
+        return None if rate is None else self.modules * rate
 
 
 class HbmPimConfig(ModuleConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -90,6 +139,18 @@ class HbmPimConfig(ModuleConfig, frozen=True, forbid_unknown_fields=True, kw_onl
     def reads(self, key: str) -> bool:
         """See Section.reads."""
         return key not in (_ROOFLINE_ONLY if self.level != "roofline" else _COMMAND_ONLY)
+
+    def _whole_bytes(self, layout: Layout, model: ModelShape) -> float:
+        """See RanklessConfig. Inside GPUs reserve, weights and prefill KV come first, evenly over stacks."""
+        whole = float(self.module_capacity_bytes)
+        if self.inside_gpu:
+            whole = whole * (1 - self.memory_reserve_share) - model.weight_bytes / layout.ranks
+            whole *= 1 - self.prefill_share
+        return whole
+
+    def prefill_bytes(self, left_bytes: int) -> int:
+        """See AttentionSection.prefill_bytes. Inside GPUs the rest is for KV that is attended."""
+        return int(left_bytes * self.prefill_share) if self.inside_gpu else left_bytes
 
     @property
     def units(self) -> int:
@@ -146,8 +207,33 @@ class CpuAttentionConfig(ModuleConfig, frozen=True, forbid_unknown_fields=True, 
         return self.memory_bytes_per_s
 
 
-class GpuAttentionConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class GpuAttentionConfig(AttentionSection, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Kind `gpu` in the attention section: no device of its own, the GPUs attend, with KV in their memory."""
+
+    placement: ClassVar[DecodePlacement] = DecodePlacement.GPU
 
     kind: Literal["gpu"] = "gpu"
     memory_share: Share = 1.0  # of what reserve and weights leave, that KV may use
+
+    @property
+    def devices(self) -> int:
+        """See AttentionSection.devices."""
+        return 0
+
+    @property
+    def channels(self) -> int:
+        """See AttentionSection.channels."""
+        text = "the GPUs attend, so there are no channels; use another machine"
+        raise InvalidInput(("attention.kind", text))
+
+    def layout(self, model: ModelShape, tp: int, dp: int) -> Layout:
+        """See AttentionSection.layout. A replica's GPUs are one rank, of all heads."""
+        return Layout(tp, dp, 1, 1, model.kv_heads, 1, 1, model.queries_per_kv, decode=DecodePlacement.GPU)
+
+    def kv_room_bytes(self, layout: Layout, model: ModelShape, gpu_left_bytes: int = 0) -> int:  # noqa: ARG002
+        """See AttentionSection.kv_room_bytes."""
+        return int(gpu_left_bytes * self.memory_share)
+
+    def prefill_bytes(self, left_bytes: int) -> int:  # noqa: ARG002
+        """See AttentionSection.prefill_bytes. KV is made where it stays."""
+        return IN_PLACE

@@ -11,9 +11,12 @@ are the machine file's `pcie_efficiency`.
 
 from collections.abc import Mapping
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from l3sim.errors import InvalidInput
-from l3sim.specs.config import LinkConfig
+
+if TYPE_CHECKING:
+    from l3sim.specs.config import LinkConfig
 
 #: Transfers a second of one lane, and the share of bits that are not encoding, by generation.
 #: Source: PCI-SIG base specifications 1.1 to 6.0: 8b/10b, then 128b/130b, then 236 of a FLIT's 256 bytes.
@@ -28,7 +31,7 @@ GENERATIONS: Mapping[int, tuple[float, Fraction]] = {
 LANES = (1, 2, 4, 8, 16)
 
 
-def raw_bytes_per_s(link: LinkConfig) -> float:
+def raw_bytes_per_s(link: "LinkConfig") -> float:
     """What a GPU's link carries each way, packets included: as the file says, or by the table."""
     if link.pcie_bytes_per_s is not None:
         return link.pcie_bytes_per_s
@@ -38,7 +41,7 @@ def raw_bytes_per_s(link: LinkConfig) -> float:
     return transfers_per_s * link.pcie_lanes * payload.numerator / payload.denominator / 8
 
 
-def check_rate(link: LinkConfig, where: str) -> None:
+def check_rate(link: "LinkConfig", where: str) -> None:
     """Refuse a link whose rate is said twice, or not at all.
 
     Raises:
@@ -59,7 +62,7 @@ def check_rate(link: LinkConfig, where: str) -> None:
         raise InvalidInput(("link.pcie_lanes", f"{where}: must be one of: {lanes}; got {link.pcie_lanes}"))
 
 
-def check_uplinks(link: LinkConfig, tp: int) -> None:
+def check_uplinks(link: "LinkConfig", tp: int) -> None:
     """Refuse switches that cut a replica's GPUs unevenly.
 
     Raises:

@@ -1,6 +1,7 @@
 """What all sections of a machine file share: the base struct and the ranges of its values."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -20,3 +21,25 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     def reads(self, key: str) -> bool:  # noqa: ARG002
         """Whether the level of this configuration reads a key; a job that sets one for nothing is warned."""
         return True
+
+    @classmethod
+    def struct_for(cls, values: Mapping[str, Any]) -> "type[Section]":  # noqa: ARG003
+        """The struct that these values must fill, where a kind has several."""
+        return cls
+
+    def check(self, where: str) -> None:
+        """Refuse values that do not go together.
+
+        Raises:
+            InvalidInput: naming `section.key`, with `where` in the text.
+        """
+
+    def check_replica(self, tp: int) -> None:
+        """Refuse a section that does not go with `tp` GPUs a replica.
+
+        Raises:
+            InvalidInput: naming `section.key`.
+        """
+
+
+SectionType = type[Section]

@@ -32,9 +32,9 @@ def small_model(**changes: Any) -> ModelShape:
     return ModelShape(**(shape | changes))
 
 
-def small_layout(**changes: int) -> Layout:
+def small_layout(**changes: Any) -> Layout:
     """One replica of two ranksets of two ranks; a request has two head groups a layer."""
-    sizes = {
+    sizes: dict[str, Any] = {
         "tp": 1,
         "dp": 1,
         "ranksets": 2,

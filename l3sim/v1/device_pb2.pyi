@@ -1,10 +1,20 @@
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class DecodePlacement(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DECODE_PLACEMENT_UNSPECIFIED: _ClassVar[DecodePlacement]
+    DECODE_PLACEMENT_ATTENTION: _ClassVar[DecodePlacement]
+    DECODE_PLACEMENT_GPU: _ClassVar[DecodePlacement]
+DECODE_PLACEMENT_UNSPECIFIED: DecodePlacement
+DECODE_PLACEMENT_ATTENTION: DecodePlacement
+DECODE_PLACEMENT_GPU: DecodePlacement
 
 class DescribeRequest(_message.Message):
     __slots__ = ()
@@ -157,7 +167,7 @@ class ModelShape(_message.Message):
     def __init__(self, name: _Optional[str] = ..., layers: _Optional[int] = ..., heads: _Optional[int] = ..., kv_heads: _Optional[int] = ..., head_size: _Optional[int] = ..., hidden: _Optional[int] = ..., ffn: _Optional[int] = ..., gated: _Optional[bool] = ..., vocabulary: _Optional[int] = ..., tied_embeddings: _Optional[bool] = ..., learned_positions: _Optional[int] = ..., biases: _Optional[bool] = ..., default_tp: _Optional[int] = ..., source: _Optional[str] = ..., experts: _Optional[int] = ..., experts_per_token: _Optional[int] = ..., qkv_biases: _Optional[bool] = ..., norm_biases: _Optional[bool] = ..., parallel_attention: _Optional[bool] = ..., shared_norm: _Optional[bool] = ..., post_norms: _Optional[bool] = ..., qk_norm: _Optional[bool] = ..., sliding_window: _Optional[int] = ..., max_positions: _Optional[int] = ...) -> None: ...
 
 class Layout(_message.Message):
-    __slots__ = ("tp", "dp", "ranksets", "ranks", "heads_per_group", "groups", "chips_per_head", "queries_per_read", "kv_block_tokens", "kv_row_bytes")
+    __slots__ = ("tp", "dp", "ranksets", "ranks", "heads_per_group", "groups", "chips_per_head", "queries_per_read", "kv_block_tokens", "kv_row_bytes", "decode")
     TP_FIELD_NUMBER: _ClassVar[int]
     DP_FIELD_NUMBER: _ClassVar[int]
     RANKSETS_FIELD_NUMBER: _ClassVar[int]
@@ -168,6 +178,7 @@ class Layout(_message.Message):
     QUERIES_PER_READ_FIELD_NUMBER: _ClassVar[int]
     KV_BLOCK_TOKENS_FIELD_NUMBER: _ClassVar[int]
     KV_ROW_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DECODE_FIELD_NUMBER: _ClassVar[int]
     tp: int
     dp: int
     ranksets: int
@@ -178,7 +189,8 @@ class Layout(_message.Message):
     queries_per_read: int
     kv_block_tokens: int
     kv_row_bytes: int
-    def __init__(self, tp: _Optional[int] = ..., dp: _Optional[int] = ..., ranksets: _Optional[int] = ..., ranks: _Optional[int] = ..., heads_per_group: _Optional[int] = ..., groups: _Optional[int] = ..., chips_per_head: _Optional[int] = ..., queries_per_read: _Optional[int] = ..., kv_block_tokens: _Optional[int] = ..., kv_row_bytes: _Optional[int] = ...) -> None: ...
+    decode: DecodePlacement
+    def __init__(self, tp: _Optional[int] = ..., dp: _Optional[int] = ..., ranksets: _Optional[int] = ..., ranks: _Optional[int] = ..., heads_per_group: _Optional[int] = ..., groups: _Optional[int] = ..., chips_per_head: _Optional[int] = ..., queries_per_read: _Optional[int] = ..., kv_block_tokens: _Optional[int] = ..., kv_row_bytes: _Optional[int] = ..., decode: _Optional[_Union[DecodePlacement, str]] = ...) -> None: ...
 
 class SlotAssignment(_message.Message):
     __slots__ = ("device_id", "slot", "config_json", "assignments")

@@ -10,14 +10,10 @@ import numpy as np
 from l3sim.errors import InvalidInput
 from l3sim.orchestrator.engine.kv.shape import KvShape
 from l3sim.orchestrator.engine.kv.staging import GpuMemory
-from l3sim.placement import Layout, kv_room_bytes
-from l3sim.specs.config import GpuAttentionConfig, HbmPimConfig
+from l3sim.placement import DecodePlacement, Layout
 from l3sim.specs.machine import Machine
 from l3sim.specs.model import ModelShape
 from l3sim.specs.workload import Requests
-
-#: Where prefill makes KV in its place, none is ever on its way: more than anybody books.
-IN_PLACE = 2**62
 
 
 def usable_bytes(machine: Machine, tp: int) -> int:
@@ -39,19 +35,14 @@ def weight_room(machine: Machine, model: ModelShape, layout: Layout) -> int:
 
 def prefill_room(machine: Machine, left: int) -> int:
     """GPU memory for prefill KV on its way, of what weights leave."""
-    attention = machine.attention
-    if isinstance(attention, HbmPimConfig) and attention.inside_gpu:
-        return int(left * attention.prefill_share)  # the rest is for KV that is attended
-    return IN_PLACE if machine.placement == "gpu" else left
+    room: int = machine.attention.prefill_bytes(left)
+    return room
 
 
 def kv_shape(machine: Machine, model: ModelShape, layout: Layout) -> KvShape:
     """The KV tables of a replica whose ranks are all as the machine file says."""
-    attention = machine.attention
-    if isinstance(attention, GpuAttentionConfig):
-        room = int(weight_room(machine, model, layout) * attention.memory_share)
-    else:
-        room = kv_room_bytes(attention, layout, model)
+    left = weight_room(machine, model, layout) if layout.decode is DecodePlacement.GPU else 0
+    room = machine.attention.kv_room_bytes(layout, model, left)
     return KvShape.of(layout, model, np.full(layout.ranksets * layout.ranks, room, dtype=np.int64))
 
 

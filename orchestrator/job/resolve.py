@@ -13,12 +13,9 @@ from l3sim.orchestrator.job.memory_budget import check_sizes, prefill_room, usab
 from l3sim.orchestrator.job.slo import check_slo
 from l3sim.placement import Layout, layout_of
 from l3sim.specs.catalog import load_model, parse_value
-from l3sim.specs.dimm_pim import DimmPimConfig
-from l3sim.specs.foreign import is_foreign
 from l3sim.specs.job import JobSpec
 from l3sim.specs.machine import Machine, digest_of
 from l3sim.specs.model import ModelShape
-from l3sim.specs.pcie import check_uplinks
 from l3sim.specs.workload import Requests, requests_of
 
 MAX_SPANS_ROUNDS = 10_000
@@ -125,8 +122,7 @@ def resolve(spec: JobSpec, machine: Machine) -> ResolvedJob:
     check_slo(spec.slo, HostStages.of(machine.host))
     table = requests_of(spec.workload, spec.seed)
     layout = layout_of(machine.attention, model, *_parallel(spec, machine, model))
-    if not is_foreign(machine.link):
-        check_uplinks(machine.link, layout.tp)
+    machine.link.check_replica(layout.tp)
     clients = spec.workload.concurrency
     if clients is not None and clients < layout.dp:
         text = f"{clients} clients are fewer than the {layout.dp} replicas; each needs one at least"
@@ -215,11 +211,10 @@ def _warnings(spec: JobSpec, model: ModelShape, machine: Machine, table: Request
         found.append("scheduler.aging_s has no effect: every request has priority 0")
     if machine.link.channel_bus == "full":
         found.append("link.channel_bus=full is an idealisation: a DDR bus is half duplex")
-    link = machine.link
-    ours = isinstance(pim, DimmPimConfig) and not is_foreign(link)
-    if ours and pim.reads("relayout") and pim.relayout != link.relayout:
+    here, there = (getattr(section, "relayout", None) for section in (pim, machine.link))
+    if here is not None and there is not None and pim.reads("relayout") and here != there:
         found.append(
-            f"attention.relayout is {pim.relayout}, but link.relayout is {link.relayout}: "
+            f"attention.relayout is {here}, but link.relayout is {there}: "
             "the processor's copies take time on one side only; set both"
         )
     return found

@@ -46,7 +46,7 @@ def slot_names(machine: Machine, role: Role) -> list[str]:
     if machine.placement == "gpu" and role is not Role.GPU:
         return []
     if role is Role.ATTENTION:
-        return [f"dimm-{number:02d}" for number in range(machine.attention.modules)]
+        return [f"dimm-{number:02d}" for number in range(machine.attention.devices)]
     return [role.value]
 
 

@@ -12,7 +12,6 @@ from l3sim.device.attention.levels import LevelModel
 from l3sim.device.attention.rank_sums import Decoding, RankSums, gathered
 from l3sim.errors import InvalidInput
 from l3sim.functional import FunctionalAnswer, FunctionalRequest
-from l3sim.placement import rank_room_bytes
 from l3sim.ports import DeviceSession
 from l3sim.services.dimm_pim.model import level_model
 from l3sim.services.dram.fast.fidelity import FidelityCheck
@@ -95,7 +94,7 @@ class DimmPimSession(BookkeepingSession):
 
     def __init__(self, hello: Hello, configs: Sequence[DimmPimConfig]) -> None:
         self._configs = configs
-        self._rooms = [rank_room_bytes(config, hello.layout) for config in configs]
+        self._rooms = [config.kv_room_bytes(hello.layout, hello.model) for config in configs]
         assignments = [len(slot.assignments) for slot in hello.slots]
         super().__init__(hello, np.repeat(np.array(self._rooms, dtype=np.int64), assignments))
         models: dict[DimmPimConfig, LevelModel[Any]] = {}

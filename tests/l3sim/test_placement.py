@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from l3sim.errors import InvalidInput
-from l3sim.placement import chips_per_head, layout_of, rank_assignments, rank_room_bytes
+from l3sim.placement import kv_room_bytes, layout_of, rank_assignments
 from l3sim.specs.catalog import load_machine, load_model
 from l3sim.specs.config import DimmPimConfig
+from l3sim.specs.dimm_pim import chips_per_head
 from l3sim.testing.builders import small_layout, small_model
 
 REFERENCE = load_machine("l3-dgx-a100").attention
@@ -199,11 +200,12 @@ def test_modules_sit_two_on_a_channel() -> None:
 
 def test_fewer_ranksets_leave_ranks_unused_and_take_their_capacity() -> None:
     config = pim(ranksets=2)
-    layout = layout_of(config, load_model("llama-2-70b"), 4, 2)
+    model = load_model("llama-2-70b")
+    layout = layout_of(config, model, 4, 2)
     assert layout.ranksets == 2
     assert [assignment[3] for assignment in rank_assignments(config, layout, 0)] == [False, False]
     assert [assignment[3] for assignment in rank_assignments(config, layout, 1)] == [True, True]
-    assert rank_room_bytes(config, layout) == 32 * 2**30
+    assert kv_room_bytes(config, layout, model) == 32 * 2**30
 
 
 def test_more_ranksets_than_built_stack_modules_on_fewer_channels() -> None:
@@ -225,10 +227,12 @@ def test_more_ranksets_than_built_stack_modules_on_fewer_channels() -> None:
 )
 def test_room_of_a_rank(settings: dict[str, Any], expected: int) -> None:
     config = pim(**settings)
-    assert rank_room_bytes(config, layout_of(config, load_model("gpt-175b"), 8, 1)) == expected
+    model = load_model("gpt-175b")
+    assert kv_room_bytes(config, layout_of(config, model, 8, 1), model) == expected
 
 
 def test_mini_is_a_small_one() -> None:
-    layout = layout_of(MINI, load_model("llama-2-7b"), 1, 1)
+    model = load_model("llama-2-7b")
+    layout = layout_of(MINI, model, 1, 1)
     assert (layout.ranksets, layout.ranks) == (4, 2)
-    assert rank_room_bytes(MINI, layout) * 8 == 256 * 2**30
+    assert kv_room_bytes(MINI, layout, model) * 8 == 256 * 2**30

@@ -10,7 +10,6 @@ import pytest
 
 from l3sim.clients.options import JobOptions
 from l3sim.launch.compare.jobs import run_one
-from l3sim.placement import kv_bytes_per_s
 from l3sim.specs.catalog import load_machine
 
 #: As fast as the clocks can be said; chips, links and set-up no longer count.
@@ -62,7 +61,7 @@ def test_without_limits_all_attention_devices_are_the_same() -> None:
     ],
 )
 def test_bandwidth_is_the_published_one(name: str, bytes_per_s: float) -> None:
-    assert kv_bytes_per_s(load_machine(name).attention) == pytest.approx(bytes_per_s, rel=0.001)
+    assert load_machine(name).attention.kv_bytes_per_s == pytest.approx(bytes_per_s, rel=0.001)
 
 
 @pytest.mark.parametrize("name", ALTERNATIVES)

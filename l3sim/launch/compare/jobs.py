@@ -57,7 +57,7 @@ def run_one(spec: JobSpec, name_or_path: str, gpu: str) -> Outcome:
     except L3Error as error:
         return Outcome(name, policy, refused=str(error), exit_code=error.exit_code)
     rooflines = rooflines_of(resolved)
-    return Outcome(name, policy, report, rooflines, limit_of(report, rooflines))
+    return Outcome(name, policy, report, rooflines, limit_of(report, rooflines) if rooflines else "")
 
 
 def run_all(

@@ -24,8 +24,7 @@ from typing import Any
 
 from l3sim.orchestrator.job.memory_budget import kv_shape
 from l3sim.orchestrator.job.resolve import ResolvedJob
-from l3sim.placement import kv_bytes_per_s
-from l3sim.specs.config import CalibratedGpuConfig, GpuAttentionConfig, GpuConfig
+from l3sim.placement import DecodePlacement
 from l3sim.specs.machine import Machine
 from l3sim.specs.model import ELEMENT_BYTES
 from l3sim.specs.workload import Requests
@@ -63,10 +62,12 @@ class Rooflines:
         return self.dp * self.weights_s / self.compute_s
 
 
-def rooflines_of(job: ResolvedJob) -> Rooflines:
-    """The bounds of a job that was resolved against its machine."""
+def rooflines_of(job: ResolvedJob) -> Rooflines | None:
+    """The bounds of a job that was resolved against its machine; None where a kind does not say its rates."""
     machine, model, layout = job.machine, job.model, job.layout
-    bandwidth, flops = _gpu_rates(machine.gpu)
+    if machine.gpu.gemm_rates is None or (attention := _attention_bytes_per_s(machine)) is None:
+        return None
+    bandwidth, flops = machine.gpu.gemm_rates
     # Of a mixture of experts a token passes some experts only, and a batch is taken to meet them all.
     idle_experts = max(model.experts - model.experts_per_token, 0) * model.expert_parameters
     layer = model.qkv_parameters + model.output_parameters + model.ffn_parameters
@@ -79,7 +80,7 @@ def rooflines_of(job: ResolvedJob) -> Rooflines:
         context=context,
         weights_s=layer * ELEMENT_BYTES * model.layers / (layout.tp * bandwidth),
         compute_s=2 * (layer - idle_experts) * model.layers / (layout.tp * flops),
-        attention_tokens_per_s=_attention_bytes_per_s(machine) / token_bytes,
+        attention_tokens_per_s=attention / token_bytes,
         capacity_requests=room / token_bytes,
     )
 
@@ -110,15 +111,9 @@ def limit_of(report: Mapping[str, Any], rooflines: Rooflines) -> str:
     return "KV capacity" if kv["peak_bytes"] >= FULL * kv["capacity_bytes"] else "GPU weights"
 
 
-def _attention_bytes_per_s(machine: Machine) -> float:
-    if isinstance(machine.attention, GpuAttentionConfig):
-        return float(machine.gpu.gpus * machine.gpu.memory_bytes_per_s)
-    return kv_bytes_per_s(machine.attention)
-
-
-def _gpu_rates(gpu: GpuConfig) -> tuple[float, float]:
-    """Bytes and FLOPs a second that one GPU reaches in GEMMs, at its level."""
-    memory, compute = gpu.memory_efficiency, gpu.compute_efficiency
-    if gpu.level == "calibrated" and isinstance(gpu, CalibratedGpuConfig):
-        memory, compute = gpu.gemm_memory_efficiency, gpu.gemm_compute_efficiency
-    return gpu.memory_bytes_per_s * memory, gpu.compute_flops * compute
+def _attention_bytes_per_s(machine: Machine) -> float | None:
+    if machine.placement is DecodePlacement.GPU:
+        of_one: float | None = getattr(machine.gpu, "memory_bytes_per_s", None)
+        return None if of_one is None else float(machine.gpu.gpus * of_one)
+    rate: float | None = machine.attention.kv_bytes_per_s
+    return rate

@@ -82,10 +82,8 @@ def transfer(
     """
     import numpy as np
 
-    from l3sim.placement import ranksets_of, replica_channels
     from l3sim.services.interconnect.path import path_of
     from l3sim.specs.catalog import load_machine, parse_value
-    from l3sim.specs.pcie import check_uplinks
     from l3sim.units import ps
 
     values = [(key, parse_value(key, text)) for key, text in settings]
@@ -94,14 +92,14 @@ def transfer(
     tp = tp or gpus
     if tp > gpus or gpus % tp:
         raise InvalidInput(("--tp", f"must divide the {gpus} GPU(s) of {machine.name}, got {tp}"))
-    channels = replica_channels(machine.attention, gpus // tp)
-    check_uplinks(machine.link, tp)
+    channels = machine.attention.replica_channels(gpus // tp)
+    machine.link.check_replica(tp)
     path = path_of(machine.link, tp, gpus // tp, channels)
     of_gpu, of_channel = -(-size // tp), -(-size // channels)
     moved = [np.array(one) for one in (of_gpu, of_gpu * path.gpus, of_channel, size)]
     full_s = dict(zip(ENDPOINTS, map(float, path.endpoints_s(*moved)), strict=True))
     duration_ps = ps(float(path.cost_s(*moved)))
-    stopped = 1 if machine.link.overlap == "off" else ranksets_of(machine.attention)
+    stopped = 1 if machine.link.overlap == "off" else machine.attention.rankset_count
     return {
         "machine": machine.name,
         "direction": direction,

@@ -10,7 +10,7 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from l3sim.errors import InvalidInput
-from l3sim.placement import Layout
+from l3sim.placement import DecodePlacement, Layout
 from l3sim.specs.model import ModelShape, model_from
 from l3sim.v1 import device_pb2 as pb
 from l3sim.work import (
@@ -24,7 +24,12 @@ from l3sim.work import (
     SlotAssignment,
 )
 
-_LAYOUT_FIELDS = tuple(field.name for field in fields(Layout))
+_LAYOUT_SIZES = tuple(field.name for field in fields(Layout) if field.name != "decode")
+_DECODE = {
+    DecodePlacement.ATTENTION: pb.DECODE_PLACEMENT_ATTENTION,
+    DecodePlacement.GPU: pb.DECODE_PLACEMENT_GPU,
+}
+_DECODE_FROM = {value: placement for placement, value in _DECODE.items()}
 _MODEL_FIELDS = ModelShape.__struct_fields__
 
 
@@ -84,6 +89,28 @@ def model_from_proto(message: pb.ModelShape) -> ModelShape:
     return model_from({name: getattr(message, name) for name in _MODEL_FIELDS})
 
 
+def layout_to_proto(layout: Layout) -> pb.Layout:
+    """How a job is laid over the machine."""
+    sizes = {name: getattr(layout, name) for name in _LAYOUT_SIZES}
+    return pb.Layout(**sizes, decode=_DECODE[layout.decode])
+
+
+def layout_from_proto(message: pb.Layout) -> Layout:
+    """How a job is laid over the machine.
+
+    Raises:
+        InvalidInput: a size is 0, or it is not said who attends.
+    """
+    for name in _LAYOUT_SIZES:
+        if getattr(message, name) < 1:
+            raise InvalidInput((f"layout.{name}", "must be at least 1, got 0"))
+    if message.decode not in _DECODE_FROM:
+        text = f"must say who attends (1: attention devices, 2: GPUs), got {message.decode}"
+        raise InvalidInput(("layout.decode", text))
+    sizes = {name: getattr(message, name) for name in _LAYOUT_SIZES}
+    return Layout(**sizes, decode=_DECODE_FROM[message.decode])
+
+
 def hello_to_proto(hello: Hello) -> pb.Hello:
     """Hello."""
     return pb.Hello(
@@ -91,7 +118,7 @@ def hello_to_proto(hello: Hello) -> pb.Hello:
         job_id=hello.job_id,
         seed=hello.seed,
         model=model_to_proto(hello.model),
-        layout=pb.Layout(**{name: getattr(hello.layout, name) for name in _LAYOUT_FIELDS}),
+        layout=layout_to_proto(hello.layout),
         slots=[
             pb.SlotAssignment(
                 device_id=slot.device_id,
@@ -118,17 +145,13 @@ def hello_from_proto(message: pb.Hello) -> Hello:
     Raises:
         InvalidInput: a model, layout or assignment out of range, or a configuration that is no JSON object.
     """
-    layout = Layout(**{name: getattr(message.layout, name) for name in _LAYOUT_FIELDS})
-    assigned = any(slot.assignments for slot in message.slots)
-    for name in _LAYOUT_FIELDS:
-        # Only where nobody has ranks may the GPUs attend.
-        least = 0 if name == "chips_per_head" and not assigned else 1
-        if getattr(layout, name) < least:
-            raise InvalidInput((f"layout.{name}", "must be at least 1, got 0"))
+    layout = layout_from_proto(message.layout)
     slots = tuple(_slot_from_proto(slot, f"slots[{index}]") for index, slot in enumerate(message.slots))
     if not slots:
         raise InvalidInput(("slots", "must name at least one device"))
     for index, slot in enumerate(slots):
+        if layout.on_gpu and slot.assignments:
+            raise InvalidInput((f"slots[{index}].assignments", "the GPUs attend, so no rank is assigned"))
         for assignment in slot.assignments:
             if assignment.replica >= layout.dp or assignment.rank >= layout.ranks:
                 text = f"replica {assignment.replica}, rank {assignment.rank} lies outside the layout"

@@ -23,7 +23,6 @@ from l3sim.functional import (
     Returned,
     check,
 )
-from l3sim.placement import rank_room_bytes
 from l3sim.services.dimm_pim.functional.execute import NewToken
 from l3sim.services.dimm_pim.functional.memory import Key
 from l3sim.services.dimm_pim.functional.numeric import Halves
@@ -69,7 +68,7 @@ class Store:
         self._lanes: dict[tuple[int, int, int], Lane] = {}
         for number, (slot, config) in enumerate(zip(hello.slots, configs, strict=True)):
             kernel = kernel_of(config, hello.model, hello.layout)
-            room = rank_room_bytes(config, hello.layout)
+            room = config.kv_room_bytes(hello.layout, hello.model)
             for domain, assignment in enumerate(slot.assignments):
                 if not assignment.unused:
                     self._ranks[number, domain] = Rank(kernel, room)

@@ -18,7 +18,7 @@ from l3sim.orchestrator.engine.policies import Plan, PlanView
 from l3sim.orchestrator.engine.policies.l3 import L3
 from l3sim.orchestrator.engine.prediction.predictor import Predictor
 from l3sim.orchestrator.engine.timeline.base import Outcome
-from l3sim.placement import layout_of, rank_room_bytes
+from l3sim.placement import kv_room_bytes, layout_of
 from l3sim.specs.job import JobSpec
 from l3sim.testing.builders import small_model
 from tests.orchestrator.meter import Meter
@@ -36,7 +36,7 @@ def slow_run(job: SmallJob) -> list[SlowReplica]:
     machine, layout, workload = resolved.machine, resolved.layout, job.spec.workload
     rules = SlowRules(
         policy=job.spec.policy,
-        room_bytes=rank_room_bytes(machine.attention, layout),
+        room_bytes=kv_room_bytes(machine.attention, layout, resolved.model),
         gpu_room_bytes=resolved.weight_room_bytes,
         watermark=Fraction(str(machine.scheduler.admit_watermark)),
         min_chunk=machine.scheduler.min_chunk_tokens,

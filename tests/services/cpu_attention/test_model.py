@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from l3sim.errors import InvalidInput
-from l3sim.placement import kv_bytes_per_s, kv_room_bytes, layout_of
+from l3sim.placement import kv_room_bytes, layout_of
 from l3sim.services.cpu_attention.model import Head
 from l3sim.specs.catalog import load_model
 from l3sim.specs.config import CpuAttentionConfig
@@ -44,5 +44,5 @@ def test_queries_that_do_not_fit_the_cache_read_kv_again() -> None:
 
 def test_bandwidth_and_capacity_are_the_published_ones() -> None:
     on, model = machine("cpu-dgx-a100").attention, load_model("gpt-175b")
-    assert kv_bytes_per_s(on) == pytest.approx(406e9, rel=0.01)
+    assert on.kv_bytes_per_s == pytest.approx(406e9, rel=0.01)
     assert 16 * kv_room_bytes(on, layout_of(on, model, 8, 1), model) == 2 * 2**40

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from l3sim.errors import InvalidInput, NotFound
-from l3sim.placement import rank_room_bytes
 from l3sim.services.dimm_pim.device import DimmPimDevice
 from l3sim.services.dimm_pim.roofline import GroupCosts, head_group
 from l3sim.specs.machine import Machine
@@ -166,7 +165,7 @@ def test_overrides_change_only_their_module() -> None:
     slow, ready = durations({3: {"ccd_l_tck": 16, "memory_share": 0.5}})
     changed = {key[1] for key in base if base[key] != slow[key]}
     assert changed == {"dimm-03"}
-    whole = rank_room_bytes(small().attention, session.layout)
+    whole = small().attention.kv_room_bytes(session.layout, session.model)
     assert [answer.regions[0].capacity_bytes for answer in ready] == [
         whole // 2 if slot == 3 else whole for slot in range(8)
     ]

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from l3sim.device.attention.levels import TABLE_TOKENS
-from l3sim.placement import chips_per_head, layout_of
+from l3sim.placement import layout_of
 from l3sim.services.dimm_pim.roofline import GroupCosts, HeadGroup, head_group
 from l3sim.specs.catalog import load_machine, load_model
+from l3sim.specs.dimm_pim import chips_per_head
 from l3sim.units import ps
 from tests.services.builders import machine
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from l3sim.placement import kv_bytes_per_s, kv_room_bytes, layout_of
+from l3sim.placement import kv_room_bytes, layout_of
 from l3sim.services.hbm_pim.roofline import Head
 from l3sim.specs.catalog import load_machine, load_model
 from l3sim.specs.config import HbmPimConfig
@@ -52,8 +52,8 @@ def test_queries_beyond_one_read_take_more_passes() -> None:
 
 def test_bandwidth_and_capacity_are_the_published_ones() -> None:
     inside, outside = load_machine(INSIDE), load_machine(OUTSIDE)
-    assert kv_bytes_per_s(inside.attention) == pytest.approx(260.8e12, rel=0.001)
-    assert kv_bytes_per_s(outside.attention) == pytest.approx(130.4e12, rel=0.001)
+    assert inside.attention.kv_bytes_per_s == pytest.approx(260.8e12, rel=0.001)
+    assert outside.attention.kv_bytes_per_s == pytest.approx(130.4e12, rel=0.001)
     model = load_model("gpt-175b")
     room = kv_room_bytes(outside.attention, layout_of(outside.attention, model, 8, 1), model)
     assert 20 * room == 320 * 2**30

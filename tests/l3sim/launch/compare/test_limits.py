@@ -61,6 +61,7 @@ def test_the_reference_machine_by_hand() -> None:
     job = options.spec("fixed:1000:1")
     machine = load_machine("l3-dgx-a100")
     lines = rooflines_of(resolve(job, machine))
+    assert lines is not None
     assert lines.context == 1001
     token_bytes = 1001 * 327_680
     assert lines.attention_tokens_per_s == pytest.approx(13.1072e12 / token_bytes)

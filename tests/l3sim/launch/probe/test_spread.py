@@ -10,7 +10,7 @@ from l3sim.launch.probe.spread import places_of, spread
 from l3sim.orchestrator.engine.kv.prefix import Sharing
 from l3sim.orchestrator.engine.kv.shape import KvShape
 from l3sim.orchestrator.engine.kv.view import KvView
-from l3sim.placement import Layout, layout_of, rank_room_bytes
+from l3sim.placement import Layout, kv_room_bytes, layout_of
 from l3sim.specs.catalog import load_machine, load_model
 from l3sim.specs.machine import Machine
 from l3sim.specs.model import ModelShape
@@ -67,7 +67,7 @@ def test_it_is_the_placement_of_the_engine(
     )
     machine = machine_with(ranksets=ranksets, n_hc=n_hc, memory_share=share * layers / 2000)
     layout = layout_of(machine.attention, model, 1, dp)
-    room = rank_room_bytes(machine.attention, layout)
+    room = kv_room_bytes(machine.attention, layout, model)
     found = places_of(layout, model, room, requests, tokens)
     expected = engine(layout, model, room, requests, tokens)
     if KvShape.of(layout, model, np.full(layout.ranksets * layout.ranks, room)).fit_tokens.max() < tokens:
@@ -79,7 +79,7 @@ def test_it_is_the_placement_of_the_engine(
 def test_the_watermark_changes_nothing_while_there_is_room(name: str) -> None:
     machine, model = machine_with(), load_model(name)
     layout = layout_of(machine.attention, model, 1, 8)
-    room = rank_room_bytes(machine.attention, layout)
+    room = kv_room_bytes(machine.attention, layout, model)
     assert places_of(layout, model, room, 20, 64) == engine(layout, model, room, 20, 64, 0.05)
 
 
