@@ -9,33 +9,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from l3sim.placement import Layout
+from l3sim.rank_map import RankMap
 from l3sim.units import Int64s
 from l3sim.work import Costs, Hello
 
 
 @dataclass(frozen=True, slots=True)
-class _Port:
-    """Seats of one address that serve a replica.
+class _Address:
+    """The ranks of one address that serve a replica, and what people call them."""
 
-    Attributes:
-        assignments: how many assignments the address has for all replicas.
-        index: which of them serve this one, shape (n,).
-        ranks: flat ranks of those, shape (n,).
-        names: of those, for people.
-    """
-
-    assignments: int
-    index: Int64s
-    ranks: Int64s
+    ranks: RankMap
     names: tuple[str, ...]
 
 
 class Reconciliation:
-    """Compares the answers of all of a replica's ports, in the order of `hellos`, with its ledger."""
+    """Compares the answers of all of a replica's addresses, in the order of `hellos`, with its ledger."""
 
-    def __init__(self, replica: int, layout: Layout, hellos: Sequence[Hello]) -> None:
-        self._ports = [_port(replica, layout, hello) for hello in hellos]
+    def __init__(self, replica: int, hellos: Sequence[Hello]) -> None:
+        self._addresses = [_address(replica, hello) for hello in hellos]
 
     def differences(self, answers: Sequence[Costs], expected: Int64s) -> list[str]:
         """Where books differ, in words.
@@ -44,30 +35,21 @@ class Reconciliation:
             expected: KV bytes of each rank by the ledger, shape (ranksets * ranks,).
         """
         wrong = []
-        for port, answer in zip(self._ports, answers, strict=True):
-            if len(answer.held_bytes) != port.assignments:
-                told = f"{len(answer.held_bytes)} of its {port.assignments} ranks"
+        for address, answer in zip(self._addresses, answers, strict=True):
+            count, ranks = address.ranks.assignments, address.ranks.ranks
+            if len(answer.held_bytes) != count:
+                told = f"{len(answer.held_bytes)} of its {count} ranks"
                 wrong.append(f"window {answer.window_id}: an answer tells what {told} hold")
-            elif port.assignments:
-                held = np.array(answer.held_bytes, dtype=np.int64)[port.index]
+            elif count:
+                held = np.array(answer.held_bytes, dtype=np.int64)[address.ranks.index]
                 wrong += [
-                    f"{port.names[at]} holds {held[at]} bytes, the ledger says {expected[port.ranks[at]]}"
-                    for at in np.flatnonzero(held != expected[port.ranks])
+                    f"{address.names[at]} holds {held[at]} bytes, the ledger says {expected[ranks[at]]}"
+                    for at in np.flatnonzero(held != expected[ranks])
                 ]
         return wrong
 
 
-def _port(replica: int, layout: Layout, hello: Hello) -> _Port:
-    assignments = [
-        (f"{slot.slot} rank {domain}", assignment)
-        for slot in hello.slots
-        for domain, assignment in enumerate(slot.assignments)
-    ]
-    ours = [
-        i
-        for i, (_, assignment) in enumerate(assignments)
-        if assignment.replica == replica and not assignment.unused
-    ]
-    ranks = [assignments[i][1].rankset * layout.ranks + assignments[i][1].rank for i in ours]
-    names = tuple(assignments[i][0] for i in ours)
-    return _Port(len(assignments), np.array(ours, dtype=np.int64), np.array(ranks, dtype=np.int64), names)
+def _address(replica: int, hello: Hello) -> _Address:
+    ranks = RankMap.of(hello, replica)
+    names = tuple(f"{hello.slots[rank.device].slot} rank {rank.domain}" for rank in ranks.used)
+    return _Address(ranks, names)

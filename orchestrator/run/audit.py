@@ -7,7 +7,7 @@ import numpy as np
 
 from l3sim.orchestrator.engine.replica import Replica
 from l3sim.orchestrator.engine.requests import Phase, RequestTable
-from l3sim.orchestrator.run.sessions import flat_ranks
+from l3sim.rank_map import RankMap
 from l3sim.work import Account, Hello
 
 
@@ -17,10 +17,9 @@ def books_differ(
     """Where the devices' own KV books differ from the orchestrator's ledger, in words."""
     expected = replica.members.held_bytes(closing)
     by_slot = {account.slot: account for account in accounts}
-    ranks = replica.kv.shape.layout.ranks
     wrong = []
     for hello in hellos:
-        flat = flat_ranks(hello, replica.index, ranks)
+        flat = RankMap.of(hello, replica.index).flat
         for device, slot in enumerate(hello.slots):
             for domain, held in enumerate(by_slot[slot.slot].held_bytes):
                 rank = flat.get((device, domain))

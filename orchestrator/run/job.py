@@ -144,7 +144,7 @@ class _Run:
             timeline,
             Planner(policy, forecast, DecisionLog(index), self._study(index)),
             Assembler(index, layout, model, hellos),
-            Reconciliation(index, layout, hellos),
+            Reconciliation(index, hellos),
         )
 
     def _study(self, index: int) -> Study:

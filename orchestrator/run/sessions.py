@@ -17,6 +17,7 @@ from l3sim.orchestrator.job.resolve import ResolvedJob
 from l3sim.orchestrator.job.slots import FilledSlot, fill_slots
 from l3sim.placement import rank_assignments
 from l3sim.ports import DevicePort, DeviceSource
+from l3sim.rank_map import RankMap
 from l3sim.specs.foreign import config_of
 from l3sim.units import Int64s
 from l3sim.work import (
@@ -96,15 +97,18 @@ class Sessions:
             return kv_shape(self._job.machine, self._job.model, layout).room_bytes
         rooms = np.zeros(layout.ranksets * layout.ranks, dtype=np.int64)
         for line in self.lines:
-            for slot in line.hello.slots:
-                used = [assignment for assignment in slot.assignments if not assignment.unused]
-                for assignment, region in zip(used, self.ready[slot.slot].regions[: len(used)], strict=False):
-                    if assignment.replica == replica:
-                        rooms[assignment.rankset * layout.ranks + assignment.rank] = region.capacity_bytes
-        if (rooms <= 0).any():
-            raise NotReady(
-                f"replica {replica}: a rank has no KV memory; its device must list one region a rank"
-            )
+            for used in RankMap.of(line.hello, replica).used:
+                slot = line.hello.slots[used.device].slot
+                regions = self.ready[slot].regions
+                capacity = regions[used.domain].capacity_bytes if used.domain < len(regions) else 0
+                if capacity <= 0:
+                    raise NotReady(
+                        f"{slot} rank {used.domain} has no KV memory; its device must list a region for each "
+                        "rank, in their order"
+                    )
+                rooms[used.flat] = capacity
+        if not rooms.all():
+            raise NotReady(f"replica {replica}: no device serves rank {np.flatnonzero(rooms == 0)[0]}")
         return rooms
 
     async def tables(self, replica: int) -> Tables:
@@ -119,7 +123,7 @@ class Sessions:
             (line,) = self.of_replica(replica)
             answer = await line.port.estimate([*grid.gpu, *grid.attention])
             asker.add_gpu(answer[: len(grid.gpu)])
-            asker.add_attention(answer[len(grid.gpu) :], {(0, replica): 0})
+            asker.add_attention(answer[len(grid.gpu) :], RankMap.of_gpu(replica))
             return
         lines = [line for line in self.of_replica(replica) if grid.of(line.role)]
         answers = await together([line.port.estimate(grid.of(line.role)) for line in lines])
@@ -129,7 +133,7 @@ class Sessions:
             elif line.role == Role.LINK:
                 asker.add_link(answer)
             else:
-                asker.add_attention(answer, flat_ranks(line.hello, replica, self._job.layout.ranks))
+                asker.add_attention(answer, RankMap.of(line.hello, replica))
 
     async def estimate(self, replica: int, windows: Sequence[Window]) -> list[list[Costs]]:
         """What windows would cost that never happen: for each, the answers of a replica's lines in order."""
@@ -181,16 +185,6 @@ class Sessions:
                         f"{slot.slot} has {len(domains)} ranks, the machine file says {len(slot.assignments)}"
                     )
                     raise NotReady(f"{what}; set attention.ranks_per_module or use another device")
-
-
-def flat_ranks(hello: Hello, replica: int, ranks: int) -> dict[tuple[int, int], int]:
-    """Flat rank number of each (device, domain) of one address that serves a replica."""
-    return {
-        (device, domain): assignment.rankset * ranks + assignment.rank
-        for device, slot in enumerate(hello.slots)
-        for domain, assignment in enumerate(slot.assignments)
-        if assignment.replica == replica and not assignment.unused
-    }
 
 
 async def together(calls: Sequence[Awaitable[T]]) -> list[T]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from l3sim.orchestrator.engine.prediction.predictor import Tables
 from l3sim.placement import Layout
+from l3sim.rank_map import RankMap
 from l3sim.units import Floats, Int64s
 from l3sim.work import NO_REQUESTS, Chunk, Costs, KvPlacement, Op, OpCost, Role, SubBatch, Window
 
@@ -72,8 +73,8 @@ class Asker(Protocol):
     def add_gpu(self, answers: Sequence[Costs]) -> None:
         """Answers to Grid.gpu."""
 
-    def add_attention(self, answers: Sequence[Costs], ranks: dict[tuple[int, int], int]) -> None:
-        """Answers to Grid.attention of one port, whose (device, domain) are these flat ranks.
+    def add_attention(self, answers: Sequence[Costs], ranks: RankMap) -> None:
+        """Answers to Grid.attention of one port, whose ranks these are.
 
         Of GPUs that attend they cost the whole pass.
         """
@@ -101,17 +102,17 @@ class TableMaker:
             self._chunk_ps[tokens, finished] = found[Op.ATTEND_PREFILL]
             self._fc_ps[tokens] = found[Op.BLOCK_IN] + found[Op.BLOCK_OUT]
 
-    def add_attention(self, answers: Sequence[Costs], ranks: dict[tuple[int, int], int]) -> None:
-        """Answers to Grid.attention of one port, whose (device, domain) are these flat ranks."""
+    def add_attention(self, answers: Sequence[Costs], ranks: RankMap) -> None:
+        """Answers to Grid.attention of one port, whose ranks these are."""
         groups = self._layout.group_counts
         for number, answer in enumerate(answers):
             first, context = divmod(number, len(CONTEXTS))
             for cost in attends(answer):
                 slowest = cost.duration_ps[:, :, 0].max(axis=1)
                 for lane, pair in enumerate(zip(cost.device, cost.domain, strict=True)):
-                    count = int(groups[first, ranks[pair] % self._layout.ranks])
+                    count = int(groups[first, ranks.flat[pair] % self._layout.ranks])
                     if count and slowest[lane]:
-                        self._rank_ps[ranks[pair], context] = float(slowest[lane]) / count
+                        self._rank_ps[ranks.flat[pair], context] = float(slowest[lane]) / count
 
     def add_link(self, answers: Sequence[Costs]) -> None:
         """Answers to Grid.link."""

@@ -17,6 +17,7 @@ import numpy as np
 from l3sim.orchestrator.engine.prediction.estimate_grid import Grid, attends, chunk_window, decode_window
 from l3sim.orchestrator.engine.prediction.predictor import Predictor, Tables
 from l3sim.placement import Layout
+from l3sim.rank_map import RankMap
 from l3sim.units import Floats, Int64s
 from l3sim.work import Chunk, Costs, Op
 
@@ -93,13 +94,13 @@ class Oracle(Predictor):
             self._prefill[chunks] = found[Op.ATTEND_PREFILL]
             self._batch[sum(tokens for tokens, _ in chunks)] = found[Op.BLOCK_IN] + found[Op.BLOCK_OUT]
 
-    def add_attention(self, answers: Sequence[Costs], ranks: dict[tuple[int, int], int]) -> None:
-        """Answers to Grid.attention of one port, whose (device, domain) are these flat ranks."""
+    def add_attention(self, answers: Sequence[Costs], ranks: RankMap) -> None:
+        """Answers to Grid.attention of one port, whose ranks these are."""
         layout, pace = self._layout, self.pace.ravel()
         for tokens, answer in zip(self._asked[1], answers, strict=True):
             for cost in attends(answer):
                 for lane, pair in enumerate(zip(cost.device, cost.domain, strict=True)):
-                    rank = ranks[pair]
+                    rank = ranks.flat[pair]
                     count = int(layout.group_counts[0, rank % layout.ranks])
                     took = float(cost.duration_ps[lane, 0, 0])
                     if rank < layout.ranks and count and took:

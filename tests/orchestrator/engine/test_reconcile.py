@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from l3sim.orchestrator.engine.reconcile import Reconciliation
-from l3sim.testing.builders import small_hello, small_layout
+from l3sim.testing.builders import small_hello
 from l3sim.work import Costs, Hello, RankAssignment
 from tests.orchestrator.small_jobs import numbers
 
@@ -19,7 +19,7 @@ def told(*held: int) -> Costs:
 
 
 def reconciliation(*hellos: Hello) -> Reconciliation:
-    return Reconciliation(0, small_layout(), hellos)
+    return Reconciliation(0, hellos)
 
 
 @pytest.mark.parametrize(

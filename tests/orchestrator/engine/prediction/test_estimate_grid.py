@@ -9,9 +9,9 @@ import pytest
 from l3sim.device import Identity
 from l3sim.orchestrator.engine.prediction.estimate_grid import CONTEXTS, FINISHED, TOKENS, TableMaker, grid_of
 from l3sim.orchestrator.engine.prediction.predictor import Tables
-from l3sim.orchestrator.run.sessions import flat_ranks
 from l3sim.placement import Layout
 from l3sim.ports import DeviceSession
+from l3sim.rank_map import RankMap
 from l3sim.services.dimm_pim.device import DimmPimDevice
 from l3sim.services.gpu.device import GpuDevice
 from l3sim.services.interconnect.device import InterconnectDevice
@@ -35,7 +35,7 @@ class Bench:
         }
         grid, maker = grid_of(self.layout, 0), TableMaker(self.layout)
         maker.add_gpu(self.sessions["gpu"].estimate(grid.of(Role.GPU)))
-        ranks = flat_ranks(asked["attention"], 0, self.layout.ranks)
+        ranks = RankMap.of(asked["attention"], 0)
         maker.add_attention(self.sessions["attention"].estimate(grid.of(Role.ATTENTION)), ranks)
         maker.add_link(self.sessions["link"].estimate(grid.of(Role.LINK)))
         self.predictor: Tables = maker.tables()
