@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -67,23 +66,32 @@ def attends(answer: Costs) -> list[OpCost]:
     return [cost for cost in answer.costs if cost.op == Op.ATTEND_DECODE]
 
 
-class Asker(Protocol):
-    """Who asked the windows of a grid, and takes the answers; one call for each address."""
+@dataclass(frozen=True)
+class GridAnswers:
+    """What devices answered to the windows of a Grid.
 
-    def add_gpu(self, answers: Sequence[Costs]) -> None:
-        """Answers to Grid.gpu."""
+    Attributes:
+        gpu, link: answers to `Grid.gpu` and `Grid.link`.
+        attention: of each address, its ranks and its answers to `Grid.attention`. Those of GPUs that attend
+            cost the whole pass.
+    """
 
-    def add_attention(self, answers: Sequence[Costs], ranks: RankMap) -> None:
-        """Answers to Grid.attention of one port, whose ranks these are.
-
-        Of GPUs that attend they cost the whole pass.
-        """
-
-    def add_link(self, answers: Sequence[Costs]) -> None:
-        """Answers to Grid.link."""
+    gpu: Sequence[Costs] = ()
+    attention: Sequence[tuple[RankMap, Sequence[Costs]]] = ()
+    link: Sequence[Costs] = ()
 
 
-class TableMaker:
+def tables_of(layout: Layout, answers: GridAnswers) -> Tables:
+    """Make tables of the answers to `grid_of(layout, ...)`."""
+    maker = _TableMaker(layout)
+    maker.add_gpu(answers.gpu)
+    for ranks, some in answers.attention:
+        maker.add_attention(some, ranks)
+    maker.add_link(answers.link)
+    return maker.tables()
+
+
+class _TableMaker:
     """Collects the answers and makes Tables of them."""
 
     def __init__(self, layout: Layout) -> None:
