@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from l3sim.device.ledger import Ledger
+from l3sim.rank_map import RankMap
 from l3sim.units import Int64s
 from l3sim.work import Hello
 
@@ -51,14 +52,9 @@ class Blocks:
         per_block = layout.pieces(hello.model.layers) * layout.block_bytes(hello.model)
         self._assignments: dict[int, _Assigned] = {}
         for replica in sorted({assignment.replica for assignment in assignments}):
-            index = [
-                i
-                for i, assignment in enumerate(assignments)
-                if assignment.replica == replica and not assignment.unused
-            ]
-            columns = [assignments[i].rankset * layout.ranks + assignments[i].rank for i in index]
+            here = RankMap.of(hello, replica)
             self._assignments[replica] = _Assigned(
-                np.array(index, dtype=np.int64), np.ascontiguousarray(per_block[:, columns].T)
+                here.index, np.ascontiguousarray(per_block[:, here.ranks].T)
             )
         #: Requests that hold block 0, 1, ... of a prefix, by (replica, placement, prefix).
         self._counts: dict[tuple[int, int, int], list[int]] = {}

@@ -7,6 +7,8 @@
 Places and releases ride on the next window, whichever it is.
 """
 
+from dataclasses import dataclass
+
 from l3sim.orchestrator.engine.kv.ledger import KvLedger
 from l3sim.orchestrator.engine.kv.staging import GpuMemory
 from l3sim.orchestrator.engine.queue import Arrivals, Queue
@@ -15,19 +17,37 @@ from l3sim.units import Int64s
 from l3sim.work import KvPlacement
 
 
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What a replica keeps of its requests.
+
+    Attributes:
+        table: all requests of the job, of which some are this replica's.
+        arrivals: those that have not arrived.
+        kv: where KV lies.
+        gpu: where KV of prefills waits.
+    """
+
+    table: RequestTable
+    arrivals: Arrivals
+    kv: KvLedger
+    gpu: GpuMemory
+
+
 class Members:
     """Comings and goings of one replica's requests, on all of its books.
 
     Attributes:
+        books: on which they are entered.
         queue: who waits.
         finished: who has ended since the last scheduling point.
     """
 
-    def __init__(
-        self, table: RequestTable, arrivals: Arrivals, kv: KvLedger, gpu: GpuMemory, aging_ps: int
-    ) -> None:
-        self._table, self._arrivals, self._kv, self._gpu = table, arrivals, kv, gpu
-        self.queue = Queue(table, aging_ps)
+    def __init__(self, books: Books, aging_ps: int) -> None:
+        self.books = books
+        self._table, self._arrivals = books.table, books.arrivals
+        self._kv, self._gpu = books.kv, books.gpu
+        self.queue = Queue(books.table, aging_ps)
         self.finished: list[int] = []
         self._places: tuple[KvPlacement, ...] = ()
         self._releases: list[int] = []

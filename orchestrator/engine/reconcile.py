@@ -1,7 +1,8 @@
-"""The modules' own books against the orchestrator's ledger, at every window.
+"""The devices' own books of KV bytes against the orchestrator's ledger: the one place that compares them.
 
-Every answer of an attention device tells what its ranks hold. Both sides count alone: a device adds and drops
-blocks as they come and go, the ledger sums anew over its residents.
+Every answer of an attention device to a window tells what its ranks hold, and so does every account that it
+gives in an audit and at the end. Both sides count alone: a device adds and drops blocks as they come and go,
+the ledger sums over its residents.
 """
 
 from collections.abc import Sequence
@@ -9,65 +10,72 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from l3sim.placement import Layout
+from l3sim.rank_map import RankMap
 from l3sim.units import Int64s
-from l3sim.work import Costs, Hello
+from l3sim.work import Account, Costs, Hello
 
 
 @dataclass(frozen=True, slots=True)
-class _Port:
-    """Seats of one address that serve a replica.
+class _Address:
+    """The ranks of one address that serve a replica, and what people call them.
 
     Attributes:
-        assignments: how many assignments the address has for all replicas.
-        index: which of them serve this one, shape (n,).
-        ranks: flat ranks of those, shape (n,).
-        names: of those, for people.
+        slots: of the address, in the order of Hello.
+        names: of the ranks in use.
     """
 
-    assignments: int
-    index: Int64s
-    ranks: Int64s
+    slots: tuple[str, ...]
+    ranks: RankMap
     names: tuple[str, ...]
+
+    def differences(self, source: str, held_bytes: Sequence[int], expected: Int64s) -> list[str]:
+        """Where the bytes that all ranks of the address hold differ from the ledger's.
+
+        Args:
+            source: who tells them, for people.
+            expected: as for `Reconciliation`.
+        """
+        if len(held_bytes) != self.ranks.assignments:
+            return [f"{source} tells what {len(held_bytes)} of its {self.ranks.assignments} ranks hold"]
+        if not self.names:
+            return []
+        held = np.array(held_bytes, dtype=np.int64)[self.ranks.index]
+        due = expected[self.ranks.ranks]
+        return [
+            f"{self.names[at]} holds {held[at]} bytes, the ledger says {due[at]}"
+            for at in np.flatnonzero(held != due)
+        ]
 
 
 class Reconciliation:
-    """Compares the answers of all of a replica's ports, in the order of `hellos`, with its ledger."""
+    """Compares what all of a replica's addresses tell, in the order of `hellos`, with its ledger.
 
-    def __init__(self, replica: int, layout: Layout, hellos: Sequence[Hello]) -> None:
-        self._ports = [_port(replica, layout, hello) for hello in hellos]
+    The bytes `expected` are those of each rank by the ledger, shape (ranksets * ranks,).
+    """
+
+    def __init__(self, replica: int, hellos: Sequence[Hello]) -> None:
+        self._addresses = [_address(replica, hello) for hello in hellos]
 
     def differences(self, answers: Sequence[Costs], expected: Int64s) -> list[str]:
-        """Where books differ, in words.
-
-        Args:
-            expected: KV bytes of each rank by the ledger, shape (ranksets * ranks,).
-        """
+        """Where the books in the answers to a window differ from the ledger, in words."""
         wrong = []
-        for port, answer in zip(self._ports, answers, strict=True):
-            if len(answer.held_bytes) != port.assignments:
-                told = f"{len(answer.held_bytes)} of its {port.assignments} ranks"
-                wrong.append(f"window {answer.window_id}: an answer tells what {told} hold")
-            elif port.assignments:
-                held = np.array(answer.held_bytes, dtype=np.int64)[port.index]
-                wrong += [
-                    f"{port.names[at]} holds {held[at]} bytes, the ledger says {expected[port.ranks[at]]}"
-                    for at in np.flatnonzero(held != expected[port.ranks])
-                ]
+        for address, answer in zip(self._addresses, answers, strict=True):
+            source = f"window {answer.window_id}: an answer"
+            wrong += address.differences(source, answer.held_bytes, expected)
+        return wrong
+
+    def accounts_differ(self, accounts: Sequence[Account], expected: Int64s) -> list[str]:
+        """Where accounts, which need not be those of addresses without ranks, differ from the ledger."""
+        held = {account.slot: account.held_bytes for account in accounts}
+        wrong = []
+        for address in self._addresses:
+            if address.ranks.assignments:
+                told = [each for slot in address.slots for each in held.get(slot, ())]
+                wrong += address.differences(f"the account of {address.slots[0]}", told, expected)
         return wrong
 
 
-def _port(replica: int, layout: Layout, hello: Hello) -> _Port:
-    assignments = [
-        (f"{slot.slot} rank {domain}", assignment)
-        for slot in hello.slots
-        for domain, assignment in enumerate(slot.assignments)
-    ]
-    ours = [
-        i
-        for i, (_, assignment) in enumerate(assignments)
-        if assignment.replica == replica and not assignment.unused
-    ]
-    ranks = [assignments[i][1].rankset * layout.ranks + assignments[i][1].rank for i in ours]
-    names = tuple(assignments[i][0] for i in ours)
-    return _Port(len(assignments), np.array(ours, dtype=np.int64), np.array(ranks, dtype=np.int64), names)
+def _address(replica: int, hello: Hello) -> _Address:
+    ranks = RankMap.of(hello, replica)
+    names = tuple(f"{hello.slots[rank.device].slot} rank {rank.domain}" for rank in ranks.used)
+    return _Address(tuple(slot.slot for slot in hello.slots), ranks, names)

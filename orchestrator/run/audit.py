@@ -1,4 +1,7 @@
-"""What must hold in every run, checked cheaply: conservation, order, and books that agree."""
+"""What must hold at the end of every run, checked cheaply: conservation, order, and counts that agree.
+
+Books of KV are compared in `engine/reconcile.py`.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,28 +10,7 @@ import numpy as np
 
 from l3sim.orchestrator.engine.replica import Replica
 from l3sim.orchestrator.engine.requests import Phase, RequestTable
-from l3sim.orchestrator.run.sessions import flat_ranks
 from l3sim.work import Account, Hello
-
-
-def books_differ(
-    replica: Replica, hellos: Sequence[Hello], accounts: Sequence[Account], closing: bool
-) -> list[str]:
-    """Where the devices' own KV books differ from the orchestrator's ledger, in words."""
-    expected = replica.members.held_bytes(closing)
-    by_slot = {account.slot: account for account in accounts}
-    ranks = replica.kv.shape.layout.ranks
-    wrong = []
-    for hello in hellos:
-        flat = flat_ranks(hello, replica.index, ranks)
-        for device, slot in enumerate(hello.slots):
-            for domain, held in enumerate(by_slot[slot.slot].held_bytes):
-                rank = flat.get((device, domain))
-                if rank is not None and held != expected[rank]:
-                    wrong.append(
-                        f"{slot.slot} rank {domain} holds {held} bytes, the ledger says {expected[rank]}"
-                    )
-    return wrong
 
 
 def counts_differ(

@@ -2,44 +2,29 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from l3sim.errors import Cancelled, InvariantBroken, OutOfRoom
-from l3sim.orchestrator.engine.costs.assembler import Assembler
-from l3sim.orchestrator.engine.host_stages import HostStages
-from l3sim.orchestrator.engine.kv.ledger import KvLedger
-from l3sim.orchestrator.engine.kv.shape import KvShape
-from l3sim.orchestrator.engine.kv.staging import GpuMemory
-from l3sim.orchestrator.engine.limits import Limits
-from l3sim.orchestrator.engine.planning.decisions import DecisionLog
-from l3sim.orchestrator.engine.planning.planner import Planner
-from l3sim.orchestrator.engine.planning.regret import Study
+from l3sim.errors import Cancelled
+from l3sim.orchestrator.engine.asks import Ask, AuditAsk, GridAsk, StudyAsk, TrainingAsk, WindowAsk
 from l3sim.orchestrator.engine.policies import policy_named
-from l3sim.orchestrator.engine.prediction.estimate_grid import Grid
 from l3sim.orchestrator.engine.prediction.learning.learned import FIRST_ROUNDS
-from l3sim.orchestrator.engine.prediction.source import Learning, forecast_of
+from l3sim.orchestrator.engine.prediction.source import Learning
 from l3sim.orchestrator.engine.progress import Observer, Progress
-from l3sim.orchestrator.engine.queue import Arrivals
-from l3sim.orchestrator.engine.reconcile import Reconciliation
 from l3sim.orchestrator.engine.replica import Replica
 from l3sim.orchestrator.engine.requests import RequestTable
-from l3sim.orchestrator.engine.timeline import TIMELINES, Rules
 from l3sim.orchestrator.job.resolve import ResolvedJob
 from l3sim.orchestrator.report.artifacts import artifacts
 from l3sim.orchestrator.report.report import build_report, fidelity_of
 from l3sim.orchestrator.report.spans import publish_spans
-from l3sim.orchestrator.run.audit import books_differ, conservation, counts_differ, energy_adds_up
+from l3sim.orchestrator.run.audit import conservation, counts_differ, energy_adds_up
+from l3sim.orchestrator.run.build import ReplicaDevices, build_replica
 from l3sim.orchestrator.run.sessions import Sessions
 from l3sim.orchestrator.run.warmup import warm
 from l3sim.ports import DeviceSource
-from l3sim.work import Role
 
-#: Windows between two audits of the attention devices' books.
-AUDIT_WINDOWS = 100
 PROGRESS_S = 0.2
 #: Windows between two turns of the event loop when no device ever makes us wait.
 TURN_WINDOWS = 16
@@ -110,107 +95,59 @@ class _Run:
         return JobResult(report, artifacts(self.job, self._table, self._replicas))
 
     async def _build(self, index: int) -> Replica:
-        job, machine = self.job, self.job.machine
-        layout, model = job.layout, job.model
-        shape = KvShape.of(layout, model, self.sessions.rooms(index))
-        self._check_fit(index, shape)
-        rules = Rules(
-            layers=model.layers,
-            ranksets=layout.ranksets,
-            overlap=machine.link.overlap != "off",
-            half_duplex=machine.link.channel_bus == "half",
+        sessions = self.sessions
+        devices = ReplicaDevices(
+            hellos=tuple(line.hello for line in sessions.of_replica(index)),
+            room_bytes=sessions.rooms(index),
+            lookahead=sessions.lookahead(),
+            tables=await sessions.tables(index),
         )
-        timeline = TIMELINES.get(machine.placement)(rules)
-        timeline.record_rounds = job.spec.spans_rounds
-        limits = Limits(
-            max_window=job.spec.max_window,
-            lookahead=self.sessions.lookahead(),
-            host=HostStages.of(machine.host),
-            aging_ps=_us(machine.scheduler.aging_s * 10**6),
-        )
-        hellos = [line.hello for line in self.sessions.of_replica(index)]
-        policy = policy_named(job.policy)()
-        kind = machine.scheduler.predictor if policy.predicts else "tables"
-        tables = await self.sessions.tables(index)
-        forecast = forecast_of(kind, layout, index, tables, self._table, job.spec.seed)
-        return Replica(
-            index,
-            limits,
-            machine.scheduler,
-            self._table,
-            self._arrivals(index),
-            self._kv(shape),
-            GpuMemory(job.weight_room_bytes, model.kv_bytes_per_token, model.layer_kv_bytes),
-            timeline,
-            Planner(policy, forecast, DecisionLog(index), self._study(index)),
-            Assembler(index, layout, model, hellos),
-            Reconciliation(index, layout, hellos),
-        )
-
-    def _study(self, index: int) -> Study:
-        return Study(index, self.job.spec.regret_plans, self.job.machine.placement)
-
-    def _kv(self, shape: KvShape) -> KvLedger:
-        options = self.job.machine.scheduler
-        reserve, sharing = options.kv_reserve_tokens, options.prefix_sharing
-        return KvLedger(shape, self._table, options.admit_watermark, reserve, sharing)
-
-    def _check_fit(self, index: int, shape: KvShape) -> None:
-        """Refuse what could never end on these devices: a request must fit wherever it is placed."""
-        job, longest = self.job, int(shape.fit_tokens.min())
-        needed = job.table.prompt + job.table.output - 1
-        needed[np.arange(len(needed)) % job.layout.dp != index] = 0
-        large = np.flatnonzero(needed > longest)
-        if len(large):
-            raise OutOfRoom(
-                f"line {job.table.line[large[0]]}: needs {needed[large[0]]} tokens of KV, the devices of "
-                f"replica {index} hold {longest}; one of them has less memory than {job.machine.name} says"
-            )
-
-    def _arrivals(self, index: int) -> Arrivals:
-        """Request i in arrival order belongs to replica i mod DP."""
-        dp = self.job.layout.dp
-        clients = self.job.spec.workload.concurrency
-        if clients is not None:
-            clients = clients // dp + (index < clients % dp)
-        think_ps = _us(self.job.spec.workload.think_s * 10**6)
-        return Arrivals(self._table, list(range(index, len(self._table), dp)), clients, think_ps)
+        return build_replica(self.job, index, self._table, devices)
 
     async def _loop(self, replica: Replica) -> None:
-        lines = self.sessions.of_replica(replica.index)
-        attention = [line for line in lines if line.role == Role.ATTENTION]
-        hellos = [line.hello for line in attention]
-        while True:
-            if replica.must_learn:
-                await self._train(replica)
-            began = time.perf_counter()
-            window = replica.next_window()
-            self._wall["scheduler"] += time.perf_counter() - began
-            if isinstance(window, Grid):
-                await self.sessions.ask(replica.index, window, replica.planner.forecast.asker)
-                continue
-            if window is None:
-                return
-            if asked := replica.planner.study.questions():
-                replica.judge(await self.sessions.estimate(replica.index, asked))
-            answers = await self.sessions.window(lines, window)
-            if replica.metrics.windows % AUDIT_WINDOWS == AUDIT_WINDOWS - 1:
-                accounts = await self.sessions.audit(attention)
-                _refuse(books_differ(replica, hellos, accounts, closing=False))
-                _refuse(replica.kv.check_integrity())
-            walking = time.perf_counter()
-            replica.take(answers)
-            self._wall["timeline"] += time.perf_counter() - walking
-            if replica.metrics.windows % TURN_WINDOWS == 0:
-                await asyncio.sleep(0)
-            self._show()
-            if self._cancel.is_set():
-                raise Cancelled("somebody asked the job to stop")
+        """Answer what a replica asks, until it asks nothing more."""
+        sessions, index = self.sessions, replica.index
+        while (ask := self._step(replica)) is not None:
+            match ask:
+                case TrainingAsk():
+                    await self._train(ask)
+                    replica.answer(ask)
+                case GridAsk(grid):
+                    replica.answer(ask, await sessions.grid(index, grid))
+                case StudyAsk(windows):
+                    replica.answer(ask, await sessions.estimate(index, windows))
+                case AuditAsk():
+                    accounts = await sessions.audit(index)
+                    with self._timed("timeline"):
+                        replica.answer(ask, accounts)
+                case WindowAsk(window):
+                    answers = await sessions.window(window)
+                    with self._timed("timeline"):
+                        replica.answer(ask, answers)
+                    await self._pause(replica)
 
-    async def _train(self, replica: Replica) -> None:
+    def _step(self, replica: Replica) -> Ask | None:
+        with self._timed("scheduler"):
+            return replica.step()
+
+    async def _pause(self, replica: Replica) -> None:
+        """Between two windows: let others have a turn, show progress, stop when the job is to stop."""
+        if replica.metrics.windows % TURN_WINDOWS == 0:
+            await asyncio.sleep(0)
+        self._show()
+        if self._cancel.is_set():
+            raise Cancelled("somebody asked the job to stop")
+
+    async def _train(self, ask: TrainingAsk) -> None:
         """Train off the event loop, one replica at a time, so that their times do not overlap."""
         async with self._training:
-            self._wall["scheduler"] += await asyncio.to_thread(_cpu_s, replica.planner.prepare)
+            self._wall["scheduler"] += await asyncio.to_thread(_cpu_s, ask.train)
+
+    @contextmanager
+    def _timed(self, part: str) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self._wall[part] += time.perf_counter() - began
 
     async def _close(self) -> list[str]:
         """Close the sessions and check what must hold; the list of what does not."""
@@ -221,9 +158,7 @@ class _Run:
         broken = conservation(self._table, self._replicas)
         broken += counts_differ(self._replicas, [line.hello for line in self.sessions.lines], accounts)
         for replica in self._replicas:
-            lines = self.sessions.of_replica(replica.index)
-            hellos = [line.hello for line in lines if line.role == Role.ATTENTION]
-            broken += books_differ(replica, hellos, accounts, closing=True)
+            broken += replica.books_differ(accounts, closing=True)
         return broken
 
     def _report(self, broken: list[str]) -> dict[str, Any]:
@@ -287,12 +222,3 @@ def _cpu_s(work: Callable[[], None]) -> float:
     began = time.thread_time()
     work()
     return time.thread_time() - began
-
-
-def _refuse(wrong: list[str]) -> None:
-    if wrong:
-        raise InvariantBroken("; ".join(wrong[:3]))
-
-
-def _us(microseconds: float) -> int:
-    return int(np.floor(microseconds * 10**6 + 0.5))

@@ -10,13 +10,14 @@ import numpy as np
 
 from l3sim import PROTOCOL_VERSION
 from l3sim.errors import NotReady
-from l3sim.orchestrator.engine.prediction.estimate_grid import Asker, Grid, TableMaker, grid_of
+from l3sim.orchestrator.engine.prediction.estimate_grid import Grid, GridAnswers, grid_of, tables_of
 from l3sim.orchestrator.engine.prediction.predictor import Tables
 from l3sim.orchestrator.job.memory_budget import kv_shape
 from l3sim.orchestrator.job.resolve import ResolvedJob
 from l3sim.orchestrator.job.slots import FilledSlot, fill_slots
 from l3sim.placement import rank_assignments
 from l3sim.ports import DevicePort, DeviceSource
+from l3sim.rank_map import RankMap
 from l3sim.specs.foreign import config_of
 from l3sim.units import Int64s
 from l3sim.work import (
@@ -53,6 +54,9 @@ class Sessions:
         self._job = job
         self._in_process = in_process
         self.lines = tuple(lines)
+        self._of_replica = [
+            [line for line in lines if replica in line.replicas] for replica in range(job.layout.dp)
+        ]
         self.filled = tuple(filled)
         self.ready: dict[str, DeviceReady] = {}
 
@@ -82,7 +86,7 @@ class Sessions:
 
     def of_replica(self, replica: int) -> list[Line]:
         """The lines that a replica's windows go to, in order."""
-        return [line for line in self.lines if replica in line.replicas]
+        return self._of_replica[replica]
 
     def lookahead(self) -> int:
         """Most rounds that every device foresees."""
@@ -96,55 +100,59 @@ class Sessions:
             return kv_shape(self._job.machine, self._job.model, layout).room_bytes
         rooms = np.zeros(layout.ranksets * layout.ranks, dtype=np.int64)
         for line in self.lines:
-            for slot in line.hello.slots:
-                used = [assignment for assignment in slot.assignments if not assignment.unused]
-                for assignment, region in zip(used, self.ready[slot.slot].regions[: len(used)], strict=False):
-                    if assignment.replica == replica:
-                        rooms[assignment.rankset * layout.ranks + assignment.rank] = region.capacity_bytes
-        if (rooms <= 0).any():
-            raise NotReady(
-                f"replica {replica}: a rank has no KV memory; its device must list one region a rank"
-            )
+            for used in RankMap.of(line.hello, replica).used:
+                slot = line.hello.slots[used.device].slot
+                regions = self.ready[slot].regions
+                capacity = regions[used.domain].capacity_bytes if used.domain < len(regions) else 0
+                if capacity <= 0:
+                    raise NotReady(
+                        f"{slot} rank {used.domain} has no KV memory; its device must list a region for each "
+                        "rank, in their order"
+                    )
+                rooms[used.flat] = capacity
+        if not rooms.all():
+            raise NotReady(f"replica {replica}: no device serves rank {np.flatnonzero(rooms == 0)[0]}")
         return rooms
 
     async def tables(self, replica: int) -> Tables:
         """Ask every device its estimate grid and make tables of the answers."""
-        maker = TableMaker(self._job.layout)
-        await self.ask(replica, grid_of(self._job.layout, replica), maker)
-        return maker.tables()
+        layout = self._job.layout
+        return tables_of(layout, await self.grid(replica, grid_of(layout, replica)))
 
-    async def ask(self, replica: int, grid: Grid, asker: Asker) -> None:
-        """Ask a replica's devices what the windows of a grid would cost, and tell the asker."""
+    async def grid(self, replica: int, grid: Grid) -> GridAnswers:
+        """What the windows of a grid would cost on a replica's devices."""
         if self._job.layout.on_gpu:
             (line,) = self.of_replica(replica)
             answer = await line.port.estimate([*grid.gpu, *grid.attention])
-            asker.add_gpu(answer[: len(grid.gpu)])
-            asker.add_attention(answer[len(grid.gpu) :], {(0, replica): 0})
-            return
+            count = len(grid.gpu)
+            return GridAnswers(answer[:count], [(RankMap.of_gpu(replica), answer[count:])])
         lines = [line for line in self.of_replica(replica) if grid.of(line.role)]
         answers = await together([line.port.estimate(grid.of(line.role)) for line in lines])
+        single: dict[str, Sequence[Costs]] = {}
+        attention = []
         for line, answer in zip(lines, answers, strict=True):
-            if line.role == Role.GPU:
-                asker.add_gpu(answer)
-            elif line.role == Role.LINK:
-                asker.add_link(answer)
+            if line.role == Role.ATTENTION:
+                attention.append((RankMap.of(line.hello, replica), answer))
             else:
-                asker.add_attention(answer, flat_ranks(line.hello, replica, self._job.layout.ranks))
+                single[line.role] = answer
+        return GridAnswers(single.get(Role.GPU, ()), attention, single.get(Role.LINK, ()))
 
     async def estimate(self, replica: int, windows: Sequence[Window]) -> list[list[Costs]]:
         """What windows would cost that never happen: for each, the answers of a replica's lines in order."""
         answers = await together([line.port.estimate(windows) for line in self.of_replica(replica)])
         return [list(each) for each in zip(*answers, strict=True)]
 
-    async def window(self, lines: Sequence[Line], window: Window) -> list[Costs]:
-        """Ask these lines what a window costs, all at once."""
+    async def window(self, window: Window) -> list[Costs]:
+        """What a window costs: the answers of its replica's lines in order."""
+        lines = self.of_replica(window.replica)
         if self._in_process:
             # Nothing is ever pending there: one after the other saves a task for each.
             return [await line.port.window(window) for line in lines]
         return await together([line.port.window(window) for line in lines])
 
-    async def audit(self, lines: Sequence[Line]) -> list[Account]:
-        """The books of the devices of these lines."""
+    async def audit(self, replica: int) -> list[Account]:
+        """The books of a replica's attention devices."""
+        lines = [line for line in self.of_replica(replica) if line.role == Role.ATTENTION]
         answers = await together([line.port.audit() for line in lines])
         return [account for answer in answers for account in answer]
 
@@ -181,16 +189,6 @@ class Sessions:
                         f"{slot.slot} has {len(domains)} ranks, the machine file says {len(slot.assignments)}"
                     )
                     raise NotReady(f"{what}; set attention.ranks_per_module or use another device")
-
-
-def flat_ranks(hello: Hello, replica: int, ranks: int) -> dict[tuple[int, int], int]:
-    """Flat rank number of each (device, domain) of one address that serves a replica."""
-    return {
-        (device, domain): assignment.rankset * ranks + assignment.rank
-        for device, slot in enumerate(hello.slots)
-        for domain, assignment in enumerate(slot.assignments)
-        if assignment.replica == replica and not assignment.unused
-    }
 
 
 async def together(calls: Sequence[Awaitable[T]]) -> list[T]:

@@ -13,6 +13,7 @@ from l3sim.device.attention.rank_sums import Decoding, RankSums, gathered
 from l3sim.errors import InvalidInput
 from l3sim.functional import FunctionalAnswer, FunctionalRequest
 from l3sim.ports import DeviceSession
+from l3sim.rank_map import RankMap
 from l3sim.services.dimm_pim.model import level_model
 from l3sim.services.dram.fast.fidelity import FidelityCheck
 from l3sim.services.dram.fast.model import FastModel
@@ -196,17 +197,14 @@ class DimmPimSession(BookkeepingSession):
         layout = self.hello.layout
         device, domain, places = [], [], []
         ranks: dict[LevelModel[Any], list[int]] = {}
-        for slot, assigned in enumerate(self.hello.slots):
-            for number, assignment in enumerate(assigned.assignments):
-                if assignment.unused or assignment.replica != replica:
-                    continue
-                kind = self._models[slot]
-                of_kind = ranks.setdefault(kind, [])
-                if assignment.rank not in of_kind:
-                    of_kind.append(assignment.rank)
-                device.append(slot)
-                domain.append(number)
-                places.append((kind, assignment.rankset, assignment.rank))
+        for used in RankMap.of(self.hello, replica).used:
+            kind, rank = self._models[used.device], used.assignment.rank
+            of_kind = ranks.setdefault(kind, [])
+            if rank not in of_kind:
+                of_kind.append(rank)
+            device.append(used.device)
+            domain.append(used.domain)
+            places.append((kind, used.assignment.rankset, rank))
         if not device:
             return None
         first, rows = {}, 0

@@ -12,9 +12,9 @@ import numpy as np
 from hypothesis import strategies as st
 
 from l3sim.device import Identity
+from l3sim.orchestrator.engine import replica
 from l3sim.orchestrator.engine.progress import Progress, Span
 from l3sim.orchestrator.job.resolve import ResolvedJob, resolve
-from l3sim.orchestrator.run import job as run
 from l3sim.orchestrator.run.job import JobResult, run_job
 from l3sim.placement import Layout, layout_of
 from l3sim.ports import DeviceSource
@@ -71,7 +71,7 @@ class SmallJob:
 
         All books are audited at every window.
         """
-        with patch.object(run, "AUDIT_WINDOWS", 1):
+        with patch.object(replica, "AUDIT_WINDOWS", 1):
             return asyncio.run(
                 run_job(self.resolved, source_of(self.machine, packed), Watcher(), asyncio.Event())
             )

@@ -13,6 +13,7 @@ from l3sim.errors import DeviceLost, InvariantBroken
 from l3sim.orchestrator.engine.costs.kernels import GPU_OPS, complete, enter_attention, enter_blocks
 from l3sim.orchestrator.engine.timeline.base import PARTS, RoundCosts
 from l3sim.placement import Layout
+from l3sim.rank_map import RankMap
 from l3sim.specs.model import ModelShape
 from l3sim.units import Int64s
 from l3sim.work import Costs, Hello, Op, OpCost, Role, Window
@@ -64,7 +65,6 @@ class Assembler:
     """Puts the answers of all of a replica's ports together, always in the order of `hellos`."""
 
     def __init__(self, replica: int, layout: Layout, model: ModelShape, hellos: Sequence[Hello]) -> None:
-        self._replica = replica
         self._layout = layout
         ranksets = layout.ranksets
         # Layers of each class: 0, R, 2R, ... are class 0.
@@ -72,15 +72,7 @@ class Assembler:
         self._total_layers = model.layers
         #: How often a pass does each operation of the GPU.
         self._gpu_layers = np.array([1 if op in _ONCE else model.layers for op in GPU_OPS])
-        self._ranks = [
-            {
-                (device, domain): assignment.rankset * layout.ranks + assignment.rank
-                for device, slot in enumerate(hello.slots)
-                for domain, assignment in enumerate(slot.assignments)
-                if assignment.replica == replica and not assignment.unused
-            }
-            for hello in hellos
-        ]
+        self._ranks = [RankMap.of(hello, replica).flat for hello in hellos]
         self._on_gpu = layout.on_gpu
         self._slots = [hello.slots[0].slot for hello in hellos]
         self._attend: Int64s = np.zeros(0, dtype=np.int64)

@@ -2,19 +2,18 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from l3sim.orchestrator.engine.costs.assembler import WindowCosts
-from l3sim.orchestrator.engine.kv.ledger import KvLedger
-from l3sim.orchestrator.engine.kv.staging import GpuMemory
+from l3sim.orchestrator.engine.membership import Members
 from l3sim.orchestrator.engine.planning.decisions import DecisionLog, error_summary
 from l3sim.orchestrator.engine.planning.regret import Study
 from l3sim.orchestrator.engine.policies.base import Plan, PlanView, Policy
 from l3sim.orchestrator.engine.prediction.estimate_grid import Grid
 from l3sim.orchestrator.engine.prediction.learning.accuracy import accuracy, nothing
 from l3sim.orchestrator.engine.prediction.source import Forecast
-from l3sim.orchestrator.engine.queue import Queue
-from l3sim.orchestrator.engine.requests import Phase, RequestTable
+from l3sim.orchestrator.engine.requests import Phase
 from l3sim.orchestrator.engine.timeline.base import Outcome
 from l3sim.specs.config import SchedulerConfig
 from l3sim.work import Window
@@ -22,25 +21,23 @@ from l3sim.work import Window
 _DECODE = int(Phase.DECODE)  # looking a member up takes longer than the comparison
 
 
-def view_of(
-    table: RequestTable,
-    kv: KvLedger,
-    gpu: GpuMemory,
-    queue: Queue,
-    dropped: list[int],
-    options: SchedulerConfig,
-) -> PlanView:
-    """What a policy sees of a replica now; whom this scheduling point preempted is not admitted at it."""
+def view_of(members: Members, preempted: Sequence[int], options: SchedulerConfig) -> PlanView:
+    """What a policy sees of a replica now.
+
+    Args:
+        preempted: at this scheduling point, so not to be admitted at it.
+    """
+    table, kv = members.books.table, members.books.kv
     residents = kv.rows
     decoding = table.phase[residents] == _DECODE
     return PlanView(
         table=table,
         decoding=residents[decoding],
         prefilling=residents[~decoding].tolist(),
-        queue=queue,
-        barred=frozenset(dropped),
+        queue=members.queue,
+        barred=frozenset(preempted),
         kv=kv.view(),
-        gpu=gpu,
+        gpu=members.books.gpu,
         options=options,
         layout=kv.shape.layout,
     )
@@ -49,24 +46,38 @@ def view_of(
 class Planner:
     """Makes plans, and sees what comes of them.
 
+    Args:
+        options: the machine's, which policies read.
+
     Attributes:
         log: the decision records.
         study: the plans that are compared with their alternatives.
         learning_s: wall time spent on taking notice of what happened, for the predictor.
     """
 
-    def __init__(self, policy: Policy, forecast: Forecast, log: DecisionLog, study: Study) -> None:
+    def __init__(
+        self, policy: Policy, options: SchedulerConfig, forecast: Forecast, log: DecisionLog, study: Study
+    ) -> None:
         self.policy, self.forecast, self.log, self.study = policy, forecast, log, study
         self.learning_s = 0.0
+        self._options = options
 
-    def prepare(self) -> None:
-        """A scheduling point has come."""
-        self.forecast.prepare()
+    def plan(self, members: Members, preempted: Sequence[int], because: str, now_ps: int) -> Plan | Grid:
+        """Make a plan, not applied yet; or say what the predictor must know first.
 
-    def plan(self, view: PlanView) -> tuple[Plan, Grid | None]:
-        """A plan, and what must be asked first, before it is made again (None: it holds)."""
-        plan = self.policy.plan(view, self.forecast.predictor)
-        return plan, self.forecast.questions()
+        Args:
+            preempted: requests that this scheduling point preempted.
+            because: why it is one.
+        """
+        view = partial(view_of, members, preempted, self._options)
+        seen = view()
+        plan = self.policy.plan(seen, self.forecast.predictor)
+        questions = self.forecast.questions()
+        if questions is not None:
+            return questions
+        self.study.note(self.log.plans, plan, view, self.forecast, because, now_ps)
+        self.log.opened(plan, seen, len(preempted), because, now_ps)
+        return plan
 
     def took(self, window: Window, costs: WindowCosts, outcome: Outcome) -> None:
         """Rounds of a window were taken; their tokens are not booked yet."""

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from l3sim.orchestrator.engine.prediction.predictor import Tables
 from l3sim.placement import Layout
+from l3sim.rank_map import RankMap
 from l3sim.units import Floats, Int64s
 from l3sim.work import NO_REQUESTS, Chunk, Costs, KvPlacement, Op, OpCost, Role, SubBatch, Window
 
@@ -66,23 +66,32 @@ def attends(answer: Costs) -> list[OpCost]:
     return [cost for cost in answer.costs if cost.op == Op.ATTEND_DECODE]
 
 
-class Asker(Protocol):
-    """Who asked the windows of a grid, and takes the answers; one call for each address."""
+@dataclass(frozen=True)
+class GridAnswers:
+    """What devices answered to the windows of a Grid.
 
-    def add_gpu(self, answers: Sequence[Costs]) -> None:
-        """Answers to Grid.gpu."""
+    Attributes:
+        gpu, link: answers to `Grid.gpu` and `Grid.link`.
+        attention: of each address, its ranks and its answers to `Grid.attention`. Those of GPUs that attend
+            cost the whole pass.
+    """
 
-    def add_attention(self, answers: Sequence[Costs], ranks: dict[tuple[int, int], int]) -> None:
-        """Answers to Grid.attention of one port, whose (device, domain) are these flat ranks.
-
-        Of GPUs that attend they cost the whole pass.
-        """
-
-    def add_link(self, answers: Sequence[Costs]) -> None:
-        """Answers to Grid.link."""
+    gpu: Sequence[Costs] = ()
+    attention: Sequence[tuple[RankMap, Sequence[Costs]]] = ()
+    link: Sequence[Costs] = ()
 
 
-class TableMaker:
+def tables_of(layout: Layout, answers: GridAnswers) -> Tables:
+    """Make tables of the answers to `grid_of(layout, ...)`."""
+    maker = _TableMaker(layout)
+    maker.add_gpu(answers.gpu)
+    for ranks, some in answers.attention:
+        maker.add_attention(some, ranks)
+    maker.add_link(answers.link)
+    return maker.tables()
+
+
+class _TableMaker:
     """Collects the answers and makes Tables of them."""
 
     def __init__(self, layout: Layout) -> None:
@@ -101,17 +110,17 @@ class TableMaker:
             self._chunk_ps[tokens, finished] = found[Op.ATTEND_PREFILL]
             self._fc_ps[tokens] = found[Op.BLOCK_IN] + found[Op.BLOCK_OUT]
 
-    def add_attention(self, answers: Sequence[Costs], ranks: dict[tuple[int, int], int]) -> None:
-        """Answers to Grid.attention of one port, whose (device, domain) are these flat ranks."""
+    def add_attention(self, answers: Sequence[Costs], ranks: RankMap) -> None:
+        """Answers to Grid.attention of one port, whose ranks these are."""
         groups = self._layout.group_counts
         for number, answer in enumerate(answers):
             first, context = divmod(number, len(CONTEXTS))
             for cost in attends(answer):
                 slowest = cost.duration_ps[:, :, 0].max(axis=1)
                 for lane, pair in enumerate(zip(cost.device, cost.domain, strict=True)):
-                    count = int(groups[first, ranks[pair] % self._layout.ranks])
+                    count = int(groups[first, ranks.flat[pair] % self._layout.ranks])
                     if count and slowest[lane]:
-                        self._rank_ps[ranks[pair], context] = float(slowest[lane]) / count
+                        self._rank_ps[ranks.flat[pair], context] = float(slowest[lane]) / count
 
     def add_link(self, answers: Sequence[Costs]) -> None:
         """Answers to Grid.link."""

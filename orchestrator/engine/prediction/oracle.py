@@ -14,9 +14,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from l3sim.orchestrator.engine.prediction.estimate_grid import Grid, attends, chunk_window, decode_window
+from l3sim.orchestrator.engine.prediction.estimate_grid import (
+    Grid,
+    GridAnswers,
+    attends,
+    chunk_window,
+    decode_window,
+)
 from l3sim.orchestrator.engine.prediction.predictor import Predictor, Tables
 from l3sim.placement import Layout
+from l3sim.rank_map import RankMap
 from l3sim.units import Floats, Int64s
 from l3sim.work import Chunk, Costs, Op
 
@@ -86,24 +93,22 @@ class Oracle(Predictor):
             link=(),
         )
 
-    def add_gpu(self, answers: Sequence[Costs]) -> None:
-        """Answers to the questions' Grid.gpu."""
-        for chunks, answer in zip(self._asked[0], answers, strict=True):
+    def enter(self, answers: GridAnswers) -> None:
+        """Remember the answers to the last `questions`; the link is asked nothing."""
+        for chunks, answer in zip(self._asked[0], answers.gpu, strict=True):
             found = {cost.op: float(cost.duration_ps[0, 0, 0]) for cost in answer.costs}
             self._prefill[chunks] = found[Op.ATTEND_PREFILL]
             self._batch[sum(tokens for tokens, _ in chunks)] = found[Op.BLOCK_IN] + found[Op.BLOCK_OUT]
+        for ranks, some in answers.attention:
+            for tokens, answer in zip(self._asked[1], some, strict=True):
+                self._enter_group(tokens, answer, ranks)
 
-    def add_attention(self, answers: Sequence[Costs], ranks: dict[tuple[int, int], int]) -> None:
-        """Answers to Grid.attention of one port, whose (device, domain) are these flat ranks."""
+    def _enter_group(self, tokens: int, answer: Costs, ranks: RankMap) -> None:
         layout, pace = self._layout, self.pace.ravel()
-        for tokens, answer in zip(self._asked[1], answers, strict=True):
-            for cost in attends(answer):
-                for lane, pair in enumerate(zip(cost.device, cost.domain, strict=True)):
-                    rank = ranks[pair]
-                    count = int(layout.group_counts[0, rank % layout.ranks])
-                    took = float(cost.duration_ps[lane, 0, 0])
-                    if rank < layout.ranks and count and took:
-                        self._group[tokens] = took / (count * float(pace[rank]))
-
-    def add_link(self, answers: Sequence[Costs]) -> None:
-        """The link is asked nothing more."""
+        for cost in attends(answer):
+            for lane, pair in enumerate(zip(cost.device, cost.domain, strict=True)):
+                rank = ranks.flat[pair]
+                count = int(layout.group_counts[0, rank % layout.ranks])
+                took = float(cost.duration_ps[lane, 0, 0])
+                if rank < layout.ranks and count and took:
+                    self._group[tokens] = took / (count * float(pace[rank]))

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from l3sim.errors import InvariantBroken
 from l3sim.orchestrator.engine.costs.assembler import WindowCosts
-from l3sim.orchestrator.engine.prediction.estimate_grid import Asker, Grid
+from l3sim.orchestrator.engine.prediction.estimate_grid import Grid, GridAnswers
 from l3sim.orchestrator.engine.prediction.learning.learned import Learner
 from l3sim.orchestrator.engine.prediction.oracle import Oracle
 from l3sim.orchestrator.engine.prediction.predictor import Predictor, Tables
@@ -38,24 +38,23 @@ class Forecast(ABC):
 
     @property
     def due(self) -> bool:
-        """Whether `prepare` has something to do that takes a while."""
+        """Whether to `train` before the next plan, which takes a while."""
         return False
 
-    def prepare(self) -> None:  # noqa: B027 - a hook
-        """A plan is about to be made."""
+    def train(self) -> None:  # noqa: B027 - a hook
+        """Do what is due, before a plan is made."""
 
     def questions(self) -> Grid | None:
         """What the last plan asked and nobody knew: ask the devices, then plan again; None: nothing."""
         return None
 
-    @property
-    def asker(self) -> Asker:
-        """Who takes the answers to `questions`.
+    def enter(self, answers: GridAnswers) -> None:  # noqa: ARG002 - of those that ask
+        """Take the answers to `questions`.
 
         Raises:
             InvariantBroken: it asks nothing.
         """
-        raise InvariantBroken("a predictor that asks nothing was told something")
+        raise InvariantBroken(f"the predictor {self.name!r} asks nothing, but got answers")
 
 
 class Fixed(Forecast):
@@ -99,10 +98,9 @@ class Learning(Forecast):
         """See Forecast.due."""
         return self._learner.due
 
-    def prepare(self) -> None:
-        """See Forecast.prepare."""
-        if self.due:
-            self._learner.train()
+    def train(self) -> None:
+        """See Forecast.train."""
+        self._learner.train()
 
 
 class Asking(Forecast):
@@ -122,10 +120,9 @@ class Asking(Forecast):
         """See Forecast.questions."""
         return self._oracle.questions()
 
-    @property
-    def asker(self) -> Oracle:
-        """See Forecast.asker."""
-        return self._oracle
+    def enter(self, answers: GridAnswers) -> None:
+        """See Forecast.enter."""
+        self._oracle.enter(answers)
 
 
 def forecast_of(

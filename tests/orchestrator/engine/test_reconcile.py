@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from l3sim.orchestrator.engine.reconcile import Reconciliation
-from l3sim.testing.builders import small_hello, small_layout
-from l3sim.work import Costs, Hello, RankAssignment
+from l3sim.testing.builders import small_hello
+from l3sim.work import Account, Costs, Hello, RankAssignment
 from tests.orchestrator.small_jobs import numbers
 
 #: Ranks count as rankset * ranks + rank; device i sits on rank i of both ranksets.
@@ -19,7 +19,7 @@ def told(*held: int) -> Costs:
 
 
 def reconciliation(*hellos: Hello) -> Reconciliation:
-    return Reconciliation(0, small_layout(), hellos)
+    return Reconciliation(0, hellos)
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,17 @@ def test_only_the_ranks_of_the_replica_count() -> None:
 def test_an_answer_without_its_books_is_refused(held: tuple[int, ...]) -> None:
     (wrong,) = reconciliation(BOTH).differences([told(*held)], numbers([1, 2, 3, 4]))
     assert wrong == f"window 3: an answer tells what {len(held)} of its 4 ranks hold"
+
+
+def test_accounts_are_compared_by_slot() -> None:
+    accounts = [Account("dimm-01", 0, 0, (20, 40), 1), Account("dimm-00", 0, 0, (10, 30), 1)]
+    books = reconciliation(GPU, BOTH)
+    assert books.accounts_differ(accounts, numbers([10, 20, 30, 40])) == []
+    assert books.accounts_differ(accounts, numbers([10, 20, 30, 41])) == [
+        "dimm-01 rank 1 holds 40 bytes, the ledger says 41"
+    ]
+
+
+def test_an_account_that_is_missing_is_seen() -> None:
+    (wrong,) = reconciliation(BOTH).accounts_differ([Account("dimm-00", 0, 0, (10, 30), 1)], numbers([0] * 4))
+    assert wrong == "the account of dimm-00 tells what 2 of its 4 ranks hold"

@@ -89,7 +89,8 @@ def replica_of(ranks: int = 8, **changes: Any) -> Replica:
     occupancy.add(numbers([800]), ranks, numbers([1] * ranks))
     nobody = Sharing(numbers([]), numbers([]), longest=False)
     kv = SimpleNamespace(shape=shape, peak_bytes=11, sharing=nobody)
-    planner = Planner(POLICIES.get("fill")(), Fixed(predictor_of()), DecisionLog(0), Study(0, 0))
+    options = small_machine().scheduler
+    planner = Planner(POLICIES.get("fill")(), options, Fixed(predictor_of()), DecisionLog(0), Study(0, 0))
     return cast(
         Replica, SimpleNamespace(index=0, metrics=metrics, kv=kv, occupancy=occupancy, planner=planner)
     )

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from l3sim.device import Identity
-from l3sim.errors import Cancelled, NotReady, OutOfRoom
+from l3sim.errors import Cancelled, InvariantBroken, NotReady, OutOfRoom
+from l3sim.orchestrator.engine import replica
 from l3sim.orchestrator.engine.prediction.learning.learned import FIRST_ROUNDS
+from l3sim.orchestrator.engine.reconcile import Reconciliation
 from l3sim.orchestrator.run import warmup as warm
 from l3sim.orchestrator.run.job import JobResult, run_job
 from l3sim.placement import layout_of
@@ -22,6 +24,8 @@ from l3sim.services.interconnect.device import InterconnectDevice
 from l3sim.specs.job import JobSpec
 from l3sim.testing.builders import small_model
 from l3sim.transport.in_process import InProcessSource
+from l3sim.units import Int64s
+from l3sim.work import Account
 from tests.orchestrator.small_jobs import (
     SmallJob,
     Watcher,
@@ -198,3 +202,20 @@ async def test_a_device_with_less_memory_than_said_refuses_what_would_never_end(
     result = await run_job(short.resolved, source_with_half_a_module(short), Watcher(), asyncio.Event())
     assert result.report["invariants"] == "ok"
     assert result.report["preemptions"] > 0
+
+
+async def test_books_that_go_wrong_in_a_job_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every third window is audited; at the second audit the devices tell another number."""
+    monkeypatch.setattr(replica, "AUDIT_WINDOWS", 3)
+    windows = []
+    accounts_differ = Reconciliation.accounts_differ
+
+    def wrong(self: Reconciliation, accounts: list[Account], expected: Int64s) -> list[str]:
+        windows.append(accounts[0].windows)
+        return accounts_differ(self, accounts, expected + (len(windows) == 2))
+
+    monkeypatch.setattr(Reconciliation, "accounts_differ", wrong)
+    job = job_of(max_window=1)
+    with pytest.raises(InvariantBroken, match=r"dimm-00 rank 0 holds \d+ bytes, the ledger says"):
+        await run_job(job.resolved, source_of(job.machine), Watcher(), asyncio.Event())
+    assert windows == [2, 5]

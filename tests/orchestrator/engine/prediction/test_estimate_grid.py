@@ -7,15 +7,22 @@ import numpy as np
 import pytest
 
 from l3sim.device import Identity
-from l3sim.orchestrator.engine.prediction.estimate_grid import CONTEXTS, FINISHED, TOKENS, TableMaker, grid_of
+from l3sim.orchestrator.engine.prediction.estimate_grid import (
+    CONTEXTS,
+    FINISHED,
+    TOKENS,
+    GridAnswers,
+    grid_of,
+    tables_of,
+)
 from l3sim.orchestrator.engine.prediction.predictor import Tables
-from l3sim.orchestrator.run.sessions import flat_ranks
 from l3sim.placement import Layout
 from l3sim.ports import DeviceSession
+from l3sim.rank_map import RankMap
 from l3sim.services.dimm_pim.device import DimmPimDevice
 from l3sim.services.gpu.device import GpuDevice
 from l3sim.services.interconnect.device import InterconnectDevice
-from l3sim.work import Chunk, KvPlacement, Op, Role, SubBatch, Window
+from l3sim.work import Chunk, KvPlacement, Op, SubBatch, Window
 from tests.orchestrator.small_jobs import numbers
 from tests.services.builders import hello, machine, op_cost
 
@@ -33,12 +40,10 @@ class Bench:
             "attention": DimmPimDevice(modules).open(asked["attention"]),
             "link": InterconnectDevice([Identity("link")]).open(asked["link"]),
         }
-        grid, maker = grid_of(self.layout, 0), TableMaker(self.layout)
-        maker.add_gpu(self.sessions["gpu"].estimate(grid.of(Role.GPU)))
-        ranks = flat_ranks(asked["attention"], 0, self.layout.ranks)
-        maker.add_attention(self.sessions["attention"].estimate(grid.of(Role.ATTENTION)), ranks)
-        maker.add_link(self.sessions["link"].estimate(grid.of(Role.LINK)))
-        self.predictor: Tables = maker.tables()
+        grid, ranks = grid_of(self.layout, 0), RankMap.of(asked["attention"], 0)
+        found = {role: session.estimate(grid.of(role)) for role, session in self.sessions.items()}
+        answers = GridAnswers(found["gpu"], [(ranks, found["attention"])], found["link"])
+        self.predictor: Tables = tables_of(self.layout, answers)
 
     def ask(self, role: str, batch: SubBatch, places: list[KvPlacement]) -> Any:
         return self.sessions[role].estimate([Window(0, 0, 1, (batch,), tuple(places))])[0]

@@ -1,0 +1,115 @@
+"""Build one replica's engine from a resolved job and what its devices said at Hello."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from l3sim.errors import OutOfRoom
+from l3sim.orchestrator.engine.host_stages import HostStages
+from l3sim.orchestrator.engine.kv.ledger import KvLedger
+from l3sim.orchestrator.engine.kv.shape import KvShape
+from l3sim.orchestrator.engine.kv.staging import GpuMemory
+from l3sim.orchestrator.engine.limits import Limits
+from l3sim.orchestrator.engine.membership import Books
+from l3sim.orchestrator.engine.planning.decisions import DecisionLog
+from l3sim.orchestrator.engine.planning.planner import Planner
+from l3sim.orchestrator.engine.planning.regret import Study
+from l3sim.orchestrator.engine.policies import policy_named
+from l3sim.orchestrator.engine.prediction.predictor import Tables
+from l3sim.orchestrator.engine.prediction.source import forecast_of
+from l3sim.orchestrator.engine.queue import Arrivals
+from l3sim.orchestrator.engine.replica import Replica
+from l3sim.orchestrator.engine.requests import RequestTable
+from l3sim.orchestrator.engine.timeline import TIMELINES, Rules, Timeline
+from l3sim.orchestrator.job.resolve import ResolvedJob
+from l3sim.units import Int64s
+from l3sim.work import Hello
+
+
+@dataclass(frozen=True)
+class ReplicaDevices:
+    """What the devices of one replica were told and answered before its first window.
+
+    Attributes:
+        hellos: of each address, in the order in which they answer.
+        room_bytes: KV bytes of each rank, shape (ranksets * ranks,).
+        lookahead: most rounds that every device foresees.
+        tables: of their estimates.
+    """
+
+    hellos: tuple[Hello, ...]
+    room_bytes: Int64s
+    lookahead: int
+    tables: Tables
+
+
+def build_replica(job: ResolvedJob, index: int, table: RequestTable, devices: ReplicaDevices) -> Replica:
+    """Put a replica together.
+
+    Args:
+        table: of all requests of the job, shared by its replicas.
+
+    Raises:
+        OutOfRoom: a request would not fit into the memory that the devices have.
+    """
+    machine, layout, model = job.machine, job.layout, job.model
+    shape = KvShape.of(layout, model, devices.room_bytes)
+    _check_fit(job, index, shape)
+    limits = Limits(
+        max_window=job.spec.max_window,
+        lookahead=devices.lookahead,
+        host=HostStages.of(machine.host),
+        aging_ps=_us(machine.scheduler.aging_s * 10**6),
+    )
+    policy = policy_named(job.policy)()
+    kind = machine.scheduler.predictor if policy.predicts else "tables"
+    forecast = forecast_of(kind, layout, index, devices.tables, table, job.spec.seed)
+    study = Study(index, job.spec.regret_plans, machine.placement)
+    planner = Planner(policy, machine.scheduler, forecast, DecisionLog(index), study)
+    gpu = GpuMemory(job.weight_room_bytes, model.kv_bytes_per_token, model.layer_kv_bytes)
+    books = Books(table, _arrivals(job, index, table), _ledger(job, shape, table), gpu)
+    return Replica(index, devices.hellos, limits, books, _timeline(job), planner)
+
+
+def _timeline(job: ResolvedJob) -> Timeline:
+    link = job.machine.link
+    rules = Rules(
+        layers=job.model.layers,
+        ranksets=job.layout.ranksets,
+        overlap=link.overlap != "off",
+        half_duplex=link.channel_bus == "half",
+    )
+    timeline = TIMELINES.get(job.machine.placement)(rules)
+    timeline.record_rounds = job.spec.spans_rounds
+    return timeline
+
+
+def _ledger(job: ResolvedJob, shape: KvShape, table: RequestTable) -> KvLedger:
+    options = job.machine.scheduler
+    return KvLedger(shape, table, options.admit_watermark, options.kv_reserve_tokens, options.prefix_sharing)
+
+
+def _check_fit(job: ResolvedJob, index: int, shape: KvShape) -> None:
+    """Refuse what could never end on these devices: a request must fit wherever it is placed."""
+    longest = int(shape.fit_tokens.min())
+    needed = job.table.prompt + job.table.output - 1
+    needed[np.arange(len(needed)) % job.layout.dp != index] = 0
+    large = np.flatnonzero(needed > longest)
+    if len(large):
+        raise OutOfRoom(
+            f"line {job.table.line[large[0]]}: needs {needed[large[0]]} tokens of KV, the devices of "
+            f"replica {index} hold {longest}; one of them has less memory than {job.machine.name} says"
+        )
+
+
+def _arrivals(job: ResolvedJob, index: int, table: RequestTable) -> Arrivals:
+    """Request i in arrival order belongs to replica i mod DP."""
+    dp, workload = job.layout.dp, job.spec.workload
+    clients = workload.concurrency
+    if clients is not None:
+        clients = clients // dp + (index < clients % dp)
+    return Arrivals(table, list(range(index, len(table), dp)), clients, _us(workload.think_s * 10**6))
+
+
+def _us(microseconds: float) -> int:
+    return int(np.floor(microseconds * 10**6 + 0.5))
