@@ -76,3 +76,25 @@ def test_random_writes_recover_before_their_row_closes() -> None:
     # One bank: RCD + WL + BL + WR + RP = 22 + 16 + 4 + 24 + 22 = 88 tCK a burst.
     seen = bandwidth(random_rows(Cmd.WR, 1, 400, 0), Cmd.WR, refresh=False)
     assert seen == pytest.approx(64e12 / (88 * 625), rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("program", "keys", "ours", "ramulator", "dramsim"),
+    [
+        (stream(Cmd.RD, GROUPS, rows=240, columns=128, refresh_every=6), {}, 24.379, 24.357, 24.338),
+        (stream(Cmd.RD, ONE_GROUP, rows=480, columns=128, refresh_every=12), {}, 12.189, 12.172, 12.163),
+        (random_rows(Cmd.RD, 16, 6400, 8), {"refresh": False}, 12.048, None, 12.049),
+    ],
+    ids=["four bank groups", "one bank group", "random rows"],
+)
+def test_peers_simulate_the_same(
+    program: Program, keys: dict[str, Any], ours: float, ramulator: float | None, dramsim: float
+) -> None:
+    """Ramulator 2 and DRAMsim3 on the same DDR4-3200 x8 rank, GB/s, run once and written down.
+
+    Ramulator 2 gives 11.703 GB/s for random rows, 3 % less: its controller opens rows with less overlap.
+    """
+    seen = bandwidth(program, Cmd.RD, checked=False, **keys) / 1e9
+    assert seen == pytest.approx(ours, rel=2e-3)
+    for theirs in filter(None, (ramulator, dramsim)):
+        assert seen == pytest.approx(theirs, rel=0.01)
