@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from l3sim.errors import NotReady
 from l3sim.specs.choice import DEVICES, is_chosen
+from l3sim.specs.layout import DecodePlacement
 from l3sim.specs.machine import Machine
 from l3sim.v1.bus_pb2 import Presence
 from l3sim.work import DeviceDescription, Op, Role
@@ -111,8 +112,8 @@ def fill_slots(
     for role in Role:
         _check_contest(machine, role, _candidates(machine, role, present))
     filled = assign_slots(machine, present)
-    if machine.placement == "gpu":
-        _check_attends(machine, filled[0])
+    for slot in filled:
+        _check_operations(machine, slot)
     return filled
 
 
@@ -134,14 +135,30 @@ def _check_contest(machine: Machine, role: Role, candidates: Sequence[tuple[str,
     )
 
 
-def _check_attends(machine: Machine, slot: FilledSlot) -> None:
-    """Refuse GPUs that cannot do what no other device of this machine does."""
+def needed_operations(role: str, placement: DecodePlacement) -> frozenset[str]:
+    """What the devices of a role must be able to cost for any job."""
+    attend = {Op.ATTEND_DECODE}
+    if role == Role.ATTENTION:
+        return frozenset(attend)
+    if role == Role.LINK:
+        return frozenset({Op.TRANSFER_DOWN, Op.TRANSFER_UP, Op.TRANSFER_KV})
+    dense = {Op.EMBED, Op.BLOCK_IN, Op.ATTEND_PREFILL, Op.BLOCK_OUT, Op.HEAD}
+    return frozenset(dense | (attend if placement is DecodePlacement.GPU else set()))
+
+
+def _check_operations(machine: Machine, slot: FilledSlot) -> None:
+    """Refuse a device that cannot do what no other device of this machine does."""
     device = slot.device
-    if Op.ATTEND_DECODE not in device.operations:
-        raise NotReady(
-            f"{slot.slot}: {device.device_id} of kind {device.kind} does not list {Op.ATTEND_DECODE}, and on "
-            f"{machine.name} the GPUs attend; use a device that does, or a machine with attention devices"
-        )
+    lacking = sorted(needed_operations(slot.role, machine.placement) - set(device.operations))
+    if not lacking:
+        return
+    why = f", and on {machine.name} the GPUs attend" if Op.ATTEND_DECODE in lacking else ""
+    if slot.role == Role.ATTENTION:
+        why = ""
+    raise NotReady(
+        f"{slot.slot}: {device.device_id} of kind {device.kind} does not list {', '.join(lacking)}{why}; "
+        "use a device that does, or a machine with attention devices"
+    )
 
 
 def _nature(device: DeviceDescription) -> DeviceDescription:
