@@ -131,6 +131,8 @@ def config_of(section: Section, schema_json: str, where: str = "the machine") ->
         text = f"{where}: the schema of kind {values['kind']!r} {error.violations[0][1]}; mend the device"
         raise InvalidInput((f"{name}.kind", text)) from None
     machines = set(base.__struct_fields__)
+    if not values.get("level"):
+        values.pop("level", None)  # not said: the device's own default
     sent = {key: value for key, value in values.items() if key not in machines - known - {"kind"}}
     for key in sent:
         if known and key != "kind" and key not in known:

@@ -7,10 +7,9 @@ from typing import NamedTuple
 
 from l3sim.errors import NotReady
 from l3sim.specs.choice import DEVICES, is_chosen
-from l3sim.specs.layout import DecodePlacement
 from l3sim.specs.machine import Machine
 from l3sim.v1.bus_pb2 import Presence
-from l3sim.work import DeviceDescription, Op, Role
+from l3sim.work import DeviceDescription, Op, Role, needed_operations
 
 #: Of those who cannot be used, a message names so many.
 SHOWN = 3
@@ -133,17 +132,6 @@ def _check_contest(machine: Machine, role: Role, candidates: Sequence[tuple[str,
         f"of kind {_kind(machine, role)} contend for it: {shown}; stop some, or name in the machine file who "
         f"fills it ({DEVICES}.{role}: ID)"
     )
-
-
-def needed_operations(role: str, placement: DecodePlacement) -> frozenset[str]:
-    """What the devices of a role must be able to cost for any job."""
-    attend = {Op.ATTEND_DECODE}
-    if role == Role.ATTENTION:
-        return frozenset(attend)
-    if role == Role.LINK:
-        return frozenset({Op.TRANSFER_DOWN, Op.TRANSFER_UP, Op.TRANSFER_KV})
-    dense = {Op.EMBED, Op.BLOCK_IN, Op.ATTEND_PREFILL, Op.BLOCK_OUT, Op.HEAD}
-    return frozenset(dense | (attend if placement is DecodePlacement.GPU else set()))
 
 
 def _check_operations(machine: Machine, slot: FilledSlot) -> None:

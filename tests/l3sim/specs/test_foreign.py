@@ -48,6 +48,8 @@ def test_a_device_hears_its_own_keys_and_of_the_machines_those_of_its_schema() -
     referred = {"$ref": "#/$defs/Flat", "$defs": {"Flat": json.loads(schema(*own, "overlap"))}}
     assert config_of(section, json.dumps(referred)) == {**LINK, "overlap": "rankset"}
     assert config_of(section, "{}") == LINK
+    # A level that the file does not say is the device's own.
+    assert config_of(section, schema(*own, "level")) == LINK
     ours = load_machine("l3-mini")
     assert config_of(ours.link, "{}") == ours.section("link")
 
