@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from l3sim.placement import Layout
+from l3sim.placement import DecodePlacement, Layout
 from l3sim.specs.model import ModelShape
 from l3sim.units import Int64s
 
@@ -36,6 +36,17 @@ class Role(StrEnum):
     GPU = "gpu"
     ATTENTION = "attention"
     LINK = "link"
+
+
+def needed_operations(role: str, decode: DecodePlacement) -> frozenset[Op]:
+    """What the devices of a role must be able to cost for any job, by who attends for decoding requests."""
+    attend = frozenset({Op.ATTEND_DECODE})
+    if role == Role.ATTENTION:
+        return attend
+    if role == Role.LINK:
+        return frozenset({Op.TRANSFER_DOWN, Op.TRANSFER_UP, Op.TRANSFER_KV})
+    dense = frozenset({Op.EMBED, Op.BLOCK_IN, Op.ATTEND_PREFILL, Op.BLOCK_OUT, Op.HEAD})
+    return dense | attend if decode is DecodePlacement.GPU else dense
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,15 +37,25 @@ async def answers_hello(subject: Subject) -> None:
         raise Failed(f"config_json must be a JSON object, got {one.config_json[:60]!r}")
     if subject.description.role == Role.ATTENTION:
         same("the number of domains", len(one.domains), len(subject.assignments))
-        if len(one.regions) < sum(not assignment.unused for assignment in subject.assignments):
-            raise Failed(
-                f"{len(one.regions)} memory regions for {len(subject.assignments)} ranks; list one a rank"
-            )
+        _check_rooms(subject, one)
     for region in one.regions:
         if region.granule_bytes < 1 or region.granule_bytes > max(region.capacity_bytes, 1):
             raise Failed(
                 f"region {region.name}: granule {region.granule_bytes} of capacity {region.capacity_bytes}"
             )
+
+
+def _check_rooms(subject: Subject, one: pb.DeviceReady) -> None:
+    """Each rank in use has a region, in order, with room for KV: a job starts on no other."""
+    used = [assignment for assignment in subject.assignments if not assignment.unused]
+    if len(one.regions) < len(used):
+        raise Failed(
+            f"{len(one.regions)} memory regions for {len(subject.assignments)} ranks; list one a rank"
+        )
+    for assignment, region in zip(used, one.regions, strict=False):
+        if not region.capacity_bytes:
+            text = f"rank {assignment.rank} of rankset {assignment.rankset} has no KV memory"
+            raise Failed(f"region {region.name}: {text}")
 
 
 async def refuses_unknown_keys(subject: Subject) -> None:

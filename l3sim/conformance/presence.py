@@ -10,8 +10,10 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from l3sim import PROTOCOL_VERSION
 from l3sim.conformance.subject import Subject, same
 from l3sim.conformance.verdicts import Failed
+from l3sim.errors import InvalidInput
+from l3sim.specs.schema import keys_of, required_of
 from l3sim.v1 import device_pb2 as pb
-from l3sim.work import DeviceDescription, Op, Role
+from l3sim.work import DeviceDescription, Op, Role, needed_operations
 
 SERVICE = pb.DESCRIPTOR.services_by_name["DeviceService"].full_name
 
@@ -39,6 +41,33 @@ async def describes_itself(subject: Subject) -> None:
             good = False
         if not good:
             raise Failed(f"{name} must be a JSON object, got {text[:60]!r}")
+
+
+async def has_a_schema(subject: Subject) -> None:
+    """The schema can be read, and a machine's section is made of the keys that it lists."""
+    one = subject.description
+    try:
+        known, required = keys_of(one.config_schema_json), required_of(one.config_schema_json)
+    except InvalidInput as error:
+        raise Failed(str(error)) from None
+    if subject.refused:
+        raise Failed(f"no machine could say its configuration: {subject.refused}")
+    strange = set(json.loads(one.overrides_json)) - known
+    if known and strange:
+        raise Failed(f"overrides_json has the key {min(strange)!r}, which config_schema_json does not list")
+    lacking = required - subject.config.keys() - json.loads(one.overrides_json).keys()
+    if subject.section is not None and lacking:
+        raise Failed(
+            f"config_schema_json requires {min(lacking)!r}, which the machine's section does not say"
+        )
+
+
+async def can_do_its_part(subject: Subject) -> None:
+    """It lists every operation that no other role costs."""
+    one = subject.description
+    lacking = needed_operations(one.role, subject.layout.decode) - set(one.operations)
+    if lacking:
+        raise Failed(f"operations lack {', '.join(sorted(lacking))}, which role {one.role} must cost")
 
 
 def _check_lists(one: DeviceDescription) -> None:

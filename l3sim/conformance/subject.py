@@ -6,14 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc.aio
+import msgspec
 
 from l3sim import PROTOCOL_VERSION
 from l3sim.conformance.talk import Talk
 from l3sim.conformance.verdicts import Failed, Skipped
+from l3sim.errors import InvalidInput
 from l3sim.placement import Layout, layout_of
+from l3sim.specs.attention import AttentionSection
 from l3sim.specs.foreign import config_of
-from l3sim.specs.machine import Machine
+from l3sim.specs.machine import Machine, check_section
 from l3sim.specs.model import ModelShape
+from l3sim.specs.section import Section
 from l3sim.v1 import device_pb2 as pb
 from l3sim.work import DeviceDescription, Hello, Op, RankAssignment, Role, SlotAssignment
 
@@ -30,7 +34,9 @@ class Subject:
     Attributes:
         described: everything that the address says of itself.
         description: of the device that is asked.
-        config: its slot section, as a machine file would give it.
+        config: its slot section, exactly as a machine would say it.
+        refused: why a machine could not say it; "": it can.
+        section: of the machine, where that is of this kind.
         wait_s: wall-clock time that an answer may take.
         idle_s: how long a session is left waiting; 0: it is not.
     """
@@ -42,6 +48,8 @@ class Subject:
     model: ModelShape
     layout: Layout
     config: dict[str, Any]
+    refused: str
+    section: Section | None
     wait_s: float
     idle_s: float
 
@@ -54,9 +62,11 @@ class Subject:
 
     @property
     def assignments(self) -> tuple[RankAssignment, ...]:
-        """Attention devices sit on rank 0, a rankset each; domains beyond the ranksets stay unused."""
+        """As of the machine's first device; of a kind that it has not, on rank 0, a rankset a domain."""
         if self.description.role != Role.ATTENTION:
             return ()
+        if isinstance(self.section, AttentionSection):
+            return tuple(RankAssignment(*one) for one in self.section.rank_assignments(self.layout, 0))
         ranksets = self.layout.ranksets
         return tuple(RankAssignment(0, j, 0, j >= ranksets) for j in range(len(self.description.domains)))
 
@@ -104,19 +114,29 @@ def subject_of(
 
     Args:
         config: None takes the machine's section of the device's role when that names the device's kind,
-            else nothing.
+            else nothing. What is given is said as the section of a machine file would be.
+
+    Raises:
+        InvalidInput: `config` is no such section.
     """
-    if config is None:
-        role = description.role
-        section = getattr(machine, role) if role in SLOT else None
-        config = (
-            config_of(section, description.config_schema_json)
-            if section and section.kind == description.kind
-            else {}
-        )
+    role, kind = description.role, description.kind
+    section: Section | None = getattr(machine, role) if role in SLOT else None
+    if section is not None and config is not None:
+        section = check_section(role, {**config, "kind": kind}, "--config", foreign=True)
+    elif section is not None and getattr(section, "kind", None) != kind:
+        section = None
+    values, refused = dict(config or {}), ""
+    if section is not None:
+        try:
+            values = config_of(section, description.config_schema_json, machine.name)
+        except InvalidInput as error:
+            values, refused = msgspec.to_builtins(section), str(error)
+    attention = section if isinstance(section, AttentionSection) else machine.attention
     # One replica of one GPU: what every device can play.
-    layout = layout_of(machine.attention, model, 1, 1)
-    return Subject(address, channel, described, description, model, layout, dict(config), wait_s, idle_s)
+    layout = layout_of(attention, model, 1, 1)
+    return Subject(
+        address, channel, described, description, model, layout, values, refused, section, wait_s, idle_s
+    )
 
 
 def same(what: str, got: object, wanted: object) -> None:

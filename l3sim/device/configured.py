@@ -16,11 +16,11 @@ from l3sim.device.identity import Identity
 from l3sim.errors import InvalidInput, NotFound
 from l3sim.ports import Device, DeviceSession
 from l3sim.registry import unknown
-from l3sim.specs.config import Section
-from l3sim.specs.machine import check_section
+from l3sim.specs.machine import fill
+from l3sim.specs.section import Section
 from l3sim.work import DeviceDescription, Hello, Op, Role, SlotAssignment
 
-ConfigT = TypeVar("ConfigT", bound=Section)
+ConfigT = TypeVar("ConfigT", bound=msgspec.Struct)
 
 #: What the names of a role's slots begin with.
 SLOT_PREFIX = {Role.GPU: "gpu", Role.ATTENTION: "dimm-", Role.LINK: "link"}
@@ -43,11 +43,13 @@ class ConfiguredDevice(Device, Generic[ConfigT]):
     domains: ClassVar[tuple[str, ...]]
     levels: ClassVar[tuple[str, ...]] = ("roofline",)
     #: Keys that shape the whole machine or job: one device cannot differ in them.
-    shared_keys: ClassVar[frozenset[str]]
-    #: The same as ConfigT, for run time.
-    struct: ClassVar[type[Section]]
+    shared_keys: ClassVar[frozenset[str]] = frozenset({"kind"})
+    #: The same as ConfigT, for run time: its keys are those of the machine file's section.
+    struct: ClassVar[type[msgspec.Struct]]
     #: What a section may be instead, with more keys.
-    further: ClassVar[tuple[type[Section], ...]] = ()
+    further: ClassVar[tuple[type[msgspec.Struct], ...]] = ()
+    #: Of the implementation.
+    version: ClassVar[str] = VERSION
 
     def __init__(self, identities: Sequence[Identity]) -> None:
         self._identities: dict[str, Identity] = {}
@@ -69,7 +71,7 @@ class ConfiguredDevice(Device, Generic[ConfigT]):
                 device_id=identity.device_id,
                 role=self.role,
                 kind=self.kind,
-                version=VERSION,
+                version=self.version,
                 operations=tuple(op.value for op in self.operations),
                 domains=self.domains,
                 regions=(),
@@ -111,8 +113,11 @@ class ConfiguredDevice(Device, Generic[ConfigT]):
         level = values.get("level", self.levels[0])
         if level not in self.levels:
             raise InvalidInput((f"{slot.slot}.level", unknown("level", str(level), list(self.levels))))
+        if "kind" not in self.struct.__struct_fields__:
+            values.pop("kind", None)
+        of = self.struct.struct_for(values) if issubclass(self.struct, Section) else self.struct
         try:
-            return check_section(self.role, values, slot.device_id)  # type: ignore[return-value]
+            return fill(self.role, of, values, slot.device_id)  # type: ignore[return-value]
         except InvalidInput as error:
             renamed = [(_under(slot.slot, field), text) for field, text in error.violations]
             raise InvalidInput(*renamed) from None

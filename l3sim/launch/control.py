@@ -3,7 +3,8 @@
 A Unix socket in the home's folder that only its user can open: one JSON object a line, one answer a line.
 The supervisor owns all processes; asked by nobody, it does nothing.
 
-    {"start": [{"role": "attention", "kind": "hbm-pim", "slots": ["dimm-00", ...], "tag": "hbm-pim-1"}, ...]}
+    {"start": [{"role": "attention", "target": "l3sim.services.hbm_pim.device:HbmPimDevice",
+                "slots": ["dimm-00", ...], "tag": "hbm-pim-1"}, ...]}
     {"stop": ["dimm-00", ...]}          answered {} or {"error": "one line"}
 """
 
@@ -84,7 +85,8 @@ async def ask_start(path: Path, processes: Sequence[DeviceProcess]) -> None:
         NotReady: one could not start, and none was left running; or no supervisor listens.
     """
     fields = [
-        {"role": one.role.value, "kind": one.kind, "slots": one.slots, "tag": one.tag} for one in processes
+        {"role": one.role.value, "target": one.target, "slots": one.slots, "tag": one.tag}
+        for one in processes
     ]
     await _ask(path, {"start": fields})
 
@@ -119,4 +121,4 @@ async def _ask(path: Path, request: Mapping[str, Any]) -> None:
 
 def _process(fields: Mapping[str, Any]) -> DeviceProcess:
     slots = tuple(str(slot) for slot in fields["slots"])
-    return DeviceProcess(Role(fields["role"]), str(fields["kind"]), slots, tag=str(fields["tag"]))
+    return DeviceProcess(Role(fields["role"]), str(fields["target"]), slots, tag=str(fields["tag"]))

@@ -1,7 +1,7 @@
 """The devices of one role in a container: `python -m l3sim.launch.device attention --health-file ...`.
 
 A machine file says of which kind they are and how many; so one service of docker-compose.yml is right for
-every machine. What follows the role goes to the service of that kind.
+every machine. What follows the role goes to the process of that kind.
 """
 
 import os
@@ -9,10 +9,11 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from l3sim.errors import InvalidInput, L3Error
-from l3sim.launch.kinds import KINDS
+from l3sim.kinds import offered
 from l3sim.orchestrator.job.slots import slot_names
 from l3sim.specs.catalog import load_machine
 from l3sim.transport.lifetime import complain
+from l3sim.transport.serve import SERVE
 from l3sim.work import Role
 
 
@@ -23,19 +24,19 @@ def command_of(role: Role, environment: Mapping[str, str]) -> list[str]:
         environment: $L3_MACHINE; $L3_MODULES instead of the file's number; $L3_CONTAINERS that share them.
 
     Raises:
-        InvalidInput: the machine or a number is refused, or its kind is not ours.
+        InvalidInput: the machine or a number is refused, or nobody in the image offers its kind.
     """
     modules = _number(environment, "L3_MODULES", 0) or None
     containers = _number(environment, "L3_CONTAINERS", 1)
     machine = load_machine(environment.get("L3_MACHINE") or "l3-dgx-a100", modules)
-    slots, kind = slot_names(machine, role), machine.section(role.value)["kind"]
+    slots, kind = slot_names(machine, role), machine.kind_said(role)
     if not slots:
         return []
-    if kind not in KINDS:
-        text = f"{kind!r} of {machine.name} is not ours; start a container of its own image instead"
+    if not offered(kind):
+        text = f"nobody in this image offers {kind!r} of {machine.name}; start a container of its own image"
         raise InvalidInput((f"{role}.kind", text))
     each = -(-len(slots) // containers)
-    return ["-m", KINDS[kind].package, "--machine", machine.name, "--devices", str(each)]
+    return [*SERVE, kind, "--machine", machine.name, "--devices", str(each)]
 
 
 def _number(environment: Mapping[str, str], name: str, default: int) -> int:

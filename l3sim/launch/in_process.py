@@ -11,7 +11,7 @@ from l3sim.clients.saved import make_folder, report_json, save
 from l3sim.clients.waiting import note_warnings, refuse_broken
 from l3sim.launch import signals
 from l3sim.launch.options import MachineOptions
-from l3sim.launch.plan import DeviceProcess, plan_devices, refuse_strangers
+from l3sim.launch.plan import DeviceProcess, plan_devices, refuse_absent
 from l3sim.launch.up import say
 from l3sim.orchestrator.engine.progress import Progress, Span
 from l3sim.orchestrator.job.resolve import ResolvedJob, resolve
@@ -58,7 +58,7 @@ async def run_quietly(job: ResolvedJob, machine: Machine) -> JobResult:
     Raises:
         L3Error: the job failed.
     """
-    refuse_strangers(machine)
+    refuse_absent(machine)
     processes = plan_devices(machine, MAX_MODULES)
     return await run_job(job, source_of(processes), _Nobody(), asyncio.Event())
 
@@ -72,7 +72,7 @@ def run_in_process(spec: JobSpec, options: MachineOptions, output: OutputOptions
     """
     # One object for all modules: a model takes an array of them, and nobody is spared a call otherwise.
     machine, processes = replace(options, modules_per_process=MAX_MODULES).plan()
-    refuse_strangers(machine)
+    refuse_absent(machine)
     if output.out is not None:
         make_folder(output.out)
     resolved = resolve(spec, machine)

@@ -17,11 +17,9 @@ import grpc
 import grpc.aio
 
 from l3sim.errors import Interrupted, InvalidInput, L3Error, NotReady
-from l3sim.launch.kinds import KINDS
 from l3sim.launch.plan import DeviceProcess
 from l3sim.launch.processes import Part, stop
 from l3sim.orchestrator.control.machine_change import forget
-from l3sim.registry import unknown
 from l3sim.specs.catalog import is_path
 from l3sim.specs.machine import Machine
 from l3sim.transport.channels import open_channel
@@ -138,15 +136,13 @@ class LocalMachine:
         """Start more processes of devices, all or none.
 
         Raises:
-            InvalidInput: a kind that is not ours, or a name that is taken.
+            InvalidInput: a name that is taken.
             NotReady: one could not start.
         """
         taken = {part.name for part in self._parts}
         for process in processes:
             if process.name in taken:
                 raise InvalidInput(("start", f"a part is called {process.name!r} already"))
-            if process.kind not in KINDS:
-                raise InvalidInput(("start", unknown("kind", process.kind, list(KINDS))))
         added = [self._host(process) for process in processes]
         try:
             await _start_all(added)
@@ -203,7 +199,7 @@ class LocalMachine:
         try:
             async with asyncio.timeout(READY_DEADLINE_S), open_channel(self.address) as channel:
                 stub = machine_pb2_grpc.MachineServiceStub(channel)
-                while not answer.ready and (not answer.roles or any(map(_lacks_ours, answer.roles))):
+                while not answer.ready and (not answer.roles or any(map(self._lacks_ours, answer.roles))):
                     self._check_all_run()
                     answer = await stub.GetMachine(
                         machine_pb2.GetMachineRequest(), timeout=READY_DEADLINE_S, wait_for_ready=True
@@ -220,9 +216,14 @@ class LocalMachine:
         for role in answer.roles:
             if role.present < role.needed:
                 self._say(
-                    f"role {role.role} waits for a device of kind {role.kind}, which is not ours; start it "
-                    f"with the broker at {self._broker.address}, or at the address that the file names"
+                    f"role {role.role} waits for a device of kind {role.kind}, which nobody here offers; "
+                    "start it with the broker at "
+                    f"{self._broker.address}, or at the address that the file names"
                 )
+
+    def _lacks_ours(self, role: machine_pb2.RoleState) -> bool:
+        """Whether devices are missing that we have started."""
+        return role.role in {process.role for process in self._devices} and role.present < role.needed
 
     def _check_all_run(self) -> None:
         for part in self._parts:
@@ -264,10 +265,6 @@ async def _start_all(parts: Sequence[Part]) -> None:
             start.cancel()
         await asyncio.gather(*starts, return_exceptions=True)
         raise
-
-
-def _lacks_ours(role: machine_pb2.RoleState) -> bool:
-    return role.kind in KINDS and role.present < role.needed
 
 
 def _anywhere(name_or_path: str) -> str:

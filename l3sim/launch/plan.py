@@ -4,16 +4,17 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from l3sim.device import Identity
 from l3sim.errors import InvalidInput
-from l3sim.launch.kinds import KINDS, make_device
+from l3sim.kinds import device_class, offered, target_of
 from l3sim.orchestrator.job.slots import slot_names
 from l3sim.ports import Device
 from l3sim.registry import unknown
 from l3sim.specs.catalog import parse_value
 from l3sim.specs.machine import Machine, check_section
+from l3sim.transport.serve import SERVE
 from l3sim.work import Role
 
 #: A machine's name becomes a folder and a level of a bus topic.
@@ -30,13 +31,14 @@ class DeviceProcess:
     """A process that hosts the devices of successive slots of one role.
 
     Attributes:
+        target: where the class of its devices is: "module:Class", or a file.
         slots: what its devices ask for, in order.
         tag: of new_devices beside others with the same slots: what its ids and its name begin with. They ask
             for no slot, so that they are spares until somebody chooses them.
     """
 
     role: Role
-    kind: str
+    target: str
     slots: tuple[str, ...]
     overrides: Overrides = field(default_factory=dict)
     tag: str = ""
@@ -49,16 +51,7 @@ class DeviceProcess:
 
     def command(self, machine: str, bus: str) -> list[str]:
         """Its command line, after the interpreter."""
-        command = [
-            "-m",
-            KINDS[self.kind].package,
-            "--machine",
-            machine,
-            "--bus",
-            bus,
-            "--listen",
-            "127.0.0.1:0",
-        ]
+        command = [*SERVE, self.target, "--machine", machine, "--bus", bus, "--listen", "127.0.0.1:0"]
         command += ["--id", self.prefix, "--devices", str(len(self.slots))]
         if not self.tag:
             command += ["--slot", self.slots[0]]
@@ -71,9 +64,10 @@ class DeviceProcess:
         """Its devices as the process would make them, in this process.
 
         Raises:
-            InvalidInput: one device cannot differ from the others in what an override names.
+            InvalidInput: the class cannot be had, or one device cannot differ from the others in what an
+                override names.
         """
-        return make_device(self.kind, self.identities)
+        return cast(Device, device_class(self.target)(self.identities))
 
     @property
     def prefix(self) -> str:
@@ -126,27 +120,37 @@ def plan_devices(
     return processes
 
 
-def refuse_strangers(machine: Machine) -> None:
-    """Refuse a machine with a kind that is not ours, where all devices are to be made in one process.
+def refuse_absent(machine: Machine) -> None:
+    """Refuse a machine with a kind whose class is not at hand, where all devices live in one process.
 
     Raises:
         InvalidInput: naming the kind.
     """
     for role in Role:
-        kind = machine.section(role.value)["kind"]
-        if slot_names(machine, role) and kind not in KINDS:
-            text = f"{kind!r} of {machine.name} is not ours, so it runs in its own process only; use ./l3 up"
+        if slot_names(machine, role) and not offered(machine.kind_said(role)):
+            text = (
+                f"nobody here offers {machine.kind_said(role)!r} of {machine.name}, so it cannot run in this "
+                "process: say kind: ./FILE.py, install its package, or use ./l3 up"
+            )
             raise InvalidInput((f"{role}.kind", text))
 
 
 def processes_of(machine: Machine, role: Role, size: int, tag: str = "") -> list[DeviceProcess]:
-    """The processes of one role, with `size` modules in each; none where its kind is a stranger's."""
-    kind, slots = machine.section(role.value)["kind"], slot_names(machine, role)
-    if kind not in KINDS:
+    """The processes of one role, with `size` modules in each; none where its kind's class is not at hand.
+
+    Raises:
+        InvalidInput: two packages offer the kind.
+    """
+    kind, slots = machine.kind_said(role), slot_names(machine, role)
+    if not slots or not offered(kind):
         return []
+    try:
+        target = target_of(kind)
+    except InvalidInput as error:
+        raise InvalidInput((f"{role}.kind", f"{machine.name}: {error.violations[0][1]}")) from None
     size = size if role is Role.ATTENTION else 1
     groups = [tuple(slots[first : first + size]) for first in range(0, len(slots), size)]
-    return [DeviceProcess(role, kind, group, tag=tag) for group in groups]
+    return [DeviceProcess(role, target, group, tag=tag) for group in groups]
 
 
 def parse_overrides(machine: Machine, texts: Sequence[str]) -> Overrides:
@@ -164,7 +168,7 @@ def parse_overrides(machine: Machine, texts: Sequence[str]) -> Overrides:
             raise InvalidInput(("override", f"must be slot.key=value, got {text!r}"))
         if slot not in sections:
             raise InvalidInput(("override", unknown("slot", slot, list(sections))))
-        section = machine.section(sections[slot])
+        section = {**machine.section(sections[slot]), "kind": machine.kind_said(sections[slot])}
         if key not in section or key in _WHOLE:
             raise InvalidInput((path, unknown("key", key, sorted(section.keys() - _WHOLE))))
         value = parse_value(path, value_text)

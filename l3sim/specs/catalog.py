@@ -14,9 +14,10 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from l3sim.errors import InvalidInput
+from l3sim.kinds import beside, is_file
 from l3sim.places import DATA
 from l3sim.registry import unknown
-from l3sim.specs.choice import DEVICES
+from l3sim.specs.choice import DEVICES, ROLES
 from l3sim.specs.config import GpuConfig
 from l3sim.specs.extends import EXTENDS, MAX_DEPTH, Layers, alone, extended
 from l3sim.specs.gpu import FILE_KEY, MACHINE_KEYS, gpu_from, section_with
@@ -123,6 +124,8 @@ def _stacked(name_or_path: str, depth: int, beside: Path | None = None) -> Layer
     section = raw.get("gpu")
     if isinstance(section, dict) and isinstance(section.get(FILE_KEY), str) and is_path(section[FILE_KEY]):
         raw["gpu"] = {**section, FILE_KEY: str(path.parent / section[FILE_KEY])}
+    for role in ROLES:
+        _place_kind(raw.get(role), path.parent)
     if EXTENDS not in raw:
         return alone(raw, file)
     if not isinstance(raw[EXTENDS], str):
@@ -131,6 +134,15 @@ def _stacked(name_or_path: str, depth: int, beside: Path | None = None) -> Layer
         text = f"{path}: more than {MAX_DEPTH} files build on each other; is it a circle?"
         raise InvalidInput((EXTENDS, text))
     return extended(_stacked(raw[EXTENDS], depth - 1, path.parent), raw, file)
+
+
+def _place_kind(section: Any, folder: Path) -> None:
+    """Where a section's kind is said by a file, that lies relative to the one that says so."""
+    entry = section.get("kind") if isinstance(section, dict) else None
+    kind = entry.get("value") if isinstance(entry, dict) else entry
+    if isinstance(kind, str) and is_file(kind):
+        placed = beside(kind, folder)
+        section["kind"] = {**entry, "value": placed} if isinstance(entry, dict) else placed
 
 
 def load_gpu(name_or_path: str) -> dict[str, Any]:

@@ -10,13 +10,14 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
 from l3sim.errors import InvalidInput
+from l3sim.kinds import device_class, is_file, offered, offers
 from l3sim.registry import unknown
-from l3sim.specs.choice import DEVICES, check_choice
+from l3sim.specs.choice import DEVICES, ROLES, check_choice
 from l3sim.specs.config import (
     CALIBRATION_KEYS,
     DEVICE_KINDS,
@@ -24,8 +25,10 @@ from l3sim.specs.config import (
     SchedulerConfig,
     Section,
 )
-from l3sim.specs.foreign import foreign_struct, is_foreign
+from l3sim.specs.foreign import is_foreign, struct_of_class, struct_of_keys
 from l3sim.specs.layout import DecodePlacement
+
+StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 SECTIONS = ("gpu", "attention", "link", "host", "scheduler")
 _TOP = {"name", "description", "default_model", *SECTIONS}
@@ -39,6 +42,7 @@ class Machine:
         gpu, attention, link: of the kind that the file says; Any, since who reads one knows the kind.
         sources: where each value comes from, by "section.key".
         devices: who fills a role, by role, where the file says so: an id or HOST:PORT.
+        files: the file that has a role's device class, by role, where the kind is said by it.
     """
 
     name: str
@@ -51,6 +55,7 @@ class Machine:
     scheduler: SchedulerConfig
     sources: Mapping[str, str]
     devices: Mapping[str, str] = dataclass_field(default_factory=dict)
+    files: Mapping[str, str] = dataclass_field(default_factory=dict)
 
     @property
     def placement(self) -> DecodePlacement:
@@ -62,6 +67,10 @@ class Machine:
         """A section as plain values."""
         result: dict[str, Any] = msgspec.to_builtins(getattr(self, name))
         return result
+
+    def kind_said(self, role: str) -> str:
+        """The kind of a role as its file says it: a word, or the file that has its class."""
+        return self.files.get(role) or str(getattr(self, role).kind)
 
     def resolved(self) -> dict[str, Any]:
         """Everything, as the mapping that a machine file is, sources included."""
@@ -75,6 +84,8 @@ class Machine:
                 key: {"value": value, "source": self.sources.get(f"{name}.{key}", "default")}
                 for key, value in self.section(name).items()
             }
+        for role, file in self.files.items():
+            top[role]["kind"]["value"] = file
         return {**top, DEVICES: dict(self.devices)} if self.devices else top
 
     @property
@@ -125,12 +136,14 @@ def machine_from(raw: Any, where: str) -> Machine:
     sources: dict[str, str] = {}
     devices = check_choice(raw.get(DEVICES, {}), where)
     sections = {name: _section(name, raw[name], sources, where, name in devices) for name in SECTIONS}
+    said = {role: str(_plain(raw[role].get("kind"))) for role in ROLES}
     machine = Machine(
         name=str(raw["name"]),
         description=str(raw["description"]),
         default_model=str(raw["default_model"]),
         sources=sources,
         devices=devices,
+        files={role: kind for role, kind in said.items() if is_file(kind)},
         **sections,  # type: ignore[arg-type]
     )
     _check_whole(machine, where)
@@ -167,6 +180,11 @@ def entries_of(name: str, raw: Any, where: str) -> tuple[dict[str, Any], dict[st
     return values, sources
 
 
+def _plain(entry: Any) -> Any:
+    """A value that may stand beside its source."""
+    return entry.get("value") if isinstance(entry, dict) else entry
+
+
 def check_section(name: str, values: Mapping[str, Any], where: str, foreign: bool = False) -> Section:
     """Check a section's plain values.
 
@@ -176,7 +194,16 @@ def check_section(name: str, values: Mapping[str, Any], where: str, foreign: boo
     Raises:
         InvalidInput: naming `section.key`, what it got and what there is.
     """
-    struct = _struct(name, values, where, foreign)
+    struct, kind = _struct(name, values, where, foreign)
+    return fill(name, struct, {**values, "kind": kind} if kind else values, where)
+
+
+def fill(name: str, struct: type[StructT], values: Mapping[str, Any], where: str) -> StructT:
+    """Fill a struct with a section's plain values.
+
+    Raises:
+        InvalidInput: naming `section.key`, what it got and what there is.
+    """
     for key in values:
         if key not in struct.__struct_fields__:
             text = unknown("key", key, list(struct.__struct_fields__))
@@ -187,30 +214,54 @@ def check_section(name: str, values: Mapping[str, Any], where: str, foreign: boo
             raise InvalidInput((f"{name}.{field.name}", f"{where}: missing{why}"))
         if field.name in values:
             _check_value(name, field, values[field.name], where)
-    section = msgspec.convert(dict(values), struct)
-    section.check(where)
-    return section
+    filled = msgspec.convert(dict(values), struct)
+    if isinstance(filled, Section):
+        filled.check(where)
+    return filled
 
 
-def _struct(name: str, values: Mapping[str, Any], where: str, foreign: bool) -> type[Section]:
-    """What a section's values must fill."""
+def _struct(name: str, values: Mapping[str, Any], where: str, foreign: bool) -> tuple[type[Section], str]:
+    """What a section's values must fill, and the word for its kind, where it has one."""
     if name == "host":
-        return HostConfig
+        return HostConfig, ""
     if name == "scheduler":
-        return SchedulerConfig
+        return SchedulerConfig, ""
     kind = values.get("kind")
     kinds = [known for section, known in DEVICE_KINDS if section == name]
     if kind in kinds:
-        return DEVICE_KINDS[name, str(kind)].struct_for(values)
+        return DEVICE_KINDS[name, str(kind)].struct_for(values), str(kind)
+    if isinstance(kind, str) and offered(kind):
+        return _of_class(name, kind, values, where)
     if not (foreign and isinstance(kind, str) and kind):
-        text = unknown("kind", str(kind), kinds)
+        text = unknown("kind", str(kind), sorted({*kinds, *_strangers()}))
         if "did you mean" not in text:
-            text += f"; a kind that is not ours needs its device named: {DEVICES}.{name}"
+            text += f"; one of your own: kind: ./FILE.py, a package that offers it, or {DEVICES}.{name}: ID"
         raise InvalidInput((f"{name}.kind", f"{where}: {text}"))
     for key in values:
         if not str(key).isidentifier():
             raise InvalidInput((f"{name}.{key}", f"{where}: must be a word of letters, digits and _"))
-    return foreign_struct(name, values)
+    return struct_of_keys(name, values), kind
+
+
+def _of_class(name: str, kind: str, values: Mapping[str, Any], where: str) -> tuple[type[Section], str]:
+    """The struct of a section by the class of its kind, and the word that the class goes by."""
+    try:
+        found = device_class(kind)
+    except InvalidInput as error:
+        raise InvalidInput((f"{name}.kind", f"{where}: {error.violations[0][1]}")) from None
+    if found.role != name:
+        text = f"{where}: {kind} is for role {found.role}, not {name}"
+        raise InvalidInput((f"{name}.kind", text))
+    struct = getattr(found, "struct", None)
+    if not (isinstance(struct, type) and issubclass(struct, msgspec.Struct)):
+        return struct_of_keys(name, values), found.kind
+    variant = struct.struct_for(values) if issubclass(struct, Section) else struct
+    return struct_of_class(name, variant), found.kind
+
+
+def _strangers() -> set[str]:
+    """Kinds of other packages."""
+    return offers().keys() - {kind for _, kind in DEVICE_KINDS}
 
 
 def _check_value(section: str, field: msgspec.structs.FieldInfo, value: Any, where: str) -> None:

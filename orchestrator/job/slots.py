@@ -9,7 +9,7 @@ from l3sim.errors import NotReady
 from l3sim.specs.choice import DEVICES, is_chosen
 from l3sim.specs.machine import Machine
 from l3sim.v1.bus_pb2 import Presence
-from l3sim.work import DeviceDescription, Op, Role
+from l3sim.work import DeviceDescription, Op, Role, needed_operations
 
 #: Of those who cannot be used, a message names so many.
 SHOWN = 3
@@ -111,8 +111,8 @@ def fill_slots(
     for role in Role:
         _check_contest(machine, role, _candidates(machine, role, present))
     filled = assign_slots(machine, present)
-    if machine.placement == "gpu":
-        _check_attends(machine, filled[0])
+    for slot in filled:
+        _check_operations(machine, slot)
     return filled
 
 
@@ -134,14 +134,19 @@ def _check_contest(machine: Machine, role: Role, candidates: Sequence[tuple[str,
     )
 
 
-def _check_attends(machine: Machine, slot: FilledSlot) -> None:
-    """Refuse GPUs that cannot do what no other device of this machine does."""
+def _check_operations(machine: Machine, slot: FilledSlot) -> None:
+    """Refuse a device that cannot do what no other device of this machine does."""
     device = slot.device
-    if Op.ATTEND_DECODE not in device.operations:
-        raise NotReady(
-            f"{slot.slot}: {device.device_id} of kind {device.kind} does not list {Op.ATTEND_DECODE}, and on "
-            f"{machine.name} the GPUs attend; use a device that does, or a machine with attention devices"
-        )
+    lacking = sorted(needed_operations(slot.role, machine.placement) - set(device.operations))
+    if not lacking:
+        return
+    why = f", and on {machine.name} the GPUs attend" if Op.ATTEND_DECODE in lacking else ""
+    if slot.role == Role.ATTENTION:
+        why = ""
+    raise NotReady(
+        f"{slot.slot}: {device.device_id} of kind {device.kind} does not list {', '.join(lacking)}{why}; "
+        "use a device that does, or a machine with attention devices"
+    )
 
 
 def _nature(device: DeviceDescription) -> DeviceDescription:

@@ -213,7 +213,8 @@ def _line(job: ResolvedJob, port: DevicePort, slots: Sequence[FilledSlot]) -> Li
 
 
 def _assign(job: ResolvedJob, filled: FilledSlot) -> SlotAssignment:
-    config = config_of(getattr(job.machine, filled.role), filled.device.config_schema_json)
+    section = getattr(job.machine, filled.role)
+    config = config_of(section, filled.device.config_schema_json, job.machine.name)
     assignments: tuple[RankAssignment, ...] = ()
     if filled.role == Role.ATTENTION:
         module = int(filled.slot.rpartition("-")[2])

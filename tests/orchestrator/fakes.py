@@ -8,7 +8,7 @@ from typing import Any
 
 from l3sim.errors import Cancelled, InvalidInput, L3Error, NotReady
 from l3sim.orchestrator.engine.progress import Observer, Progress
-from l3sim.work import DeviceDescription, MemoryRegion
+from l3sim.work import DeviceDescription, MemoryRegion, Op
 
 
 @dataclass
@@ -111,7 +111,7 @@ def device(
     """A description with small defaults."""
     values: dict[str, Any] = {
         "version": "0.1.0",
-        "operations": ("attend_decode",),
+        "operations": tuple(Op),
         "domains": ("rank-0",),
         "regions": (MemoryRegion("kv", 1 << 30, 1),),
         "lookahead_rounds": 0,

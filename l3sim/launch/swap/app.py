@@ -19,8 +19,8 @@ def swap(
         str,
         typer.Option(
             "--with",
-            metavar="KIND|IMAGE|ADDRESS",
-            help="One of our kinds, an image (under Docker), or HOST:PORT of devices that run already.",
+            metavar="KIND|FILE|IMAGE|ADDRESS",
+            help="A kind, the file of its class, an image (under Docker), or HOST:PORT of running devices.",
         ),
     ],
     machine: Annotated[

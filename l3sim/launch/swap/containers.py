@@ -13,10 +13,11 @@ import docker
 from docker.errors import APIError, DockerException, ImageNotFound
 
 from l3sim.errors import InvalidInput, NotReady
-from l3sim.launch.kinds import KINDS
+from l3sim.kinds import is_file
 from l3sim.launch.swap.provisioner import NewDevices, Provisioner
 from l3sim.launch.swap.request import kinds_of
 from l3sim.orchestrator.job.slots import slot_names
+from l3sim.transport.serve import SERVE
 from l3sim.work import Role
 
 #: Labels of docker-compose.yml, and of Compose itself.
@@ -121,10 +122,13 @@ class DockerProvisioner(Provisioner):
         own |= {"L3_ID": name, "L3_DEVICES": str(devices), "L3_HEALTH_FILE": "/run/l3/healthy"}
         service = SERVICES[new.role]
         labels = {**was["Labels"], ROLE: new.role.value, SERVICE: service, NUMBER: str(number)}
-        kind = str(new.machine.section(new.role)["kind"])
+        kind = new.machine.kind_said(new.role)
+        if is_file(kind) and not new.image:
+            text = f"{kind} is a file of this computer; make an image with it, and swap to that"
+            raise InvalidInput(("--with", text))
         return {
             "Image": new.image or self._image,
-            "Cmd": None if new.image else ["python", "-m", KINDS[kind].package],
+            "Cmd": None if new.image else ["python", *SERVE, kind],
             "Env": [f"{key}={value}" for key, value in own.items()],
             "Labels": labels,
             "Healthcheck": was.get("Healthcheck"),

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from l3sim.errors import InvalidInput
+from l3sim.kinds import device_class, is_file, offers
 from l3sim.registry import unknown
 from l3sim.specs.choice import is_address
 from l3sim.specs.config import DEVICE_KINDS
@@ -17,7 +18,7 @@ class SwapRequest:
     """One swap; of `kind`, `image` and `address` one is said, the others are "".
 
     Attributes:
-        kind: one of ours for this role; the machine's side of it is a shipped or given machine.
+        kind: of this role, whoever wrote it; the machine's side of it is a shipped or given machine.
         image: of a container that serves devices of this role.
         address: HOST:PORT of devices that run already, as the orchestrator reaches them.
         machine: name or file of the machine that it becomes; "": found by the kind.
@@ -31,19 +32,24 @@ class SwapRequest:
 
 
 def swap_request_of(role: str, given: str, machine: str) -> SwapRequest:
-    """Read a command line: a word of ours is a kind, HOST:PORT an address, anything else an image.
+    """Read a command line: a kind that is offered here, or its file; HOST:PORT; anything else is an image.
 
     Raises:
-        InvalidInput: an unknown role, a kind of another role, or what can be neither.
+        InvalidInput: an unknown role, a kind of another role or that cannot be loaded, or what is none of it.
     """
     if role not in list(Role):
         raise InvalidInput(("ROLE", unknown("role", role, [one.value for one in Role])))
     kinds = kinds_of(role)
     if given in kinds:
         return SwapRequest(Role(role), kind=given, machine=machine)
-    of = [section for section, kind in DEVICE_KINDS if kind == given]
-    if of:
-        text = f"kind {given!r} is for role {of[0]}, not {role} (there are: {', '.join(kinds)})"
+    if is_file(given) or given in offers():
+        try:
+            found = device_class(given)
+        except InvalidInput as error:
+            raise InvalidInput(("--with", error.violations[0][1])) from None
+        if found.role == role:
+            return SwapRequest(Role(role), kind=found.kind, machine=machine)
+        text = f"kind {given!r} is for role {found.role}, not {role} (there are: {', '.join(kinds)})"
         raise InvalidInput(("--with", text))
     if is_address(given):
         return SwapRequest(Role(role), address=given, machine=machine)

@@ -92,6 +92,31 @@ class Nameless(GoodDevice):
         return [replace(one, version="") for one in super().describe()]
 
 
+class Unreadable(GoodDevice):
+    """Its schema refers to what it does not define."""
+
+    def describe(self) -> Sequence[DeviceDescription]:
+        return [replace(one, config_schema_json='{"$ref": "#/$defs/X"}') for one in super().describe()]
+
+
+class OfAnotherTrade(GoodDevice):
+    """Lists what another role has to cost."""
+
+    def describe(self) -> Sequence[DeviceDescription]:
+        return [replace(one, operations=(Op.TRANSFER_UP,)) for one in super().describe()]
+
+
+class Roomless(GoodDevice):
+    """Has ranks that hold nothing."""
+
+    class make(GoodSession):  # noqa: N801
+        def ready(self) -> Sequence[DeviceReady]:
+            return [
+                replace(one, regions=tuple(replace(region, capacity_bytes=0) for region in one.regions))
+                for one in super().ready()
+            ]
+
+
 class OfAnotherLevel(GoodDevice):
     class make(GoodSession):  # noqa: N801
         def ready(self) -> Sequence[DeviceReady]:
@@ -208,6 +233,9 @@ class ShortOfBytes(DeviceServicer):
 #: (the check that must fail, device, servicer) by fault.
 BROKEN: dict[str, tuple[str, type[GoodDevice], type[DeviceServicer]]] = {
     "has no version": ("describe", Nameless, DeviceServicer),
+    "publishes half a schema": ("schema", Unreadable, DeviceServicer),
+    "lists what is not its part": ("operations", OfAnotherTrade, DeviceServicer),
+    "has no room for KV": ("hello", Roomless, DeviceServicer),
     "runs at a level it never listed": ("hello", OfAnotherLevel, DeviceServicer),
     "ignores its configuration": ("unknown-key", Tolerant, DeviceServicer),
     "takes any version": ("version", GoodDevice, AnyVersion),

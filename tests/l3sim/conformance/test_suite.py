@@ -13,6 +13,8 @@ import pytest
 from l3sim.conformance import CHECKS, Outcome, Verdict, report, run_suite
 from l3sim.conformance.suite import Question
 from l3sim.device import Identity
+from l3sim.device.attention.levels import HeadCost
+from l3sim.device.attention.modules import ModuleDevice
 from l3sim.errors import InvalidInput, Unreachable
 from l3sim.ports import Device
 from l3sim.services.cpu_attention.device import CpuAttentionDevice
@@ -21,10 +23,11 @@ from l3sim.services.gpu.device import GpuDevice
 from l3sim.services.hbm_pim.device import HbmPimDevice
 from l3sim.services.interconnect.device import InterconnectDevice
 from l3sim.specs.catalog import load_machine, load_model
+from l3sim.specs.modules import ModuleConfig
 from l3sim.transport import channels, lifetime
 from l3sim.transport.server import SERVICE, DeviceServer, DeviceServicer
 from l3sim.v1 import device_pb2_grpc
-from l3sim.work import DeviceDescription
+from l3sim.work import DeviceDescription, Hello
 from tests.l3sim.conformance.broken import BROKEN, GoodDevice
 
 MINI = load_machine("l3-mini")
@@ -105,6 +108,38 @@ async def test_a_device_of_a_strange_kind_conforms() -> None:
         _, outcomes = await asked(address)
     assert told(outcomes, Verdict.FAILED) == {}
     assert told(outcomes, Verdict.SKIPPED) == UNASKED
+
+
+class OwnConfig(ModuleConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Of a kind of one's own: what the machine reads, and a rate."""
+
+    rate: float
+
+
+class OwnDevice(ModuleDevice[OwnConfig]):
+    """With the kit alone: its schema is {"$ref": ..., "$defs": ...}."""
+
+    kind = "my-pim"
+    struct = OwnConfig
+
+    def head_cost(self, config: OwnConfig, hello: Hello) -> HeadCost:
+        return lambda tokens: tokens * hello.model.head_kv_bytes / config.rate
+
+
+OWN = {"modules": 4, "module_capacity_bytes": 2**36, "rate": 1e10, "pass_overhead_ns": 1.0}
+OWN |= {"module_active_w": 1.0, "module_idle_w": 0.0}
+
+
+async def test_a_device_of_the_kit_with_a_kind_of_its_own_conforms() -> None:
+    async with DeviceServer(OwnDevice([Identity("mine")])) as server:
+        _, outcomes = await asked(server.address, config=OWN)
+        assert told(outcomes, Verdict.FAILED) == {}
+        assert told(outcomes, Verdict.SKIPPED) == UNASKED
+        with pytest.raises(InvalidInput, match=r"attention.modules: --config: missing"):
+            await asked(server.address, config={"rate": 1e10})
+        _, outcomes = await asked(server.address, config={**OWN, "colour": "blue"})
+    (text,) = told(outcomes, Verdict.FAILED).values()
+    assert "attention.colour: l3-mini: unknown key 'colour'" in text
 
 
 @pytest.mark.parametrize("fault", BROKEN)

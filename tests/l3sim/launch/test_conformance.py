@@ -11,6 +11,7 @@ import pytest
 
 import l3sim.launch.cli  # noqa: F401 (enters its commands)
 from l3sim.clients.cli import main
+from l3sim.specs.catalog import load_machine
 from tests.root import ROOT
 
 
@@ -36,22 +37,31 @@ def test_a_device_that_conforms(link: str, tmp_path: Path, capsys: pytest.Captur
     assert main(["conformance", link, "--idle", "0", "--junit", str(file)]) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[0] == f"interconnect link-0 (role link) at {link}"
-    assert out[-1] == "18 passed, 0 failed, 2 skipped"
-    assert len(out) == 22
-    assert ET.parse(file).getroot()[0].get("tests") == "20"
+    assert out[-1] == "20 passed, 0 failed, 2 skipped"
+    assert len(out) == 24
+    assert ET.parse(file).getroot()[0].get("tests") == "22"
 
 
 def test_json_and_a_configuration_of_its_own(
     link: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = tmp_path / "mine.json"
-    config.write_text('{"kind": "interconnect", "width": 3}')
-    assert main(["conformance", link, "--config", str(config), "--json"]) == 1
+    config.write_text(json.dumps(load_machine("l3-mini").section("link")))
+    assert main(["conformance", link, "--config", str(config), "--set", "width=3", "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
     assert (told["conforms"], told["kind"]) == (False, "interconnect")
     failed = [check for check in told["checks"] if check["verdict"] == "failed"]
     assert [check["name"] for check in failed] == ["hello"]
     assert "width" in failed[0]["text"]
+
+
+def test_a_configuration_that_no_machine_file_could_say_is_refused(
+    link: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "mine.json"
+    config.write_text('{"kind": "interconnect", "width": 3}')
+    assert main(["conformance", link, "--config", str(config)]) == 2
+    assert capsys.readouterr().err.startswith("l3: error: link.width: --config: unknown key 'width'")
 
 
 @pytest.mark.parametrize(

@@ -8,19 +8,27 @@ from l3sim.work import Role
 
 
 @pytest.mark.parametrize(
-    ("machine", "containers", "package", "devices"),
+    ("machine", "containers", "kind", "devices"),
     [
-        ("", "32", "l3sim.services.dimm_pim", 1),
-        ("l3-dgx-a100", "4", "l3sim.services.dimm_pim", 8),
-        ("l3-mini", "32", "l3sim.services.dimm_pim", 1),
-        ("hbm-pim-dgx-a100", "32", "l3sim.services.hbm_pim", 2),
-        ("hbm-pim-dgx-a100", "", "l3sim.services.hbm_pim", 40),
-        ("cpu-dgx-a100", "3", "l3sim.services.cpu_attention", 6),
+        ("", "32", "dimm-pim", 1),
+        ("l3-dgx-a100", "4", "dimm-pim", 8),
+        ("l3-mini", "32", "dimm-pim", 1),
+        ("hbm-pim-dgx-a100", "32", "hbm-pim", 2),
+        ("hbm-pim-dgx-a100", "", "hbm-pim", 40),
+        ("cpu-dgx-a100", "3", "cpu-attention", 6),
     ],
 )
-def test_it_hosts_its_share_of_the_machine(machine: str, containers: str, package: str, devices: int) -> None:
+def test_it_hosts_its_share_of_the_machine(machine: str, containers: str, kind: str, devices: int) -> None:
     command = command_of(Role.ATTENTION, {"L3_MACHINE": machine, "L3_CONTAINERS": containers})
-    assert command == ["-m", package, "--machine", machine or "l3-dgx-a100", "--devices", str(devices)]
+    assert command == [
+        "-m",
+        "l3sim.transport.serve",
+        kind,
+        "--machine",
+        machine or "l3-dgx-a100",
+        "--devices",
+        str(devices),
+    ]
 
 
 def test_the_number_of_modules_may_be_another_one() -> None:

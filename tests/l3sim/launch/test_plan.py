@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from l3sim.errors import InvalidInput
-from l3sim.launch.plan import DeviceProcess, plan_devices, processes_of, refuse_strangers
+from l3sim.kinds import target_of
+from l3sim.launch.plan import DeviceProcess, plan_devices, processes_of, refuse_absent
 from l3sim.specs.catalog import load_machine
 from l3sim.transport.device_arguments import identities_of
 from l3sim.work import Role
@@ -18,7 +19,8 @@ def test_by_default_every_device_has_its_process() -> None:
     assert [process.name for process in processes] == [
         "gpu", "dimm-00", "dimm-01", "dimm-02", "dimm-03", "link"
     ]  # fmt: skip
-    assert [process.kind for process in processes] == ["gpu", *["dimm-pim"] * 4, "interconnect"]
+    modules = "l3sim.services.dimm_pim.device:DimmPimDevice"
+    assert [process.target for process in processes][1:5] == [modules] * 4
     assert len(plan_devices(load_machine("l3-dgx-a100"))) == 34
 
 
@@ -98,7 +100,7 @@ def test_an_absurd_packing_is_refused(size: int) -> None:
 
 
 def test_a_process_makes_its_devices_here_as_well() -> None:
-    process = DeviceProcess(Role.ATTENTION, "dimm-pim", ("dimm-00", "dimm-01"))
+    process = DeviceProcess(Role.ATTENTION, target_of("dimm-pim"), ("dimm-00", "dimm-01"))
     described = process.device().describe()
     assert [(device.device_id, device.requested_slot) for device in described] == [
         ("dimm-00-to-dimm-01-0", "dimm-00"),
@@ -106,14 +108,14 @@ def test_a_process_makes_its_devices_here_as_well() -> None:
     ]
 
 
-def test_a_strangers_kind_has_no_process_and_cannot_be_made_here(tmp_path: Path) -> None:
+def test_a_kind_that_nobody_here_offers_has_no_process_and_cannot_be_made_here(tmp_path: Path) -> None:
     file = tmp_path / "flat.yaml"
     file.write_text("extends: l3-mini\nname: f\ndescription: x\nlink: {kind: flat}\ndevices: {link: mine}\n")
     machine = load_machine(str(file))
     assert "link" not in [process.name for process in plan_devices(machine)]
-    with pytest.raises(InvalidInput, match=r"link\.kind: 'flat' of f is not ours, so it runs in its own"):
-        refuse_strangers(machine)
-    refuse_strangers(MINI)
+    with pytest.raises(InvalidInput, match=r"link\.kind: nobody here offers 'flat' of f"):
+        refuse_absent(machine)
+    refuse_absent(MINI)
 
 
 def test_a_tag_tells_newcomers_from_those_that_they_replace() -> None:

@@ -3,13 +3,16 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from l3sim.errors import InvalidInput
 from l3sim.placement import layout_of, rank_assignments
 from l3sim.specs.catalog import load_machine, load_model, machine_layers
-from l3sim.specs.foreign import config_of, is_foreign
-from l3sim.specs.machine import Machine, machine_from
+from l3sim.specs.config import LinkConfig
+from l3sim.specs.foreign import LinkSection, config_of, is_foreign, struct_of_class
+from l3sim.specs.machine import Machine, fill, machine_from
+from l3sim.specs.section import Section
 
 LINK: dict[str, Any] = {"kind": "flat", "bytes_per_s": 1e9, "lossy": False, "name": "x", "extra": None}
 MODULES: dict[str, Any] = {"kind": "my-pim", "modules": 4, "module_capacity_bytes": 2**30, "units": 7}
@@ -39,12 +42,52 @@ def test_equal_sections_are_equal() -> None:
 
 def test_a_device_hears_its_own_keys_and_of_the_machines_those_of_its_schema() -> None:
     section = mini("link", LINK).link
-    assert config_of(section, schema("bytes_per_s")) == LINK
-    assert config_of(section, schema("overlap")) == {**LINK, "overlap": "rankset"}
-    for silent in ("", "{", "[]", '{"properties": 3}', "{}"):
-        assert config_of(section, silent) == LINK
+    own = LINK.keys() - {"kind"}
+    assert config_of(section, schema(*own)) == LINK
+    assert config_of(section, schema(*own, "overlap")) == {**LINK, "overlap": "rankset"}
+    referred = {"$ref": "#/$defs/Flat", "$defs": {"Flat": json.loads(schema(*own, "overlap"))}}
+    assert config_of(section, json.dumps(referred)) == {**LINK, "overlap": "rankset"}
+    assert config_of(section, "{}") == LINK
+    # A level that the file does not say is the device's own.
+    assert config_of(section, schema(*own, "level")) == LINK
     ours = load_machine("l3-mini")
     assert config_of(ours.link, "{}") == ours.section("link")
+
+
+@pytest.mark.parametrize("broken", ["", "{", "[]", '{"properties": 3}', '{"$ref": "#/$defs/X"}'])
+def test_a_schema_that_cannot_be_read_is_refused(broken: str) -> None:
+    with pytest.raises(InvalidInput, match=r"^link.kind: mine.yaml: the schema of kind 'flat' .*; mend"):
+        config_of(mini("link", LINK).link, broken, "mine.yaml")
+
+
+def test_a_key_that_the_schema_does_not_list_is_refused_by_name() -> None:
+    with pytest.raises(InvalidInput, match=r"^link.extra: mine.yaml: unknown key 'extra' \(there are: bytes"):
+        config_of(mini("link", LINK).link, schema("bytes_per_s", "lossy", "name"), "mine.yaml")
+
+
+class Rated(msgspec.Struct, frozen=True, kw_only=True):
+    """A struct that knows nothing of machines."""
+
+    rate: float
+    names: list[str] = msgspec.field(default_factory=list)
+    lossy: bool = False
+
+
+def test_any_struct_becomes_a_section_with_what_the_machine_reads() -> None:
+    made = struct_of_class("link", Rated)
+    assert made is struct_of_class("link", Rated)
+    section = fill("link", made, {"kind": "flat", "rate": 2.0}, "here")
+    assert msgspec.to_builtins(section) == {
+        "kind": "flat", "level": "", "overlap": "rankset", "channel_bus": "half",
+        "rate": 2.0, "names": [], "lossy": False,
+    }  # fmt: skip
+    published = json.dumps(msgspec.json.schema(Rated))
+    assert config_of(section, published) == {"kind": "flat", "rate": 2.0, "names": [], "lossy": False}
+
+
+@pytest.mark.parametrize("struct", [LinkSection, LinkConfig])
+def test_a_struct_with_all_that_the_machine_asks_stands_as_it_is(struct: type[Section]) -> None:
+    assert struct_of_class("link", struct) is struct
 
 
 def test_a_job_may_set_any_key_of_it() -> None:
@@ -86,5 +129,5 @@ def test_a_kind_that_is_not_ours_needs_its_device_named() -> None:
         mini("link", LINK, chosen=False)
     assert str(caught.value) == (
         "link.kind: here: unknown kind 'flat' (there are: interconnect); "
-        "a kind that is not ours needs its device named: devices.link"
+        "one of your own: kind: ./FILE.py, a package that offers it, or devices.link: ID"
     )

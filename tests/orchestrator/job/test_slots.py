@@ -8,7 +8,7 @@ from l3sim.errors import NotReady
 from l3sim.orchestrator.job.slots import assign_slots, count_roles, fill_slots, natural
 from l3sim.specs.catalog import load_machine
 from l3sim.specs.machine import Machine
-from l3sim.work import DeviceDescription
+from l3sim.work import DeviceDescription, Op
 from tests.orchestrator.fakes import device, mini_devices
 
 MINI = load_machine("l3-mini")
@@ -136,12 +136,12 @@ def test_who_is_chosen_for_another_role_is_named() -> None:
 
 def test_gpus_that_do_not_attend_are_refused_where_they_must() -> None:
     alone = load_machine("gpu-only-dgx-a100")
-    gpu = device("gpu-0", role="gpu", kind="gpu", operations=("embed", "head"))
+    gpu = device("gpu-0", role="gpu", kind="gpu", operations=tuple(set(Op) - {Op.ATTEND_DECODE}))
     with pytest.raises(NotReady) as raised:
         fill_slots(alone, [("a:1", gpu)])
     assert str(raised.value) == (
         "gpu: gpu-0 of kind gpu does not list attend_decode, and on gpu-only-dgx-a100 the GPUs attend; "
         "use a device that does, or a machine with attention devices"
     )
-    able = device("gpu-0", role="gpu", kind="gpu", operations=("embed", "attend_decode"))
+    able = device("gpu-0", role="gpu", kind="gpu", operations=tuple(Op))
     assert [slot.slot for slot in fill_slots(alone, [("a:1", able)])] == ["gpu"]

@@ -128,7 +128,7 @@ async def test_devices_are_shared_out_to_as_many_containers_as_there_were(
     assert [one["L3_ID"] for one in told] == ["hbm-pim-1-0", "hbm-pim-1-1", "hbm-pim-1-2"]
     assert all(one["L3_BUS"] == "mosquitto:1883" and "PATH" not in one for one in told)
     first = engine.made["p-attention-4"]
-    assert first["Cmd"] == ["python", "-m", "l3sim.services.hbm_pim"]
+    assert first["Cmd"] == ["python", "-m", "l3sim.transport.serve", "hbm-pim"]
     assert (first["Image"], first["HostConfig"]) == ("l3sim:test", {"ReadonlyRootfs": True})
     assert first["NetworkingConfig"] == {"EndpointsConfig": {"p_machine": {"Aliases": ["attention"]}}}
     assert all(one.begun for one in engine.new)
