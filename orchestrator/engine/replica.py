@@ -74,7 +74,7 @@ class Replica:
         self._reconciliation = Reconciliation(index, hellos)
         self._assembler = Assembler(index, hellos[0].layout, hellos[0].model, hellos)
         self._transit = Transit(timeline, books.table, hellos[0].layout.ranksets)
-        self._tokens = Tokens(books.table, self.metrics, books.gpu, self._transit, limits.host)
+        self._tokens = Tokens(books, self.metrics, self._transit, limits.host)
         self._open: OpenPlan | None = None
         self._plans = 0
         self._windows = 0
@@ -261,13 +261,12 @@ class Replica:
         self.planner.took(window, costs, outcome)
         self._members.end([one for batch in window.sub_batches for one in self._tokens.take(batch, outcome)])
         self.commits = (Commit(window.window_id, outcome.rounds),)
-        self._grow_books(opened.plan, outcome)
+        self._count_books(opened.plan, outcome)
         self._join(opened, outcome)
 
-    def _grow_books(self, plan: Plan, outcome: Outcome) -> None:
-        """Count what the rounds made of the books; `now_ps` is still the join before them."""
+    def _count_books(self, plan: Plan, outcome: Outcome) -> None:
+        """Count what is held after the rounds; `now_ps` is still the join before them."""
         kv, held, growing = self.kv, self._books.table.held, plan.decode
-        kv.changed()
         kv.note_peak()
         lasted = np.diff(outcome.join_ps, prepend=self.now_ps)
         blocks = int(kv.held_blocks().sum())
