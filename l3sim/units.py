@@ -38,6 +38,21 @@ def ps(seconds: float | Floats) -> int | Int64s:
     return int(whole) if whole.ndim == 0 else whole
 
 
+@overload
+def ps_of(amount: float, unit_ps: int = PS_PER_S) -> int: ...
+@overload
+def ps_of(amount: Floats, unit_ps: int = PS_PER_S) -> Int64s: ...
+def ps_of(amount: float | Floats, unit_ps: int = PS_PER_S) -> int | Int64s:
+    """Turn a time as people write it into picoseconds: round half up; unlike a cost it may be 0.
+
+    Args:
+        amount: in seconds, or in the unit given.
+        unit_ps: picoseconds of that unit.
+    """
+    whole = np.floor(np.asarray(amount, dtype=np.float64) * unit_ps + 0.5).astype(np.int64)
+    return int(whole) if whole.ndim == 0 else whole
+
+
 def nj(watts: float, duration_ps: Int64s) -> Int64s:
     """Energy of durations at a constant power, in nanojoules: round half up, per element.
 

@@ -4,6 +4,7 @@ from l3sim.orchestrator.engine.policies import (
     GROUP,
     NO_HORIZON,
     POLICIES,
+    Blocked,
     PassPlan,
     Plan,
     PlanView,
@@ -11,4 +12,14 @@ from l3sim.orchestrator.engine.policies import (
     policy_named,
 )
 
-__all__ = ["GROUP", "NO_HORIZON", "POLICIES", "PassPlan", "Plan", "PlanView", "Policy", "policy_named"]
+__all__ = [
+    "GROUP",
+    "NO_HORIZON",
+    "POLICIES",
+    "Blocked",
+    "PassPlan",
+    "Plan",
+    "PlanView",
+    "Policy",
+    "policy_named",
+]

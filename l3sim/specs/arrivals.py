@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 
 from l3sim.errors import InvalidInput
-from l3sim.units import PS_PER_S, Int64s
+from l3sim.units import PS_PER_S, Int64s, ps_of
 
 #: Nobody may arrive later than this: a quarter of what int64 holds, so that sums of times fit as well.
 LAST_PS = 2**61
@@ -29,7 +29,7 @@ def arrivals_ps(count: int, rate: float, seed: int, cv: float | None = None) -> 
         gaps_s = stream.standard_gamma(1 / cv**2, count) * cv**2 / rate
     if float(gaps_s.sum()) > 10**6:
         raise InvalidInput(("workload.rate", f"{rate} requests a second spread {count} requests too far"))
-    gaps = np.floor(gaps_s * PS_PER_S + 0.5).astype(np.int64)
+    gaps = ps_of(gaps_s)
     gaps[0] = 0
     return np.cumsum(gaps)
 

@@ -17,7 +17,7 @@ idleness there is nothing to sample. Tokens of a pass are handed out together.
 from dataclasses import dataclass
 
 from l3sim.specs.config import HostConfig
-from l3sim.units import PS_PER_US
+from l3sim.units import PS_PER_US, ps_of
 
 #: Names of the stages, as the report has them.
 STAGES = ("sample", "schedule", "launch", "output")
@@ -36,20 +36,9 @@ class HostStages:
 
     @classmethod
     def of(cls, host: HostConfig) -> "HostStages":
-        """Microseconds become picoseconds, rounded half up; 0 stays 0."""
-        return cls(
-            **{
-                f"{name}_ps": int(getattr(host, f"{name}_us") * PS_PER_US + 0.5)
-                for name in (
-                    "sample",
-                    "schedule",
-                    "schedule_request",
-                    "launch",
-                    "output",
-                    "output_request",
-                )
-            }
-        )
+        """Microseconds become picoseconds; 0 stays 0."""
+        names = ("sample", "schedule", "schedule_request", "launch", "output", "output_request")
+        return cls(**{f"{name}_ps": ps_of(getattr(host, f"{name}_us"), PS_PER_US) for name in names})
 
     def scheduling_ps(self, requests: int) -> int:
         """One decision over a round's requests, decoding or prefilling."""
@@ -70,3 +59,20 @@ class HostStages:
     def stamp_ps(self, tokens: int) -> int:
         """Between the end of a pass and the stamps of its tokens."""
         return self.sample_ps + self.handing_out_ps(tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What bounds a replica's windows, the host's stages among it.
+
+    Attributes:
+        max_window: most rounds in a window.
+        lookahead: most rounds that every device foresees.
+        host: its stages of a round.
+        aging_ps: waiting for so long counts like one level of priority.
+    """
+
+    max_window: int
+    lookahead: int
+    host: HostStages
+    aging_ps: int

@@ -69,8 +69,6 @@ class Members:
         """Whom there is no room for goes back to the queue: the KV goes, the tokens stay."""
         table, dropped = self._table, self._kv.preempt()
         for request in dropped:
-            table.recomputed[request] += table.held[request]
-            table.held[request] = 0
             table.target[request] = table.prompt[request] + table.emitted[request]
             table.preemptions[request] += 1
             self._gpu.close(request)

@@ -3,9 +3,10 @@
 Rules of scheduling points: docs/time.md#scheduling-points.
 """
 
-from l3sim.orchestrator.engine.limits import Limits
+from l3sim.orchestrator.engine.host_stages import Limits
 from l3sim.orchestrator.engine.membership import Members
 from l3sim.orchestrator.engine.policies.base import Plan
+from l3sim.orchestrator.engine.reasons import Because, Blocked
 
 
 class OpenPlan:
@@ -27,7 +28,7 @@ class OpenPlan:
         plan, table = self.plan, self._books.table
         if self._prefills:
             return 1
-        if plan.blocked == "gpu_memory" and self._books.gpu.waits:
+        if plan.blocked == Blocked.GPU_MEMORY and self._books.gpu.waits:
             return 1  # the join at which the head's memory comes free is a scheduling point
         decode = plan.decode
         to_finish = int((table.output[decode] - table.emitted[decode]).min())
@@ -35,8 +36,8 @@ class OpenPlan:
         most = min(to_finish, left, self._limits.max_window, self._limits.lookahead)
         return self._books.kv.rounds_of_room(decode, most)
 
-    def ended_by(self, arrived: bool, freed: bool) -> str:
-        """Why the join just reached is a scheduling point; "" where it is none.
+    def ended_by(self, arrived: bool, freed: bool) -> Because:
+        """Why the join just reached is a scheduling point, if it is one.
 
         Args:
             arrived: whether a request has, since the join before it.
@@ -45,17 +46,18 @@ class OpenPlan:
         self._arrived |= arrived
         queue, kv = self._members.queue, self._books.kv
         if self._members.finished:
-            return "finished"
+            return Because.FINISHED
         if self._prefills:
-            return "chunk"
+            return Because.CHUNK
         if kv.lacks_room():
-            return "room"
+            return Because.ROOM
         if self.rounds >= self.plan.horizon:
-            return "horizon"
-        if freed and self.plan.blocked == "gpu_memory":
-            return "gpu_memory"
+            return Because.HORIZON
+        if freed and self.plan.blocked == Blocked.GPU_MEMORY:
+            return Because.GPU_MEMORY
         if self._arrived and len(queue):
             head = queue.head
             fits = kv.view().fits(self._books.table.booking(head), head)
-            return "arrival" if fits is not None else ""
-        return ""
+            if fits is not None:
+                return Because.ARRIVAL
+        return Because.NOTHING

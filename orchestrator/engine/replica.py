@@ -22,15 +22,16 @@ import numpy as np
 from l3sim.errors import InvariantBroken
 from l3sim.orchestrator.engine.asks import Ask, AuditAsk, GridAsk, StudyAsk, TrainingAsk, WindowAsk
 from l3sim.orchestrator.engine.costs.assembler import Assembler
+from l3sim.orchestrator.engine.host_stages import Limits
 from l3sim.orchestrator.engine.kv.in_flight import Transit
 from l3sim.orchestrator.engine.kv.occupancy import Occupancy
-from l3sim.orchestrator.engine.limits import Limits
 from l3sim.orchestrator.engine.membership import Books, Members
 from l3sim.orchestrator.engine.metrics import ReplicaMetrics
 from l3sim.orchestrator.engine.open_plan import OpenPlan
 from l3sim.orchestrator.engine.planning.planner import Planner
 from l3sim.orchestrator.engine.policies.base import Plan
 from l3sim.orchestrator.engine.prediction.estimate_grid import Grid, GridAnswers
+from l3sim.orchestrator.engine.reasons import Because, Blocked
 from l3sim.orchestrator.engine.reconcile import Reconciliation
 from l3sim.orchestrator.engine.timeline.base import Outcome, Timeline
 from l3sim.orchestrator.engine.tokens import Tokens
@@ -74,12 +75,12 @@ class Replica:
         self._reconciliation = Reconciliation(index, hellos)
         self._assembler = Assembler(index, hellos[0].layout, hellos[0].model, hellos)
         self._transit = Transit(timeline, books.table, hellos[0].layout.ranksets)
-        self._tokens = Tokens(books.table, self.metrics, books.gpu, self._transit, limits.host)
+        self._tokens = Tokens(books, self.metrics, self._transit, limits.host)
         self._open: OpenPlan | None = None
         self._plans = 0
         self._windows = 0
         self._idle = True  # nothing ran just before
-        self._because = "start"
+        self._because = Because.START
         #: Preempted at the scheduling point that is open; None: none is open.
         self._preempted: list[int] | None = None
         self._asked: Ask | None = None
@@ -182,15 +183,15 @@ class Replica:
     def _pass_idle_time(self, plan: Plan) -> bool:
         """Jump to what comes next: an arrival, or room in GPU memory; False when nothing does."""
         arrival, queue = self._books.arrivals.next_ps, self._members.queue
-        if len(queue) and plan.blocked == "gpu_memory":
-            until, self._because = self._next_transfer_end(arrival), "gpu_memory"
+        if len(queue) and plan.blocked == Blocked.GPU_MEMORY:
+            until, self._because = self._next_transfer_end(arrival), Because.GPU_MEMORY
         elif len(queue):
             raise InvariantBroken(f"request {queue.head} waits for ever ({plan.blocked})")
         elif arrival is None:
             self._drain(NEVER_PS)
             return False
         else:
-            until, self._because = arrival, "idle"
+            until, self._because = arrival, Because.IDLE
         self._drain(until)
         self.now_ps = max(self.now_ps, until)
         self._idle = True
@@ -261,13 +262,12 @@ class Replica:
         self.planner.took(window, costs, outcome)
         self._members.end([one for batch in window.sub_batches for one in self._tokens.take(batch, outcome)])
         self.commits = (Commit(window.window_id, outcome.rounds),)
-        self._grow_books(opened.plan, outcome)
+        self._count_books(opened.plan, outcome)
         self._join(opened, outcome)
 
-    def _grow_books(self, plan: Plan, outcome: Outcome) -> None:
-        """Count what the rounds made of the books; `now_ps` is still the join before them."""
+    def _count_books(self, plan: Plan, outcome: Outcome) -> None:
+        """Count what is held after the rounds; `now_ps` is still the join before them."""
         kv, held, growing = self.kv, self._books.table.held, plan.decode
-        kv.changed()
         kv.note_peak()
         lasted = np.diff(outcome.join_ps, prepend=self.now_ps)
         blocks = int(kv.held_blocks().sum())

@@ -28,8 +28,9 @@ class RequestTable:
         priority: 0 to 9, more is more urgent.
         limit: output tokens that each may make at most, known from its arrival on; `MAX_TOKENS`: no limit.
         lengths_known: whether the scheduler may look at `output` (`--oracle-lengths`).
-        phase: a Phase.
-        held: KV tokens.
+        phase: a Phase. `Queue` writes who waits, `KvLedger` all others.
+        held: KV tokens; read only.
+        kv_tokens: the same column, for `KvLedger` alone: sums that it keeps hang on it.
         emitted: output tokens made.
         target: tokens to prefill since the last admission: the prompt and the output so far.
         prefix, prefix_tokens: what its prompt has in common with others; 0 and 0 for nothing.
@@ -56,7 +57,9 @@ class RequestTable:
         self.prefix = np.zeros(count, dtype=np.int64) if prefixes is None else prefixes.number
         self.prefix_tokens = np.zeros(count, dtype=np.int64) if prefixes is None else prefixes.tokens
         self.phase = np.full(count, Phase.FUTURE, dtype=np.int8)
-        self.held = np.zeros(count, dtype=np.int64)
+        self.kv_tokens = np.zeros(count, dtype=np.int64)
+        self.held = self.kv_tokens.view()
+        self.held.flags.writeable = False
         self.emitted = np.zeros(count, dtype=np.int64)
         self.target = requests.prompt.copy()
         self.offset = np.zeros(count, dtype=np.int64)

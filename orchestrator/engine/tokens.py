@@ -5,9 +5,9 @@ import numpy as np
 from l3sim.orchestrator.engine.compiling import compiled
 from l3sim.orchestrator.engine.host_stages import HostStages
 from l3sim.orchestrator.engine.kv.in_flight import Transit
-from l3sim.orchestrator.engine.kv.staging import GpuMemory
+from l3sim.orchestrator.engine.membership import Books
 from l3sim.orchestrator.engine.metrics import ReplicaMetrics
-from l3sim.orchestrator.engine.requests import NEVER, Phase, RequestTable
+from l3sim.orchestrator.engine.requests import NEVER
 from l3sim.orchestrator.engine.timeline.base import Outcome
 from l3sim.units import Int64s
 from l3sim.work import SubBatch
@@ -20,31 +20,25 @@ class Tokens:
         host: its stages, the last of which stamps tokens.
     """
 
-    def __init__(
-        self,
-        table: RequestTable,
-        metrics: ReplicaMetrics,
-        gpu: GpuMemory,
-        transit: Transit,
-        host: HostStages,
-    ) -> None:
-        self._table, self._metrics, self._gpu, self._transit = table, metrics, gpu, transit
-        self._host = host
+    def __init__(self, books: Books, metrics: ReplicaMetrics, transit: Transit, host: HostStages) -> None:
+        self._table, self._kv, self._gpu = books.table, books.kv, books.gpu
+        self._metrics, self._transit, self._host = metrics, transit, host
 
     def take(self, batch: SubBatch, outcome: Outcome) -> list[int]:
         """Take one sub-batch's rounds; the requests that made their last token."""
         finished = [*self._decode(batch, outcome), *self._prefill(batch, outcome)]
-        self._table.phase[finished] = Phase.DONE
+        self._kv.finish(finished)
         return finished
 
     def _decode(self, batch: SubBatch, outcome: Outcome) -> list[int]:
         """Every decoding request gets one token a round, stamped at the end of its own pass."""
         if len(batch.decode) == 0:
             return []
-        table, who = self._table, batch.decode
+        table, rows = self._table, batch.decode
         stamps = outcome.end_ps[:, batch.index] + self._host.stamp_ps(batch.sampled)
-        columns = table.last_stamp_ps, table.longest_gap_ps, table.held, table.emitted, table.output
-        gaps, counts, finished = advance(who, stamps, *columns)
+        columns = table.last_stamp_ps, table.longest_gap_ps, table.emitted, table.output
+        gaps, counts, finished = advance(rows, stamps, *columns)
+        self._kv.decode(rows, outcome.rounds)
         self._metrics.gaps.add(gaps, counts)
         self._note(int(stamps[-1]))
         ended: list[int] = finished.tolist()
@@ -61,7 +55,7 @@ class Tokens:
         ended = []
         for chunk in batch.chunks:
             request = chunk.request
-            table.held[request] += chunk.tokens
+            self._kv.prefill(chunk)
             self._metrics.prefilled_tokens += chunk.tokens
             if table.first_round_ps[request] == NEVER:
                 table.first_round_ps[request] = outcome.start_ps[0]
@@ -84,7 +78,6 @@ class Tokens:
             table.longest_gap_ps[request] = max(int(table.longest_gap_ps[request]), int(gap[0]))
         table.last_stamp_ps[request] = stamp
         table.emitted[request] += 1
-        table.phase[request] = Phase.DECODE
         self._note(stamp)
 
     def _note(self, stamp: int) -> None:
@@ -93,40 +86,38 @@ class Tokens:
 
 @compiled
 def advance(
-    who: Int64s,
+    rows: Int64s,
     stamps: Int64s,
     last_stamp: Int64s,
     longest_gap: Int64s,
-    held: Int64s,
     emitted: Int64s,
     output: Int64s,
 ) -> tuple[Int64s, Int64s, Int64s]:
     """Give each request a token a round.
 
     Args:
-        who: requests, shape (n,).
+        rows: requests that decode, shape (n,).
         stamps: of each round's tokens, shape (rounds,).
-        last_stamp, longest_gap, held, emitted: of all requests; written.
+        last_stamp, longest_gap, emitted: of all requests; written.
         output: tokens that each makes in all.
 
-    Returns: (gaps between tokens, how many requests had each, who made the last token).
+    Returns: (gaps between tokens, how many requests had each, requests that made their last token).
     """
     rounds = len(stamps)
-    gaps = np.empty(len(who) + rounds - 1, dtype=np.int64)
+    gaps = np.empty(len(rows) + rounds - 1, dtype=np.int64)
     counts = np.ones(len(gaps), dtype=np.int64)
     between = 0
     for number in range(1, rounds):
         gap = stamps[number] - stamps[number - 1]
-        gaps[len(who) + number - 1], counts[len(who) + number - 1] = gap, len(who)
+        gaps[len(rows) + number - 1], counts[len(rows) + number - 1] = gap, len(rows)
         between = max(between, gap)
-    finished = np.empty(len(who), dtype=np.int64)
+    finished = np.empty(len(rows), dtype=np.int64)
     ended = 0
-    for index in range(len(who)):
-        one = who[index]
+    for index in range(len(rows)):
+        one = rows[index]
         gaps[index] = stamps[0] - last_stamp[one]
         longest_gap[one] = max(longest_gap[one], gaps[index], between)
         last_stamp[one] = stamps[rounds - 1]
-        held[one] += rounds
         emitted[one] += rounds
         if emitted[one] == output[one]:
             finished[ended] = one

@@ -15,7 +15,7 @@ from l3sim.orchestrator.engine.host_stages import HostStages
 from l3sim.orchestrator.engine.requests import Phase, RequestTable
 from l3sim.registry import unknown
 from l3sim.specs.job import SLO_METRICS
-from l3sim.units import PS_PER_S, Int64s, seconds
+from l3sim.units import PS_PER_S, Int64s, ps_of, seconds
 
 Targets = Sequence[tuple[str, float]]
 
@@ -75,7 +75,7 @@ def met(targets: Targets, table: RequestTable) -> dict[str, np.ndarray]:
     done = table.phase == Phase.DONE
     latency = latencies_ps(table)
     # Whole picoseconds: a threshold that is a latency as the report prints it is met by that latency.
-    each = {metric: done & (latency[metric] <= round(at_most_s * PS_PER_S)) for metric, at_most_s in targets}
+    each = {metric: done & (latency[metric] <= ps_of(at_most_s)) for metric, at_most_s in targets}
     return {**each, "all": done if not each else np.logical_and.reduce(list(each.values()))}
 
 

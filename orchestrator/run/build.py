@@ -5,11 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from l3sim.errors import OutOfRoom
-from l3sim.orchestrator.engine.host_stages import HostStages
+from l3sim.orchestrator.engine.host_stages import HostStages, Limits
 from l3sim.orchestrator.engine.kv.ledger import KvLedger
 from l3sim.orchestrator.engine.kv.shape import KvShape
 from l3sim.orchestrator.engine.kv.staging import GpuMemory
-from l3sim.orchestrator.engine.limits import Limits
 from l3sim.orchestrator.engine.membership import Books
 from l3sim.orchestrator.engine.planning.decisions import DecisionLog
 from l3sim.orchestrator.engine.planning.planner import Planner
@@ -22,7 +21,7 @@ from l3sim.orchestrator.engine.replica import Replica
 from l3sim.orchestrator.engine.requests import RequestTable
 from l3sim.orchestrator.engine.timeline import TIMELINES, Rules, Timeline
 from l3sim.orchestrator.job.resolve import ResolvedJob
-from l3sim.units import Int64s
+from l3sim.units import Int64s, ps_of
 from l3sim.work import Hello
 
 
@@ -59,7 +58,7 @@ def build_replica(job: ResolvedJob, index: int, table: RequestTable, devices: Re
         max_window=job.spec.max_window,
         lookahead=devices.lookahead,
         host=HostStages.of(machine.host),
-        aging_ps=_us(machine.scheduler.aging_s * 10**6),
+        aging_ps=ps_of(machine.scheduler.aging_s),
     )
     policy = policy_named(job.policy)()
     kind = machine.scheduler.predictor if policy.predicts else "tables"
@@ -108,8 +107,4 @@ def _arrivals(job: ResolvedJob, index: int, table: RequestTable) -> Arrivals:
     clients = workload.concurrency
     if clients is not None:
         clients = clients // dp + (index < clients % dp)
-    return Arrivals(table, list(range(index, len(table), dp)), clients, _us(workload.think_s * 10**6))
-
-
-def _us(microseconds: float) -> int:
-    return int(np.floor(microseconds * 10**6 + 0.5))
+    return Arrivals(table, list(range(index, len(table), dp)), clients, ps_of(workload.think_s))

@@ -82,7 +82,7 @@ def _costs() -> None:
     enter_blocks(costs.rows, PARTS, gpu)
     enter_attention(costs.rows, PARTS, np.ones((2, 1, 1, 1), dtype=np.int64), 1, one[:1])
     complete(costs.rows, PARTS, gpu, 1, one, one, one, False)
-    advance(one[:1] - 1, one, one, one, one, one, one)
+    advance(one[:1] - 1, one, one, one, one, one)
 
 
 def _books() -> None:

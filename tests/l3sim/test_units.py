@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from l3sim.units import MAX_COST_PS, joules, nj, ps, seconds
+from l3sim.units import MAX_COST_PS, PS_PER_US, joules, nj, ps, ps_of, seconds
 from tests.orchestrator.small_jobs import numbers
 
 
@@ -27,6 +27,22 @@ from tests.orchestrator.small_jobs import numbers
 def test_ps_rounds_half_up_and_is_at_least_one(cost_s: float, expected: int) -> None:
     assert ps(cost_s) == expected
     assert ps(np.array([[cost_s], [cost_s]])).tolist() == [[expected], [expected]]
+
+
+@pytest.mark.parametrize(
+    ("amount", "unit_ps", "expected"),
+    [
+        (0.0, 10**12, 0),
+        (1.4e-12, 10**12, 1),
+        (2.5e-12, 10**12, 3),
+        (0.0000015, PS_PER_US, 2),
+        (0.00000249, PS_PER_US, 2),
+        (7.0, PS_PER_US, 7_000_000),
+    ],
+)
+def test_times_as_written_round_half_up_and_may_be_zero(amount: float, unit_ps: int, expected: int) -> None:
+    assert ps_of(amount, unit_ps) == expected
+    assert ps_of(np.array([amount]), unit_ps).tolist() == [expected]
 
 
 def test_ps_gives_plain_integers_and_int64() -> None:

@@ -1,4 +1,10 @@
-"""The KV ledger of one replica: what each rank holds and has booked, who fits, who must go.
+"""The KV ledger of one replica: what each rank holds and has booked, what fits, what must go.
+
+The ledger alone writes how many KV tokens a request holds and where an admitted request is in its life, so
+that the sums it keeps are never stale:
+
+    admit --> prefill(chunk) ... prefill(last chunk) --> decode(rounds) ... --> finish --> release
+      '------------------- preempt: the KV goes -------------------'
 
 *Booked* are the tokens held and one more for a decoding request, and for a request in prefill all that it
 must prefill and one more, from its admission on; with a reservation, so many more from then on; never more
@@ -16,6 +22,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from l3sim.orchestrator.engine.kv import integrity
 from l3sim.orchestrator.engine.kv.kernels import (
     bins_of,
     blocks_at,
@@ -29,7 +36,7 @@ from l3sim.orchestrator.engine.kv.shape import KvShape
 from l3sim.orchestrator.engine.kv.view import KvView
 from l3sim.orchestrator.engine.requests import Phase, RequestTable
 from l3sim.units import Int64s
-from l3sim.work import KvPlacement
+from l3sim.work import Chunk, KvPlacement
 
 _DECODE = int(Phase.DECODE)
 
@@ -43,7 +50,6 @@ class KvLedger:
         prefix_sharing: "off", "balanced" or "longest" (docs/kv.md).
 
     Attributes:
-        residents: admitted requests in order of admission.
         peak_bytes: the most KV that was held at a join.
     """
 
@@ -59,11 +65,11 @@ class KvLedger:
         self.sharing = Sharing.of(table, shape.layout.kv_block_tokens, prefix_sharing)
         self._table = table
         self._reserve_tokens = reserve_tokens
-        self.residents: list[int] = []
+        self._residents: list[int] = []
         self.peak_bytes = 0
         self._admissions = 0
         self._limit = shape.limit_bytes(watermark)
-        # Kept until somebody comes or goes, or, but for who they are, grows.
+        # Kept until a request comes or goes or, but for which they are, grows.
         self._rows: Int64s | None = None
         self._places: Int64s | None = None
         self._tokens: Int64s | None = None
@@ -74,10 +80,15 @@ class KvLedger:
     # -- counting ------------------------------------------------------------------------------------
 
     @property
+    def residents(self) -> list[int]:
+        """Admitted requests in order of admission."""
+        return list(self._residents)
+
+    @property
     def rows(self) -> Int64s:
         """The residents, as an index array."""
         if self._rows is None:
-            self._rows = self._table.rows(self.residents)
+            self._rows = self._table.rows(self._residents)
             self._places = self.places(self._rows)
         return self._rows
 
@@ -121,7 +132,7 @@ class KvLedger:
     def _booking(self) -> tuple[int, int, np.ndarray, Int64s, Int64s, Int64s]:
         """What bookings depend on beside the request."""
         table = self._table
-        columns = table.phase, table.held, table.target
+        columns = table.phase, table.kv_tokens, table.target
         return self._reserve_tokens, _DECODE, *columns, self.shape.fit_tokens
 
     def _booked_now(self) -> Int64s:
@@ -148,14 +159,14 @@ class KvLedger:
             self._held = bytes_of(self.held_blocks(), self.shape.block_bytes)
         return self._held
 
-    def changed(self) -> None:
-        """Somebody grew: the sums per rank are counted anew."""
+    def _grew(self) -> None:
+        """A resident holds or books another number of tokens: the sums per rank are counted anew."""
         self._tokens = self._booked = self._held_blocks = self._held = None
 
     def _moved(self) -> None:
-        """Somebody came or went."""
+        """A resident came or went."""
         self._rows = self._places = None
-        self.changed()
+        self._grew()
 
     def _chain(self, prefix: int) -> Int64s:
         """Blocks of a prefix that residents book at each placement: shape (P,)."""
@@ -175,7 +186,7 @@ class KvLedger:
             self.sharing,
             self.booked_bytes().copy(),
             bins_of(places, self._booked_now(), self.shape.groups, layout.ranksets),
-            len(self.residents),
+            len(self._residents),
             self._chain,
             self._limit,
             self._reserve_tokens,
@@ -186,7 +197,7 @@ class KvLedger:
         table, request = self._table, placed.request
         table.offset[request] = placed.offset
         table.rank[request] = placed.rank
-        table.held[request] = 0
+        table.kv_tokens[request] = 0
         table.admission[request] = self._admissions
         table.phase[request] = Phase.PREFILL
         if shared := int(self.sharing.shareable[request]):
@@ -196,19 +207,39 @@ class KvLedger:
             self.sharing.hit_blocks += min(shared, booked)
             placed = replace(placed, prefix=prefix, prefix_blocks=shared)
         self._admissions += 1
-        self.residents.append(request)
+        self._residents.append(request)
         self._moved()
         return placed
+
+    def prefill(self, chunk: Chunk) -> None:
+        """A chunk was computed: its tokens are held, and after the last one the request decodes."""
+        self._table.kv_tokens[chunk.request] += chunk.tokens
+        if chunk.last:
+            self._table.phase[chunk.request] = Phase.DECODE
+        self._grew()
+
+    def decode(self, requests: Int64s, rounds: int) -> None:
+        """Each of these requests decoded for so many rounds: a token held a round; shape (n,)."""
+        self._table.kv_tokens[requests] += rounds
+        self._grew()
+
+    def finish(self, requests: list[int]) -> None:
+        """Requests made their last token; they hold their KV until `release`."""
+        if requests:
+            self._table.phase[requests] = Phase.DONE
+            self._grew()
 
     def release(self, requests: list[int]) -> None:
         """Take finished requests off the books."""
         gone = set(requests)
         if gone:
-            self.residents = [request for request in self.residents if request not in gone]
+            self._residents = [request for request in self._residents if request not in gone]
             self._moved()
 
     def preempt(self) -> list[int]:
-        """Drop whom there is no room for, and return them in that order.
+        """Drop the KV of requests that there is no room for, and return them in that order.
+
+        Their tokens count as to be computed again.
 
         While a rank, lowest first, has more booked than it holds, its request admitted last goes. The
         oldest of a rank never goes alone: its booking is bounded by what an empty replica holds.
@@ -217,7 +248,9 @@ class KvLedger:
         while len(over := np.flatnonzero(self.booked_bytes() > self.shape.room_bytes)):
             on_rank = self.shape.pieces[self.places(self.rows), over[0]] > 0
             victim = int(self.rows[np.flatnonzero(on_rank)[-1]])
-            self.residents.remove(victim)
+            self._residents.remove(victim)
+            self._table.recomputed[victim] += self._table.kv_tokens[victim]
+            self._table.kv_tokens[victim] = 0
             self._moved()
             dropped.append(victim)
         return dropped
@@ -256,22 +289,4 @@ class KvLedger:
 
     def check_integrity(self) -> list[str]:
         """What is wrong with the books, in words; empty when nothing is. Callable at any time."""
-        wrong = []
-        table = self._table
-        requests = table.rows(self.residents)
-        if (self.per_rank(requests, table.held[requests]) != self.held_bytes()).any():
-            wrong.append("the KV bytes kept differ from those counted anew")
-        if (self.per_rank(requests, self.booked_tokens(requests)) != self.booked_bytes()).any():
-            wrong.append("the booked bytes kept differ from those counted anew")
-        if len(set(self.residents)) != len(self.residents):
-            wrong.append("a request is resident twice")
-        phases = table.phase[requests]
-        if not np.isin(phases, (Phase.PREFILL, Phase.DECODE, Phase.DONE)).all():
-            wrong.append("a resident is neither in prefill nor decoding")
-        if (np.diff(table.admission[requests]) <= 0).any():
-            wrong.append("residents are out of the order of their admission")
-        if (self.held_bytes() > self.shape.room_bytes).any():
-            wrong.append("a rank holds more KV than it has room for")
-        if (table.held[requests] > table.prompt[requests] + table.output[requests] - 1).any():
-            wrong.append("a request holds more tokens than it can ever need")
-        return wrong
+        return integrity.wrong_with(self, self._table)

@@ -13,6 +13,7 @@ import numpy as np
 
 from l3sim.orchestrator.engine.compiling import compiled
 from l3sim.orchestrator.engine.policies.base import Plan, PlanView
+from l3sim.orchestrator.engine.reasons import Because, Blocked
 from l3sim.orchestrator.engine.timeline.base import PARTS, Outcome, Parts, RoundCosts
 from l3sim.units import Int64s, seconds
 
@@ -23,12 +24,12 @@ class Decision(msgspec.Struct):
     replica: int
     plan: int
     at_s: float
-    because: str
+    because: Because
     waiting: int
     resident: int
     preempted: int
     admitted: int
-    blocked: str
+    blocked: Blocked
     decoding: tuple[int, int]
     context_tokens: tuple[int, int]
     chunks: tuple[int, int]
@@ -65,7 +66,7 @@ class DecisionLog:
         """Plans so far."""
         return len(self._lines) + (self._open is not None)
 
-    def opened(self, plan: Plan, view: PlanView, preempted: int, because: str, now_ps: int) -> None:
+    def opened(self, plan: Plan, view: PlanView, preempted: int, because: Because, now_ps: int) -> None:
         """A plan was made; the one before it has ended."""
         self.closed(now_ps)
         table, parts = view.table, plan.passes

@@ -13,6 +13,7 @@ from l3sim.orchestrator.engine.policies.base import Plan, PlanView, Policy
 from l3sim.orchestrator.engine.prediction.estimate_grid import Grid
 from l3sim.orchestrator.engine.prediction.learning.accuracy import accuracy, nothing
 from l3sim.orchestrator.engine.prediction.source import Forecast
+from l3sim.orchestrator.engine.reasons import Because
 from l3sim.orchestrator.engine.requests import Phase
 from l3sim.orchestrator.engine.timeline.base import Outcome
 from l3sim.specs.config import SchedulerConfig
@@ -62,7 +63,7 @@ class Planner:
         self.learning_s = 0.0
         self._options = options
 
-    def plan(self, members: Members, preempted: Sequence[int], because: str, now_ps: int) -> Plan | Grid:
+    def plan(self, members: Members, preempted: Sequence[int], because: Because, now_ps: int) -> Plan | Grid:
         """Make a plan, not applied yet; or say what the predictor must know first.
 
         Args:

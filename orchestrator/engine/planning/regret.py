@@ -21,6 +21,7 @@ import numpy as np
 from l3sim.orchestrator.engine.costs.assembler import Assembler
 from l3sim.orchestrator.engine.policies import POLICIES, Plan, PlanView
 from l3sim.orchestrator.engine.prediction.source import Forecast
+from l3sim.orchestrator.engine.reasons import Because
 from l3sim.orchestrator.engine.timeline.base import Timeline, Waits
 from l3sim.units import PS_PER_S, seconds
 from l3sim.work import Costs, KvPlacement, SubBatch, Window
@@ -49,7 +50,7 @@ class Judged(msgspec.Struct):
     replica: int
     plan: int
     at_s: float
-    because: str
+    because: Because
     tokens_per_s: dict[str, float]
     best: str
     regret: float
@@ -61,7 +62,7 @@ class _Point:
 
     plan: int
     at_ps: int
-    because: str
+    because: Because
     names: list[str] = field(default_factory=list)
     plans: list[Plan] = field(default_factory=list)
     windows: list[Window] = field(default_factory=list)
@@ -91,7 +92,7 @@ class Study:
         made: Plan,
         view: Callable[[], PlanView],
         forecast: Forecast,
-        because: str,
+        because: Because,
         now_ps: int,
     ) -> None:
         """A plan was made and not applied yet; plan its alternatives if it is one of the sample.

@@ -6,11 +6,13 @@ from importlib.metadata import entry_points
 from l3sim.errors import InvalidInput
 from l3sim.orchestrator.engine.policies import chunked, fill, l3, serial, static
 from l3sim.orchestrator.engine.policies.base import NO_HORIZON, POLICIES, PassPlan, Plan, PlanView, Policy
+from l3sim.orchestrator.engine.reasons import Blocked
 
 __all__ = [
     "GROUP",
     "NO_HORIZON",
     "POLICIES",
+    "Blocked",
     "PassPlan",
     "Plan",
     "PlanView",

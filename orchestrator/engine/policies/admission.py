@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from l3sim.orchestrator.engine.policies.base import PlanView
+from l3sim.orchestrator.engine.reasons import Blocked
 from l3sim.work import Chunk, KvPlacement
 
 GRAIN = 64
@@ -47,7 +48,7 @@ class PrefillPlan:
     admitted: list[KvPlacement] = field(default_factory=list)
     gpu_bytes: int = 0
     unchunked: int = -1
-    blocked: str = ""
+    blocked: Blocked = Blocked.NOTHING
 
     @property
     def lightest(self) -> int:
@@ -66,20 +67,20 @@ class PrefillPlan:
         self.give(index, Chunk(last.request, size, last.finished_tokens, last=False))
 
 
-#: Asked, last of all, whether the head may enter at a place: "", or why not, for `Plan.blocked`.
-MayAdmit = Callable[[KvPlacement], str]
+#: Asked, last of all, whether the head may enter at a placement; or why not, for `Plan.blocked`.
+MayAdmit = Callable[[KvPlacement], Blocked]
 
 
 def at_most(view: PlanView, residents: int | None) -> MayAdmit:
-    """Admit while there are fewer residents than that; None: always. Why not: "batch"."""
+    """Admit while there are fewer residents than that; None: always."""
     entered = len(view.decoding) + len(view.prefilling)
 
-    def may_admit(placed: KvPlacement) -> str:  # noqa: ARG001 - wherever it goes
+    def may_admit(placed: KvPlacement) -> Blocked:  # noqa: ARG001 - wherever it goes
         nonlocal entered
         if residents is not None and entered >= residents:
-            return "batch"
+            return Blocked.BATCH
         entered += 1
-        return ""
+        return Blocked.NOTHING
 
     return may_admit
 
@@ -98,7 +99,7 @@ def plan_prefills(
     dealt = PrefillPlan([[] for _ in range(passes)], [0] * passes, bounds)
     for request in view.prefilling:
         if not _give(view, dealt, request, int(view.table.held[request])):
-            dealt.blocked = "chunk"
+            dealt.blocked = Blocked.CHUNK
             return dealt
     for request in view.queue:
         dealt.blocked = _admit(view, dealt, request, may_admit)
@@ -107,24 +108,24 @@ def plan_prefills(
     return dealt
 
 
-def _admit(view: PlanView, dealt: PrefillPlan, request: int, may_admit: MayAdmit | None) -> str:
+def _admit(view: PlanView, dealt: PrefillPlan, request: int, may_admit: MayAdmit | None) -> Blocked:
     """Admit the head and give its first chunk; or say why not."""
     if request in view.barred:
-        return "barred"
+        return Blocked.BARRED
     target = int(view.table.target[request])
     needed, unchunked = view.gpu.booking(target)
     if unchunked and any(dealt.chunks):
-        return "gpu_memory"
+        return Blocked.GPU_MEMORY
     if needed > view.gpu.free_bytes - dealt.gpu_bytes:
-        return "gpu_memory"
+        return Blocked.GPU_MEMORY
     if not unchunked and _room(dealt, target) == 0:
-        return "chunk"
+        return Blocked.CHUNK
     booking = view.table.booking(request)
     place = view.kv.fits(booking, request)
     if place is None:
-        return "kv"
+        return Blocked.KV
     placed = KvPlacement(request, *place)
-    refused = "" if may_admit is None else may_admit(placed)
+    refused = Blocked.NOTHING if may_admit is None else may_admit(placed)
     if refused:
         return refused
     view.kv.admit(booking, *place, request)
@@ -135,7 +136,7 @@ def _admit(view: PlanView, dealt: PrefillPlan, request: int, may_admit: MayAdmit
         dealt.unchunked = 0
     else:
         _give(view, dealt, request, 0)
-    return ""
+    return Blocked.NOTHING
 
 
 def _room(dealt: PrefillPlan, rest: int) -> int:

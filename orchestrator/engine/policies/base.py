@@ -16,6 +16,7 @@ from l3sim.orchestrator.engine.kv.staging import GpuMemory
 from l3sim.orchestrator.engine.kv.view import KvView
 from l3sim.orchestrator.engine.prediction.predictor import Predictor
 from l3sim.orchestrator.engine.queue import Queue
+from l3sim.orchestrator.engine.reasons import Blocked
 from l3sim.orchestrator.engine.requests import RequestTable
 from l3sim.placement import Layout
 from l3sim.registry import Registry
@@ -73,8 +74,7 @@ class Plan:
         admitted: who enters, and where its KV goes, in order.
         horizon: rounds until the next plan at the latest.
         unchunked: number of the pass with an unchunked prompt, or -1.
-        blocked: why the head of the queue was not admitted: "", "barred", "kv", "gpu_memory", "chunk",
-            "aligned" or "batch" (the policy lets nobody else in now).
+        blocked: why the head of the queue was not admitted; its word ("kv") is as good.
         predicted_ps: (T_GPU_0, T_PIM_0, T_GPU_1, T_PIM_1) a layer; the first two where there is one
             sub-batch, none where nothing was predicted.
         considered: what the policy weighed, in numbers of its own, for people.
@@ -84,9 +84,12 @@ class Plan:
     admitted: tuple[KvPlacement, ...] = ()
     horizon: int = NO_HORIZON
     unchunked: int = -1
-    blocked: str = ""
+    blocked: Blocked = Blocked.NOTHING
     predicted_ps: tuple[float, ...] = ()
     considered: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "blocked", Blocked(self.blocked))
 
     @property
     def empty(self) -> bool:

@@ -20,6 +20,7 @@ from l3sim.orchestrator.engine.policies.partition import (
     partition_all,
 )
 from l3sim.orchestrator.engine.prediction.predictor import Predictor
+from l3sim.orchestrator.engine.reasons import Blocked
 from l3sim.units import Floats, Int64s
 from l3sim.work import Chunk, KvPlacement
 
@@ -54,7 +55,7 @@ class L3(Policy):
         dealt = plan_prefills(view, options.sub_batches, may_admit)
         side, times = sides.deal(dealt)
         # Nobody waited before this plan: cutting the prompt that empties the queue would only delay it.
-        memory_full = not len(view.queue) or dealt.blocked not in ("", "chunk")
+        memory_full = not len(view.queue) or dealt.blocked not in (Blocked.NOTHING, Blocked.CHUNK)
         may_cut = options.chunking == "aligned" and memory_full and dealt.unchunked < 0
         if may_cut and any(dealt.chunks) and sides.align(dealt, side, times):
             side, times = sides.deal(dealt)
@@ -168,10 +169,10 @@ class _Sides:
             self._moved_ps(whole),
         )
 
-    def may_admit(self, placed: KvPlacement) -> str:
-        """`admission: aligned`: "" where T_PIM_i <= target * T_GPU_i for all i with the head decoding too.
+    def may_admit(self, placed: KvPlacement) -> Blocked:
+        """`admission: aligned`: let the head in while T_PIM_i <= target * T_GPU_i for all i.
 
-        It counts as already decoding its whole prompt, as does who entered before it at this point, with no
+        It counts as decoding with its whole prompt, as do those that entered before it at this point, with no
         chunk in either sub-batch; the test is skipped while a sub-batch would have no decoding request.
         """
         table, view, predictor = self._view.table, self._view, self._predictor
@@ -183,6 +184,6 @@ class _Sides:
             whole = np.concatenate([self._place, place]), np.concatenate([self._cost, cost])
             _, times, _ = partition_all(*whole, self._groups, predictor.pace, beside)
             if (times[1::2] > self._target * times[0::2]).any():
-                return "aligned"
+                return Blocked.ALIGNED
         self._entered = entering
-        return ""
+        return Blocked.NOTHING

@@ -12,6 +12,7 @@ import numpy as np
 from l3sim.orchestrator.engine.policies.admission import PREFILL_KEYS, at_most, plan_prefills
 from l3sim.orchestrator.engine.policies.base import POLICIES, PassPlan, Plan, PlanView, Policy
 from l3sim.orchestrator.engine.prediction.predictor import Predictor
+from l3sim.orchestrator.engine.reasons import Blocked
 from l3sim.work import NO_REQUESTS
 
 
@@ -30,9 +31,8 @@ class Static(Policy):
         table, decoding = view.table, np.asarray(view.decoding)
         # Whoever holds more than was prefilled has decoded since its admission: the batch is running.
         if (table.held[decoding] > table.target[decoding]).any():
-            return Plan(
-                (PassPlan(decoding), PassPlan(NO_REQUESTS)), blocked="batch" if len(view.queue) else ""
-            )
+            waits = Blocked.BATCH if len(view.queue) else Blocked.NOTHING
+            return Plan((PassPlan(decoding), PassPlan(NO_REQUESTS)), blocked=waits)
         dealt = plan_prefills(view, self.passes, at_most(view, view.options.max_requests))
         if dealt.chunks[0]:
             return Plan(
@@ -44,5 +44,5 @@ class Static(Policy):
         idle = not len(decoding)
         return Plan(
             (PassPlan(decoding), PassPlan(NO_REQUESTS)),
-            blocked=dealt.blocked if idle or not dealt.blocked else "batch",
+            blocked=dealt.blocked if idle or not dealt.blocked else Blocked.BATCH,
         )

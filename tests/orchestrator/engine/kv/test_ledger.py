@@ -11,7 +11,7 @@ from l3sim.orchestrator.engine.kv.ledger import KvLedger
 from l3sim.orchestrator.engine.kv.shape import KvShape
 from l3sim.orchestrator.engine.requests import Phase, RequestTable
 from l3sim.testing.builders import small_layout, small_model
-from l3sim.work import KvPlacement
+from l3sim.work import Chunk, KvPlacement
 from tests.orchestrator.slow_books import SlowBooks
 from tests.orchestrator.small_jobs import listed, numbers
 
@@ -87,34 +87,31 @@ class Life:
     def prefill(self, request: int) -> None:
         table = self.table
         rest = int(table.target[request] - table.held[request])
-        table.held[request] += self.draw(st.integers(1, rest))
-        if table.held[request] == table.target[request]:
-            table.phase[request] = Phase.DECODE
-            table.emitted[request] += 1
-        self.ledger.changed()
+        tokens, held = self.draw(st.integers(1, rest)), int(table.held[request])
+        self.ledger.prefill(Chunk(request, tokens, held, last=tokens == rest))
+        table.emitted[request] += tokens == rest
 
-    def decode(self, who: list[int]) -> None:
-        """Rounds under one plan, as many as there is room for and some; then who has no room goes."""
-        table, rows, residents = self.table, numbers(who), self.ledger.residents
+    def decode(self, requests: list[int]) -> None:
+        """Rounds under one plan, as many as there is room for; then requests that lack room go."""
+        table, rows, residents = self.table, numbers(requests), self.ledger.residents
         to_finish = int((table.output[rows] - table.emitted[rows]).min())
         rounds = self.ledger.rounds_of_room(rows, to_finish)
-        assert rounds == self.slow.rounds_of_room(residents, who, to_finish)
-        table.held[rows] += rounds
+        assert rounds == self.slow.rounds_of_room(residents, requests, to_finish)
+        self.ledger.decode(rows, rounds)
         table.emitted[rows] += rounds
-        self.ledger.changed()
-        ended = [request for request in who if table.emitted[request] == table.output[request]]
-        table.phase[ended] = Phase.DONE
+        ended = [request for request in requests if table.emitted[request] == table.output[request]]
+        self.ledger.finish(ended)
         self.ledger.release(ended)
         self.preempt()
 
     def preempt(self) -> None:
-        before = list(self.ledger.residents)
+        before = self.ledger.residents
         expected = self.slow.preempt(before)
         assert self.ledger.lacks_room() == bool(expected)
         assert self.ledger.preempt() == expected
         assert not before or before[0] not in expected
         for request in expected:
-            self.table.held[request] = 0
+            assert self.table.held[request] == 0
             self.table.target[request] = self.table.prompt[request] + self.table.emitted[request]
             self.table.phase[request] = Phase.WAITING
             self.outside.append(request)
@@ -169,8 +166,8 @@ def test_the_watermark_is_not_asked_of_an_empty_replica() -> None:
     assert books.view().fits(13) is None
     books, table = ledger(22, watermark=0.5)
     books.admit(KvPlacement(0, 0, 0))
-    table.phase[0], table.held[0], table.target[0] = Phase.DECODE, 4, 4
-    books.changed()
+    table.target[0] = 4
+    books.prefill(Chunk(0, 4, 0, last=True))
     assert books.view().fits(6) is not None
     assert books.view().fits(7) is None
 
@@ -203,19 +200,16 @@ def test_among_equally_full_bins_hits_decide() -> None:
 
 def test_room_lasts_until_a_block_opens() -> None:
     """Blocks of 4 tokens; 10 are held and 11 booked, so that the 13th, booked after 2 rounds, opens one."""
-    books, table = ledger(12, block_tokens=4)
+    books, _ = ledger(12, block_tokens=4)
     books.admit(KvPlacement(0, 0, 0))
-    table.phase[0], table.held[0] = Phase.DECODE, 10
-    books.changed()
+    books.prefill(Chunk(0, 10, 0, last=True))
     assert (books.booked_bytes() == books.shape.room_bytes).all()
-    who = numbers([0])
     # Alone, its booking is bounded by the room.
-    assert books.rounds_of_room(who, 9) == 9
-    books, table = ledger(24, block_tokens=4, sharing="off")
+    assert books.rounds_of_room(numbers([0]), 9) == 9
+    books, _ = ledger(24, block_tokens=4, sharing="off")
     for request in range(2):
         books.admit(KvPlacement(request, 0, 0))
-        table.phase[request], table.held[request] = Phase.DECODE, 10 + request
-    books.changed()
+        books.prefill(Chunk(request, 10 + request, 0, last=True))
     assert books.rounds_of_room(numbers([0, 1]), 9) == 1
     assert books.rounds_of_room(numbers([0]), 9) == 2
     assert books.rounds_of_room(numbers([0]), 1) == 1
@@ -228,38 +222,16 @@ def test_the_lowest_rank_drops_first_and_its_last_admitted() -> None:
     books = KvLedger(KvShape.of(layout, model, room), table, 0.0)
     for request, rank in enumerate([1, 0, 0, 1, 1]):
         books.admit(KvPlacement(request, 0, rank))
-        table.phase[request], table.held[request] = Phase.DECODE, 16
-    books.changed()
+        books.prefill(Chunk(request, 16, 0, last=True))
     # 34 tokens are booked on rank 0 and 51 on rank 1.
     assert books.preempt() == [2, 4, 3]
     assert books.residents == [0, 1]
 
 
-@pytest.mark.parametrize(
-    ("breakage", "text"),
-    [
-        (lambda books, _: books.residents.append(0), "a request is resident twice"),
-        (lambda _, table: table.phase.__setitem__(0, Phase.WAITING), "neither in prefill nor decoding"),
-        (lambda books, _: books.residents.reverse(), "out of the order of their admission"),
-        (lambda _, table: table.held.__setitem__(0, 31), "holds more KV than it has room for"),
-        (lambda _, table: table.held.__setitem__(0, 20), "holds more tokens than it can ever need"),
-    ],
-)
-def test_integrity_names_what_is_wrong(breakage: Callable[[KvLedger, RequestTable], None], text: str) -> None:
-    books, table = ledger(30)
-    for request in range(2):
-        books.admit(KvPlacement(request, 0, 0))
-    assert books.check_integrity() == []
-    breakage(books, table)
-    books.changed()
-    assert text in "; ".join(books.check_integrity())
-
-
-def test_integrity_notices_sums_that_were_not_kept() -> None:
+def test_only_the_ledger_writes_what_is_held() -> None:
     books, table = ledger(30)
     books.admit(KvPlacement(0, 0, 0))
-    assert (books.held_bytes().sum(), books.booked_bytes().sum() > 0) == (0, True)
-    table.held[0] = 5
-    assert books.check_integrity() == ["the KV bytes kept differ from those counted anew"]
-    table.target[0] = 12
-    assert "the booked bytes kept differ from those counted anew" in books.check_integrity()
+    with pytest.raises(ValueError, match="read-only"):
+        table.held[0] = 5
+    books.prefill(Chunk(0, 5, 0, last=False))
+    assert table.held[0] == 5

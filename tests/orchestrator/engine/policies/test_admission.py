@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from l3sim.orchestrator.engine.policies import POLICIES
 from l3sim.orchestrator.engine.policies.admission import ChunkBounds, plan_prefills
 from l3sim.orchestrator.engine.queue import Queue
+from l3sim.orchestrator.policies import Blocked
 from l3sim.work import KvPlacement
 from tests.orchestrator.engine.policies.views import Resident, predictor_of, shown, view_of
 
@@ -140,9 +141,9 @@ def test_it_decodes_beside_others_that_decode() -> None:
 def test_may_admit_is_asked_last_with_the_place_that_would_be_taken() -> None:
     asked: list[KvPlacement] = []
 
-    def twice(placed: KvPlacement) -> str:
+    def twice(placed: KvPlacement) -> Blocked:
         asked.append(placed)
-        return "" if len(asked) < 3 else "aligned"
+        return Blocked.NOTHING if len(asked) < 3 else Blocked.ALIGNED
 
     dealt = plan_prefills(view_of(waiting=[20, 20, 20, 20]), 2, twice)
     assert dealt.blocked == "aligned"

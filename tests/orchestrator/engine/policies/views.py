@@ -62,10 +62,10 @@ def view_of(
     memory = GpuMemory(gpu_tokens * model.kv_bytes_per_token, model.kv_bytes_per_token, model.layer_kv_bytes)
     for request, resident in enumerate(residents):
         ledger.admit(KvPlacement(request, *resident.place))
-        table.held[request], table.planned[request] = resident.held, resident.planned
-        if resident.held >= resident.prompt:
-            table.phase[request] = Phase.DECODE
-        else:
+        table.planned[request] = resident.planned
+        decodes = resident.held >= resident.prompt
+        ledger.prefill(Chunk(request, resident.held, 0, last=decodes))
+        if not decodes:
             memory.book(request, resident.prompt)
     queue = Queue(table, aging_ps=10**13)
     queue.arrive(list(range(len(residents), len(prompts))))
