@@ -10,7 +10,7 @@ order (ready time, s, l, kind) runs.
 import numpy as np
 
 from l3sim.errors import InvariantBroken
-from l3sim.orchestrator.engine.compiling import compiled
+from l3sim.jit import jit
 from l3sim.orchestrator.engine.timeline import memory_map as at
 from l3sim.orchestrator.engine.timeline.base import (
     SPAN_COLUMNS,
@@ -27,7 +27,13 @@ from l3sim.units import Int64s
 _FIRST, _MID, _LAST, _PREFILL, _ATTEND = range(5)
 
 
-@compiled
+def _example() -> tuple[Int64s, int, int, Int64s, Int64s]:
+    """One pass through one layer, not recorded."""
+    costs = np.ones((5, 2), dtype=np.int64)
+    return costs, 1, 1, np.zeros(2, dtype=np.int64), np.zeros((0, 5), dtype=np.int64)
+
+
+@jit(cache=True, example=_example)
 def walk_round(costs: Int64s, layers: int, begin: int, ends: Int64s, spans: Int64s) -> int:
     """Walk one round.
 

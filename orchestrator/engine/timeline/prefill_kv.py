@@ -1,33 +1,33 @@
 """K tasks: batches, the rings where they wait, and who waits for them. Compiled."""
 
+from l3sim.jit import jit
 from l3sim.orchestrator.engine.timeline import memory_map as at
-from l3sim.orchestrator.engine.timeline.compiling import compiled, inlined
 from l3sim.orchestrator.engine.timeline.service import code_of, start
 from l3sim.units import Int64s
 
 
-@inlined
+@jit(no_refs=True, inline=True)
 def batch_at(m: Int64s, batch: int) -> int:
     """Offset of a batch."""
     offset: int = m[at.BATCHES_AT] + batch * (at.BATCH_COLUMNS + m[at.RANKSETS] * m[at.RANKSETS])
     return offset
 
 
-@inlined
+@jit(no_refs=True, inline=True)
 def undone(m: Int64s, batch: int, cls: int, j: int) -> int:
     """Offset of the lowest layer of a class whose K on rankset j has not ended."""
     offset: int = batch_at(m, batch) + at.BATCH_COLUMNS + cls * m[at.RANKSETS] + j
     return offset
 
 
-@inlined
+@jit(no_refs=True, inline=True)
 def place_in_queue(m: Int64s, j: int, place: int) -> int:
     """Offset of a place in the ring of rankset j."""
     offset: int = m[at.QUEUES_AT] + (j * m[at.ROOM] + (place & (m[at.ROOM] - 1))) * at.KV_COLUMNS
     return offset
 
 
-@compiled
+@jit(no_refs=True)
 def kv_tasks(m: Int64s, s: int) -> int:
     """Count the K tasks that a pass will make. A class from L on has no layer."""
     ranksets = m[at.RANKSETS]
@@ -41,7 +41,7 @@ def kv_tasks(m: Int64s, s: int) -> int:
     return tasks
 
 
-@compiled
+@jit(no_refs=True)
 def open_batch(m: Int64s, s: int) -> int:
     """Number the K tasks that pass s is going to make; -1: none."""
     tasks = kv_tasks(m, s)
@@ -64,7 +64,7 @@ def open_batch(m: Int64s, s: int) -> int:
     return number
 
 
-@compiled
+@jit(no_refs=True)
 def make_kv(m: Int64s, s: int) -> None:
     """Queue K(s,l,j) for every j that has one."""
     column = m[at.TABLE_AT + at.K] + m[at.COLUMN + s]
@@ -81,7 +81,7 @@ def make_kv(m: Int64s, s: int) -> None:
             m[at.AWAITS + s] += m[at.UNCHUNKED + s]
 
 
-@compiled
+@jit(no_refs=True)
 def is_held(m: Int64s, s: int, j: int) -> bool:
     """Whether A(s,l,j) waits for a K task that has not ended."""
     layer = m[at.LAYER + s]
@@ -94,7 +94,7 @@ def is_held(m: Int64s, s: int, j: int) -> bool:
     return False
 
 
-@compiled
+@jit(no_refs=True)
 def serve_kv(m: Int64s) -> None:
     """Start the first K task whose resources are free; each holds link_down, so no second one can start.
 

@@ -1,17 +1,17 @@
 """Who waits, who runs: tasks of class 0 become ready, and any task starts. Compiled."""
 
+from l3sim.jit import jit
 from l3sim.orchestrator.engine.timeline import memory_map as at
-from l3sim.orchestrator.engine.timeline.compiling import inlined
 from l3sim.units import Int64s
 
 
-@inlined
+@jit(no_refs=True, inline=True)
 def code_of(s: int, kind: int, j: int) -> int:
     """Name a task."""
     return (s << at.PASS_SHIFT) | (kind << at.KIND_SHIFT) | j
 
 
-@inlined
+@jit(no_refs=True, inline=True)
 def make_ready(m: Int64s, code: int) -> None:
     """Let a task of class 0 wait from now on, in its place among those that became ready at this instant."""
     place = at.QUEUE + m[at.WAITING]
@@ -23,7 +23,7 @@ def make_ready(m: Int64s, code: int) -> None:
     m[place] = code
 
 
-@inlined
+@jit(no_refs=True, inline=True)
 def start(m: Int64s, lane: int, code: int, duration: int) -> None:
     """Note a task as running from now on."""
     m[at.BUSY] |= m[at.NEEDS + (code & at.NEEDS_MASK)]
@@ -32,7 +32,7 @@ def start(m: Int64s, lane: int, code: int, duration: int) -> None:
     m[at.RUN_END + lane] = m[at.NOW] + duration
 
 
-@inlined
+@jit(no_refs=True, inline=True)
 def start_waiting(m: Int64s, code: int) -> None:
     """Start a task of class 0 at its pass's layer, for as long as this round's cost row says."""
     s = code >> at.PASS_SHIFT

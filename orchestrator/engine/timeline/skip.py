@@ -7,8 +7,8 @@ lay between, shifted, until a pass comes to B(s,L), which has a cost of its own.
 no snapshot is taken before l = R, when both passes have started (B(1,0) is ready before B(0,1)).
 """
 
+from l3sim.jit import jit
 from l3sim.orchestrator.engine.timeline import memory_map as at
-from l3sim.orchestrator.engine.timeline.compiling import compiled, inlined
 from l3sim.orchestrator.engine.timeline.service import code_of
 from l3sim.units import Int64s
 
@@ -18,7 +18,7 @@ TIME, AT, LENGTH, APART, TODOS, TASKS = 0, 1, 2, 3, 4, 6
 ALONE = at.IDLE
 
 
-@inlined
+@jit(no_refs=True, inline=True)
 def due(m: Int64s) -> bool:
     """Whether the lowest pass that runs started B(s,l) at this instant, with 0 < l < L and l = 0 mod R."""
     lowest = 0 if m[at.RUNS] else 1
@@ -31,7 +31,7 @@ def due(m: Int64s) -> bool:
     )
 
 
-@compiled
+@jit(no_refs=True)
 def take(m: Int64s, shot: int) -> None:
     """Write the relative state down."""
     lowest = 0 if m[at.RUNS] else 1
@@ -53,7 +53,7 @@ def take(m: Int64s, shot: int) -> None:
     m[shot + LENGTH] = cell
 
 
-@compiled
+@jit(no_refs=True)
 def same(m: Int64s, shot: int, earlier: int) -> bool:
     """Whether two snapshots show the same relative state."""
     for cell in range(LENGTH, m[shot + LENGTH]):  # noqa: SIM110 (a generator does not compile)
@@ -62,7 +62,7 @@ def same(m: Int64s, shot: int, earlier: int) -> bool:
     return True
 
 
-@compiled
+@jit(no_refs=True)
 def shift(m: Int64s, layers: int, duration: int) -> None:
     """Move the passes on by some layers, a multiple of R, and some time."""
     m[at.NOW] += duration
@@ -75,7 +75,7 @@ def shift(m: Int64s, layers: int, duration: int) -> None:
             m[at.RUN_END + lane] += duration
 
 
-@compiled
+@jit(no_refs=True)
 def look(m: Int64s) -> None:
     """Take a snapshot; if an earlier one of this round equals it, skip as many whole periods as there are."""
     number = m[at.SHOTS]

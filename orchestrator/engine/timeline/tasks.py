@@ -1,13 +1,13 @@
 """What the end of a task does, and which waiting tasks start then. Compiled. Rules: `docs/time.md`."""
 
+from l3sim.jit import jit
 from l3sim.orchestrator.engine.timeline import memory_map as at
-from l3sim.orchestrator.engine.timeline.compiling import compiled, inlined
 from l3sim.orchestrator.engine.timeline.prefill_kv import batch_at, is_held, make_kv, serve_kv, undone
 from l3sim.orchestrator.engine.timeline.service import code_of, make_ready, start_waiting
 from l3sim.units import Int64s
 
 
-@inlined
+@jit(no_refs=True, inline=True)
 def part_done(m: Int64s, s: int) -> None:
     """Count one thing less that B(s,l+1) waits for; at none left it becomes ready."""
     m[at.AWAITS + s] -= 1
@@ -22,7 +22,7 @@ def part_done(m: Int64s, s: int) -> None:
     make_ready(m, code_of(s, at.B, 0))
 
 
-@inlined
+@jit(no_refs=True, inline=True)
 def go_on(m: Int64s, s: int, j: int, kind: int) -> None:
     """Make ready the first of D, A and U(s,l,j) from `kind` on that exists; if none, this part is done."""
     while kind <= at.U and m[m[at.TABLE_AT + kind] + m[at.COLUMN + s] + j] == 0:
@@ -35,7 +35,7 @@ def go_on(m: Int64s, s: int, j: int, kind: int) -> None:
         make_ready(m, code_of(s, kind, j))
 
 
-@inlined
+@jit(no_refs=True, inline=True)
 def after_block(m: Int64s, s: int) -> None:
     """B(s,l) ended: its pass ended too, or P, D and K of layer l become ready."""
     if m[at.LAYER + s] == m[at.LAYERS]:
@@ -56,7 +56,7 @@ def after_block(m: Int64s, s: int) -> None:
     part_done(m, s)
 
 
-@compiled
+@jit(no_refs=True)
 def after_kv(m: Int64s, j: int) -> None:
     """K(.,l,j) ended: A tasks, and B of an unchunked pass, may have waited for it."""
     batch = batch_at(m, m[at.KV_BATCH])
@@ -76,7 +76,7 @@ def after_kv(m: Int64s, j: int) -> None:
         part_done(m, m[batch + at.MADE_BY])
 
 
-@compiled
+@jit(no_refs=True)
 def record(m: Int64s, lane: int) -> None:
     """Write the span of a task that ends now, if its round is recorded."""
     code = m[at.RUN_CODE + lane]
@@ -102,7 +102,7 @@ def record(m: Int64s, lane: int) -> None:
     m[span + 6] = m[at.NOW]
 
 
-@inlined
+@jit(no_refs=True, inline=True)
 def end(m: Int64s, lane: int) -> None:
     """End the task of a lane: free what it holds, make ready what waited for it last."""
     code = m[at.RUN_CODE + lane]
@@ -122,7 +122,7 @@ def end(m: Int64s, lane: int) -> None:
         go_on(m, s, code & at.J_MASK, kind + 1)
 
 
-@inlined
+@jit(no_refs=True, inline=True)
 def serve(m: Int64s) -> None:
     """Start, in the order of service, each waiting task whose resources are all free."""
     kept = at.QUEUE

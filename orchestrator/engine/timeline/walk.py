@@ -1,10 +1,12 @@
 """The walk over rounds: instants one after the other, joins, and the gaps between rounds. Compiled."""
 
-from collections.abc import Callable
+import numpy as np
 
+from l3sim.jit import jit
 from l3sim.orchestrator.engine.timeline import memory_map as at
 from l3sim.orchestrator.engine.timeline import skip as skipping
-from l3sim.orchestrator.engine.timeline.compiling import compiled, inlined, kept, sources
+from l3sim.orchestrator.engine.timeline.base import Rules, row_length
+from l3sim.orchestrator.engine.timeline.memory import Memory
 from l3sim.orchestrator.engine.timeline.prefill_kv import kv_tasks, open_batch
 from l3sim.orchestrator.engine.timeline.service import code_of, make_ready
 from l3sim.orchestrator.engine.timeline.tasks import end, serve
@@ -14,7 +16,7 @@ from l3sim.units import Int64s
 STUCK, NEGATIVE, NO_PASS, HALF_A_PASS, GHOST, MANY_WITH_KV = -1, -2, -3, -4, -5, -6
 
 
-@compiled
+@jit(no_refs=True)
 def load(m: Int64s, row: Int64s) -> int:
     """Take a cost row over; say what is wrong with it, or 0."""
     lowest = 0
@@ -41,7 +43,7 @@ def load(m: Int64s, row: Int64s) -> int:
     return 0
 
 
-@inlined
+@jit(no_refs=True, inline=True)
 def next_end(m: Int64s) -> int:
     """The earliest end of a running task, or IDLE."""
     first: int = m[at.RUN_END]
@@ -50,7 +52,7 @@ def next_end(m: Int64s) -> int:
     return first
 
 
-@inlined
+@jit(no_refs=True, inline=True)
 def step(m: Int64s, instant: int) -> None:
     """Do all that happens at an instant: every end, then the starts."""
     m[at.NOW] = instant
@@ -60,7 +62,7 @@ def step(m: Int64s, instant: int) -> None:
     serve(m)
 
 
-@compiled
+@jit(no_refs=True)
 def idle(m: Int64s, until: int) -> None:
     """Serve K tasks while no pass runs, up to and including `until`.
 
@@ -73,7 +75,7 @@ def idle(m: Int64s, until: int) -> None:
         step(m, instant)
 
 
-@compiled
+@jit(no_refs=True)
 def open_round(m: Int64s, begin: int, skip: bool) -> None:
     """Make B(s,0) of every pass ready at a round's start, and serve that instant."""
     m[at.NOW] = begin
@@ -92,7 +94,7 @@ def open_round(m: Int64s, begin: int, skip: bool) -> None:
     serve(m)
 
 
-@inlined
+@jit(no_refs=True, inline=True)
 def walk_round(m: Int64s) -> bool:
     """Walk an open round to its join. False: nothing can go on."""
     while m[at.LIVE] > 0:
@@ -106,8 +108,16 @@ def walk_round(m: Int64s) -> bool:
     return True
 
 
-@compiled
-def walk_rounds(
+def _example() -> tuple[Int64s, Int64s, int, int, bool, Int64s]:
+    """One round of one layer on one rankset, with every task."""
+    memory = Memory(Rules(1, 1, overlap=True, half_duplex=True))
+    memory.reserve(0, 0)
+    rows = np.ones((1, row_length(1)), dtype=np.int64)
+    return memory.m, rows, 1, 2, True, np.empty((1, 4), dtype=np.int64)
+
+
+@jit(cache=True, no_refs=True, example=_example)
+def walk(
     m: Int64s,
     costs: Int64s,
     begin: int,
@@ -147,18 +157,3 @@ def walk_rounds(
         begin = join + m[at.GAP]
         idle(m, begin)
     return 0
-
-
-def _kept(_sources: int) -> Callable[[Int64s, Int64s, int, int, bool, Int64s], int]:
-    """Make the entry to the compiled code, which is compiled anew when a source has changed."""
-
-    @kept
-    def walk(m: Int64s, costs: Int64s, begin: int, stop: int, skip: bool, out: Int64s) -> int:
-        """See `walk_rounds`."""
-        m[at.SOURCES] = _sources
-        return walk_rounds(m, costs, begin, stop, skip, out)
-
-    return walk
-
-
-walk = _kept(sources())
