@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from l3sim.orchestrator.engine.compiling import compiled
+from l3sim.jit import jit
 from l3sim.orchestrator.engine.host_stages import HostStages
 from l3sim.orchestrator.engine.kv.in_flight import Transit
 from l3sim.orchestrator.engine.membership import Books
@@ -84,7 +84,13 @@ class Tokens:
         self._metrics.last_event_ps = max(self._metrics.last_event_ps, stamp)
 
 
-@compiled
+def _example() -> tuple[Int64s, ...]:
+    """One request that decodes."""
+    one = np.ones(1, dtype=np.int64)
+    return one - 1, *(one.copy() for _ in range(6))
+
+
+@jit(cache=True, example=_example)
 def advance(
     rows: Int64s,
     stamps: Int64s,

@@ -6,8 +6,8 @@ Rows are `RoundCosts.rows`, with their `PARTS`. A table `gpu` has a row an opera
 
 import numpy as np
 
-from l3sim.orchestrator.engine.compiling import compiled
-from l3sim.orchestrator.engine.timeline.base import Parts
+from l3sim.jit import jit
+from l3sim.orchestrator.engine.timeline.base import PARTS, Parts, RoundCosts
 from l3sim.units import Int64s
 from l3sim.work import Op
 
@@ -16,7 +16,13 @@ GPU_OPS = (Op.EMBED, Op.BLOCK_IN, Op.BLOCK_OUT, Op.HEAD, Op.ATTEND_PREFILL)
 _EMBED, _BLOCK_IN, _BLOCK_OUT, _HEAD, _PREFILL = range(len(GPU_OPS))
 
 
-@compiled
+def _example() -> tuple[Int64s, Parts, Int64s]:
+    """Rows, parts and GPU costs of one round on one rankset."""
+    gpu = np.ones((len(GPU_OPS), 2, 1), dtype=np.int64)
+    return RoundCosts.nothing(1, 1).rows, PARTS, gpu
+
+
+@jit(cache=True, example=_example)
 def enter_blocks(rows: Int64s, parts: Parts, gpu: Int64s) -> None:
     """Write b_first, b_mid, b_last and p of every round."""
     b_first, b_mid, b_last, p_cost, _ = parts
@@ -28,7 +34,13 @@ def enter_blocks(rows: Int64s, parts: Parts, gpu: Int64s) -> None:
             rows[r, p_cost + s] = gpu[_PREFILL, s, r]
 
 
-@compiled
+def _one_rank() -> tuple[Int64s, Parts, Int64s, int, Int64s]:
+    """One rank that attends for one round."""
+    rows, parts, _ = _example()
+    return rows, parts, np.ones((2, 1, 1, 1), dtype=np.int64), 1, np.ones(1, dtype=np.int64)
+
+
+@jit(cache=True, example=_one_rank)
 def enter_attention(rows: Int64s, parts: Parts, attend: Int64s, ranksets: int, layers: Int64s) -> Int64s:
     """Write a, the slowest rank of each rankset, of every round.
 
@@ -55,7 +67,7 @@ def enter_attention(rows: Int64s, parts: Parts, attend: Int64s, ranksets: int, l
     return result
 
 
-@compiled
+@jit(cache=True, example=lambda: (*_example(), 1, *np.ones((3, 2), dtype=np.int64), False))
 def complete(
     rows: Int64s,
     parts: Parts,

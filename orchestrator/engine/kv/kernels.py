@@ -4,15 +4,27 @@ Ranks count as rankset * ranks + rank, placements as offset * ranks + first rank
 booked: see `l3sim.orchestrator.engine.kv.ledger`.
 """
 
+from typing import Any
+
 import numpy as np
 
-from l3sim.orchestrator.engine.compiling import compiled
+from l3sim.jit import jit
 from l3sim.units import Int64s
 
 NOWHERE = -1
 
 
-@compiled
+def _one() -> Int64s:
+    """Of one request, one placement or one rank."""
+    return np.ones(1, dtype=np.int64)
+
+
+def _booking() -> tuple[int, int, np.ndarray, Int64s, Int64s, Int64s]:
+    """What one request books by."""
+    return 0, 0, np.zeros(1, dtype=np.int8), _one(), _one(), _one()
+
+
+@jit(cache=True, example=lambda: (_one() - 1, _one() - 1, 0, *_booking()))
 def booked_tokens(
     requests: Int64s,
     places: Int64s,
@@ -41,7 +53,7 @@ def booked_tokens(
     return result
 
 
-@compiled
+@jit(cache=True, example=lambda: (_one() - 1, _one(), 1))
 def sum_at(places: Int64s, amounts: Int64s, size: int) -> Int64s:
     """Sum of amounts at each placement: shape (size,)."""
     result = np.zeros(size, dtype=np.int64)
@@ -50,7 +62,7 @@ def sum_at(places: Int64s, amounts: Int64s, size: int) -> Int64s:
     return result
 
 
-@compiled
+@jit(cache=True, example=lambda: (_one() - 1, _one(), 1, 1))
 def blocks_at(places: Int64s, tokens: Int64s, block_tokens: int, size: int) -> Int64s:
     """Blocks of requests with so many tokens at each placement: shape (size,)."""
     result = np.zeros(size, dtype=np.int64)
@@ -59,7 +71,7 @@ def blocks_at(places: Int64s, tokens: Int64s, block_tokens: int, size: int) -> I
     return result
 
 
-@compiled
+@jit(cache=True, example=lambda: (_one(), _one()[None]))
 def bytes_of(blocks: Int64s, block_bytes: Int64s) -> Int64s:
     """Bytes on each rank of so many blocks at each placement, shape (P,) as is the result.
 
@@ -74,7 +86,7 @@ def bytes_of(blocks: Int64s, block_bytes: Int64s) -> Int64s:
     return result
 
 
-@compiled
+@jit(cache=True, example=lambda: (_one() - 1, _one(), _one()[None], 1))
 def bins_of(places: Int64s, tokens: Int64s, groups: Int64s, ranksets: int) -> Int64s:
     """Tokens x head groups of each (offset, rank): shape (R, ranks).
 
@@ -90,7 +102,7 @@ def bins_of(places: Int64s, tokens: Int64s, groups: Int64s, ranksets: int) -> In
     return result
 
 
-@compiled
+@jit()
 def _lacks(more: Int64s, places: Int64s, booked: Int64s, room: Int64s, block_bytes: Int64s) -> bool:
     """Whether a rank has more booked than it holds when each request has opened so many blocks more."""
     opened = sum_at(places, more, len(room))
@@ -105,7 +117,12 @@ def _lacks(more: Int64s, places: Int64s, booked: Int64s, room: Int64s, block_byt
     return False
 
 
-@compiled
+def _room() -> tuple[Any, ...]:
+    """One request that decodes on one rank."""
+    return 1, _one() - 1, _one() - 1, *_booking(), 1, _one(), _one(), _one()[None]
+
+
+@jit(cache=True, example=_room)
 def rounds_of_room(
     most: int,
     requests: Int64s,
@@ -146,7 +163,13 @@ def rounds_of_room(
         ahead = (enough + lacks) // 2
 
 
-@compiled
+def _place() -> tuple[Any, ...]:
+    """One request and one placement."""
+    square = _one()[None]
+    return 1, 0, _one(), False, _one(), _one(), square, _one(), square, square, square, 1
+
+
+@jit(cache=True, example=_place)
 def best_place(
     tokens: int,
     reserve: int,

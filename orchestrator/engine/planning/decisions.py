@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from l3sim.orchestrator.engine.compiling import compiled
+from l3sim.jit import jit
 from l3sim.orchestrator.engine.policies.base import Plan, PlanView
 from l3sim.orchestrator.engine.reasons import Because, Blocked
 from l3sim.orchestrator.engine.timeline.base import PARTS, Outcome, Parts, RoundCosts
@@ -136,7 +136,7 @@ def happened(costs: RoundCosts, terms: int) -> tuple[int, ...]:
     return tuple(first_round(costs.rows, PARTS, costs.ranksets, terms // 2).tolist())
 
 
-@compiled
+@jit(cache=True, example=lambda: (RoundCosts.nothing(1, 1).rows, PARTS, 1, 2))
 def first_round(costs: Int64s, parts: Parts, ranksets: int, passes: int) -> Int64s:
     """T_GPU and T_PIM of each pass, shape (2 * passes,); `costs` as `RoundCosts.rows`."""
     _, b_mid, _, p_cost, tables = parts

@@ -10,11 +10,10 @@ import numpy as np
 
 from l3sim.orchestrator.engine.policies.admission import GRAIN, PREFILL_KEYS, PrefillPlan, plan_prefills
 from l3sim.orchestrator.engine.policies.base import NO_HORIZON, POLICIES, PassPlan, Plan, PlanView, Policy
+from l3sim.orchestrator.engine.policies.last_chunks import LastChunk, align_chunks
 from l3sim.orchestrator.engine.policies.partition import (
     OUT,
     Beside,
-    LastChunk,
-    align_chunks,
     fullest_ranks,
     partition_aligned,
     partition_all,

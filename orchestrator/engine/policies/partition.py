@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from l3sim.orchestrator.engine.compiling import compiled, lean
+from l3sim.jit import jit
 from l3sim.units import Floats, Int64s
 
 OUT = -1
@@ -34,7 +34,7 @@ class Beside(NamedTuple):
     comm: Floats
 
 
-@compiled
+@jit(cache=True, example=lambda: (np.zeros(1, dtype=np.int64),))
 def partition_lighter(tokens: Int64s) -> Int64s:
     """Side (0 or 1) of each request: the one with fewer tokens so far, ties 0."""
     side = np.zeros(len(tokens), dtype=np.int64)
@@ -45,7 +45,7 @@ def partition_lighter(tokens: Int64s) -> Int64s:
     return side
 
 
-@lean
+@jit(no_refs=True)
 def _add(bins: Floats, groups: Int64s, pace: Floats, offset: int, rank: int, cost: float) -> float:
     """Add a request to its bins; the longest time among them."""
     fullest = 0.0
@@ -57,7 +57,7 @@ def _add(bins: Floats, groups: Int64s, pace: Floats, offset: int, rank: int, cos
     return fullest
 
 
-@lean
+@jit(no_refs=True)
 def predicted(i: int, fullest: Floats, counts: Int64s, beside: Beside) -> tuple[float, float]:
     """(T_GPU_i, T_PIM_i) a layer while sub-batch i attends.
 
@@ -71,7 +71,7 @@ def predicted(i: int, fullest: Floats, counts: Int64s, beside: Beside) -> tuple[
     return gpu, pim
 
 
-@compiled
+@jit()
 def both(fullest: Floats, counts: Int64s, beside: Beside) -> Floats:
     """(T_GPU_0, T_PIM_0, T_GPU_1, T_PIM_1) a layer; zeros for a sub-batch that is not used."""
     result = np.zeros(4)
@@ -80,7 +80,7 @@ def both(fullest: Floats, counts: Int64s, beside: Beside) -> Floats:
     return result
 
 
-@lean
+@jit(no_refs=True)
 def _fullest(bins: Floats, groups: Int64s, offset: int, rank: int) -> float:
     """Longest time among the bins of a placement."""
     fullest = 0.0
@@ -90,7 +90,7 @@ def _fullest(bins: Floats, groups: Int64s, offset: int, rank: int) -> float:
     return fullest
 
 
-@lean
+@jit(no_refs=True)
 def _fullest_with(bins: Floats, groups: Int64s, pace: Floats, offset: int, rank: int, cost: float) -> float:
     """Longest time among the bins of a placement if a request of this group cost came to it."""
     fullest = 0.0
@@ -101,7 +101,7 @@ def _fullest_with(bins: Floats, groups: Int64s, pace: Floats, offset: int, rank:
     return fullest
 
 
-@compiled
+@jit()
 def _chains(place: Int64s, places: int) -> tuple[Int64s, Int64s]:
     """Requests of each placement, chained in order: (first of each placement, next of each request)."""
     first = np.full(places, OUT, dtype=np.int64)
@@ -112,7 +112,7 @@ def _chains(place: Int64s, places: int) -> tuple[Int64s, Int64s]:
     return first, after
 
 
-@lean
+@jit(no_refs=True)
 def _least_loaded(full: Floats, first: Int64s, closed: np.ndarray) -> int:
     """The least loaded placement that is not closed and where somebody waits (ties: earliest); OUT: none.
 
@@ -132,7 +132,7 @@ def _least_loaded(full: Floats, first: Int64s, closed: np.ndarray) -> int:
     return best
 
 
-@lean
+@jit(no_refs=True)
 def _take(
     i: int,
     place: int,
@@ -165,7 +165,14 @@ def _take(
     side[index] = i
 
 
-@compiled
+def _example() -> tuple[Int64s, Floats, Int64s, Floats, Beside]:
+    """One request on one rank."""
+    two = np.zeros(2)
+    beside = Beside(2, 1.0, two, np.zeros((2, 2)), two, two)
+    return np.zeros(1, dtype=np.int64), np.ones(1), np.ones((1, 1), dtype=np.int64), np.ones((1, 1)), beside
+
+
+@jit(cache=True, example=lambda: (*_example(), 1))
 def partition_aligned(
     place: Int64s, cost: Floats, groups: Int64s, pace: Floats, beside: Beside, step: int
 ) -> tuple[Int64s, Floats, int]:
@@ -219,7 +226,7 @@ def partition_aligned(
     return side, both(fullest, counts, beside), asked
 
 
-@compiled
+@jit(cache=True, example=_example)
 def partition_all(
     place: Int64s, cost: Floats, groups: Int64s, pace: Floats, beside: Beside
 ) -> tuple[Int64s, Floats, int]:
@@ -242,7 +249,13 @@ def partition_all(
     return side, both(fullest, counts, beside), len(cost)
 
 
-@compiled
+def _sides() -> tuple[Int64s, Floats, Int64s, Int64s, Floats]:
+    """One request, of side 0, on one rank."""
+    place, cost, groups, pace, _ = _example()
+    return place, cost, place, groups, pace
+
+
+@jit(cache=True, example=_sides)
 def fullest_ranks(place: Int64s, cost: Floats, side: Int64s, groups: Int64s, pace: Floats) -> Floats:
     """t_d of each sub-batch: the time of its slowest rank, ps, shape (2,)."""
     bins = np.zeros((2, pace.shape[0], pace.shape[1]))
@@ -254,46 +267,3 @@ def fullest_ranks(place: Int64s, cost: Floats, side: Int64s, groups: Int64s, pac
             offset, rank = place[index] // ranks, place[index] % ranks
             fullest[i] = max(fullest[i], _add(bins[i], groups, pace, offset, rank, cost[index]))
     return fullest
-
-
-class LastChunk(NamedTuple):
-    """What the last chunk of a sub-batch may be cut to, and what that makes of its pass; shapes (n,).
-
-    Attributes:
-        tokens: of the last chunk.
-        prefill_ps, batch_ps, moved_ps: t_p, t_batch and KV transfer of the whole pass.
-    """
-
-    tokens: Int64s
-    prefill_ps: Floats
-    batch_ps: Floats
-    moved_ps: Floats
-
-
-@compiled
-def align_chunks(
-    attend_ps: Floats, passes: int, target: float, zero: LastChunk, one: LastChunk
-) -> tuple[int, int]:
-    """Sizes (c_0, c_1) of the last chunks with the least sum over i of |target * T_GPU_i - T_PIM_i|.
-
-    Ties: the larger sum, then the larger c_0.
-
-    Args:
-        attend_ps: T_PIM_i but for the KV of chunks, shape (2,).
-        zero, one: of sub-batches 0 and 1; of one that has no chunk or is not used, a single entry.
-    """
-    best = (zero.tokens[0], one.tokens[0])
-    least = np.inf
-    for i in range(len(zero.tokens)):
-        for j in range(len(one.tokens)):
-            if passes == 2:
-                gap = abs(target * (zero.prefill_ps[i] + one.batch_ps[j]) - attend_ps[0] - one.moved_ps[j])
-                gap += abs(target * (one.prefill_ps[j] + zero.batch_ps[i]) - attend_ps[1] - zero.moved_ps[i])
-            else:
-                gap = abs(target * (zero.prefill_ps[i] + zero.batch_ps[i]) - attend_ps[0] - zero.moved_ps[i])
-            pair = (zero.tokens[i], one.tokens[j])
-            larger = pair[0] + pair[1] > best[0] + best[1]
-            same = pair[0] + pair[1] == best[0] + best[1]
-            if gap < least or (gap == least and (larger or (same and pair[0] > best[0]))):
-                best, least = pair, gap
-    return best

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from l3sim.orchestrator.engine.compiling import compiled
+from l3sim.jit import jit
 from l3sim.units import Floats, Int64s
 from l3sim.work import Chunk
 
@@ -108,7 +108,7 @@ class Tables(Predictor):
         return line_at(self.context_grid, self.group_ps, tokens)
 
 
-@compiled
+@jit()
 def table_at(grid: Floats, values: Floats, at: float) -> float:
     """Value of a piecewise linear table: its first below it, its last segment continued above it."""
     last = len(grid) - 1
@@ -121,7 +121,7 @@ def table_at(grid: Floats, values: Floats, at: float) -> float:
     return float(values[segment] + share * (values[segment + 1] - values[segment]))
 
 
-@compiled
+@jit(cache=True, example=lambda: (np.zeros(2), np.zeros(2), np.zeros(1, dtype=np.int64)))
 def line_at(grid: Floats, values: Floats, at: Int64s) -> Floats:
     """`table_at` of many points: shape of `at`."""
     result = np.empty(len(at))
@@ -130,7 +130,13 @@ def line_at(grid: Floats, values: Floats, at: Int64s) -> Floats:
     return result
 
 
-@compiled
+def _plane() -> tuple[Floats, Floats, Floats, Int64s, Int64s]:
+    """One point on a table of a single value."""
+    one, point = np.zeros(1), np.zeros(1, dtype=np.int64)
+    return one, one, np.zeros((1, 1)), point, point
+
+
+@jit(cache=True, example=_plane)
 def plane_at(rows: Floats, columns: Floats, values: Floats, row: Int64s, column: Int64s) -> Floats:
     """`table_at` over two grids, rows first: shape of `row`."""
     result = np.empty(len(row))

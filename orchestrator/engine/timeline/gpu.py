@@ -10,7 +10,8 @@ order (ready time, s, l, kind) runs.
 import numpy as np
 
 from l3sim.errors import InvariantBroken
-from l3sim.orchestrator.engine.compiling import compiled
+from l3sim.jit import jit
+from l3sim.orchestrator.engine.timeline import memory_map as at
 from l3sim.orchestrator.engine.timeline.base import (
     SPAN_COLUMNS,
     TIMELINES,
@@ -20,14 +21,19 @@ from l3sim.orchestrator.engine.timeline.base import (
     Timeline,
     Waits,
 )
-from l3sim.orchestrator.engine.timeline.memory_map import A, B, P
 from l3sim.units import Int64s
 
 #: Columns of a round's costs, by pass.
 _FIRST, _MID, _LAST, _PREFILL, _ATTEND = range(5)
 
 
-@compiled
+def _example() -> tuple[Int64s, int, int, Int64s, Int64s]:
+    """One pass through one layer, not recorded."""
+    costs = np.ones((5, 2), dtype=np.int64)
+    return costs, 1, 1, np.zeros(2, dtype=np.int64), np.zeros((0, 5), dtype=np.int64)
+
+
+@jit(cache=True, example=_example)
 def walk_round(costs: Int64s, layers: int, begin: int, ends: Int64s, spans: Int64s) -> int:
     """Walk one round.
 
@@ -44,21 +50,21 @@ def walk_round(costs: Int64s, layers: int, begin: int, ends: Int64s, spans: Int6
     # What waits of each pass: B, or of P and A those that exist.
     waits = np.zeros((2, 6), dtype=np.bool_)
     for s in range(2):
-        waits[s, B] = costs[_FIRST, s] > 0
+        waits[s, at.B] = costs[_FIRST, s] > 0
         ends[s] = 0
     while True:
         chosen = -1
         for s in range(2):
-            here = waits[s, B] or waits[s, P] or waits[s, A]
+            here = waits[s, at.B] or waits[s, at.P] or waits[s, at.A]
             if here and (chosen < 0 or ready[s] < ready[chosen]):
                 chosen = s
         if chosen < 0:
             return count
         s = chosen
-        kind = B if waits[s, B] else P if waits[s, P] else A
-        if kind == P:
+        kind = at.B if waits[s, at.B] else at.P if waits[s, at.P] else at.A
+        if kind == at.P:
             cost = costs[_PREFILL, s]
-        elif kind == A:
+        elif kind == at.A:
             cost = costs[_ATTEND, s]
         else:
             cost = costs[_FIRST if layer[s] == 0 else _LAST if layer[s] == layers else _MID, s]
@@ -68,17 +74,17 @@ def walk_round(costs: Int64s, layers: int, begin: int, ends: Int64s, spans: Int6
         count += 1
         now += cost
         waits[s, kind] = False
-        if kind == B:
+        if kind == at.B:
             ready[s] = now
             if layer[s] == layers:
                 ends[s] = now
                 continue
-            waits[s, P] = costs[_PREFILL, s] > 0
-            waits[s, A] = costs[_ATTEND, s] > 0
-        if not waits[s, P] and not waits[s, A]:
+            waits[s, at.P] = costs[_PREFILL, s] > 0
+            waits[s, at.A] = costs[_ATTEND, s] > 0
+        if not waits[s, at.P] and not waits[s, at.A]:
             layer[s] += 1
             ready[s] = now
-            waits[s, B] = True
+            waits[s, at.B] = True
 
 
 @TIMELINES.register("gpu")

@@ -60,9 +60,8 @@ IDLE = 2**63 - 1
     SHOTS_AT,  # offset of the snapshots: RINGS rows of SHOT_CELLS
     SHOT_CELLS,
     SPANS_AT,  # offset of the spans: rows of 7
-    SOURCES,  # of the compiled code that walks (see compiling.py)
     SCALARS,
-) = range(30)
+) = range(29)
 
 #: Offsets in `m` of pairs, by pass.
 LAYER = SCALARS  # l

@@ -1,189 +1,139 @@
 """What the end of a task does, and which waiting tasks start then. Compiled. Rules: `docs/time.md`."""
 
-from l3sim.orchestrator.engine.timeline.compiling import compiled, inlined
-from l3sim.orchestrator.engine.timeline.memory_map import (
-    AWAITS,
-    BUSY,
-    COLUMN,
-    DOWN,
-    END,
-    ENDED,
-    FRESH,
-    GATES,
-    HELD,
-    IDLE,
-    J_MASK,
-    KIND_MASK,
-    KIND_SHIFT,
-    KV_BATCH,
-    KV_END,
-    KV_LAYER,
-    KV_LEFT,
-    KV_WAITING,
-    LAYER,
-    LAYERS,
-    LEFT,
-    LIVE,
-    MADE_BY,
-    MADE_IN,
-    MAKES,
-    NEEDS,
-    NEEDS_MASK,
-    NOW,
-    P_COST,
-    PASS_SHIFT,
-    QUEUE,
-    RANKSETS,
-    RECORD,
-    ROUND,
-    RUN_CODE,
-    RUN_END,
-    RUN_START,
-    RUNS,
-    SPANS,
-    SPANS_AT,
-    TABLE_AT,
-    WAITING,
-    WAITS,
-    A,
-    B,
-    D,
-    K,
-    P,
-    U,
-)
+from l3sim.jit import jit
+from l3sim.orchestrator.engine.timeline import memory_map as at
 from l3sim.orchestrator.engine.timeline.prefill_kv import batch_at, is_held, make_kv, serve_kv, undone
 from l3sim.orchestrator.engine.timeline.service import code_of, make_ready, start_waiting
 from l3sim.units import Int64s
 
 
-@inlined
+@jit(no_refs=True, inline=True)
 def part_done(m: Int64s, s: int) -> None:
     """Count one thing less that B(s,l+1) waits for; at none left it becomes ready."""
-    m[AWAITS + s] -= 1
-    if m[AWAITS + s] > 0:
+    m[at.AWAITS + s] -= 1
+    if m[at.AWAITS + s] > 0:
         return
-    m[LAYER + s] += 1
-    ranksets = m[RANKSETS]
+    m[at.LAYER + s] += 1
+    ranksets = m[at.RANKSETS]
     square = ranksets * ranksets
-    m[COLUMN + s] += ranksets
-    if m[COLUMN + s] == (s + 1) * square:
-        m[COLUMN + s] = s * square
-    make_ready(m, code_of(s, B, 0))
+    m[at.COLUMN + s] += ranksets
+    if m[at.COLUMN + s] == (s + 1) * square:
+        m[at.COLUMN + s] = s * square
+    make_ready(m, code_of(s, at.B, 0))
 
 
-@inlined
+@jit(no_refs=True, inline=True)
 def go_on(m: Int64s, s: int, j: int, kind: int) -> None:
     """Make ready the first of D, A and U(s,l,j) from `kind` on that exists; if none, this part is done."""
-    while kind <= U and m[m[TABLE_AT + kind] + m[COLUMN + s] + j] == 0:
+    while kind <= at.U and m[m[at.TABLE_AT + kind] + m[at.COLUMN + s] + j] == 0:
         kind += 1
-    if kind > U:
+    if kind > at.U:
         part_done(m, s)
-    elif kind == A and m[WAITS] > 0 and is_held(m, s, j):
-        m[HELD + (s << KIND_SHIFT) + j] = 1
+    elif kind == at.A and m[at.WAITS] > 0 and is_held(m, s, j):
+        m[at.HELD + (s << at.KIND_SHIFT) + j] = 1
     else:
         make_ready(m, code_of(s, kind, j))
 
 
-@inlined
+@jit(no_refs=True, inline=True)
 def after_block(m: Int64s, s: int) -> None:
     """B(s,l) ended: its pass ended too, or P, D and K of layer l become ready."""
-    if m[LAYER + s] == m[LAYERS]:
-        m[RUNS + s] = 0
-        m[ENDED + s] = m[NOW]
-        m[LIVE] -= 1
+    if m[at.LAYER + s] == m[at.LAYERS]:
+        m[at.RUNS + s] = 0
+        m[at.ENDED + s] = m[at.NOW]
+        m[at.LIVE] -= 1
         return
-    ranksets = m[RANKSETS]
+    ranksets = m[at.RANKSETS]
     # One more than the ranksets, so that B(s,l+1) becomes ready here, once, if there is nothing to wait for.
-    m[AWAITS + s] = 1 + ranksets
-    if m[P_COST + s] > 0:
-        m[AWAITS + s] += 1
-        make_ready(m, code_of(s, P, 0))
-    if m[MAKES + s] >= 0:
+    m[at.AWAITS + s] = 1 + ranksets
+    if m[at.P_COST + s] > 0:
+        m[at.AWAITS + s] += 1
+        make_ready(m, code_of(s, at.P, 0))
+    if m[at.MAKES + s] >= 0:
         make_kv(m, s)
     for j in range(ranksets):
-        go_on(m, s, j, D)
+        go_on(m, s, j, at.D)
     part_done(m, s)
 
 
-@compiled
+@jit(no_refs=True)
 def after_kv(m: Int64s, j: int) -> None:
     """K(.,l,j) ended: A tasks, and B of an unchunked pass, may have waited for it."""
-    batch = batch_at(m, m[KV_BATCH])
-    layer = m[KV_LAYER]
-    m[undone(m, m[KV_BATCH], layer % m[RANKSETS], j)] = layer + m[RANKSETS]
-    m[KV_LEFT] -= 1
-    m[KV_END] = m[NOW]
-    m[batch + LEFT] -= 1
-    if m[batch + LEFT] == 0:
-        m[batch + END] = m[NOW]
+    batch = batch_at(m, m[at.KV_BATCH])
+    layer = m[at.KV_LAYER]
+    m[undone(m, m[at.KV_BATCH], layer % m[at.RANKSETS], j)] = layer + m[at.RANKSETS]
+    m[at.KV_LEFT] -= 1
+    m[at.KV_END] = m[at.NOW]
+    m[batch + at.LEFT] -= 1
+    if m[batch + at.LEFT] == 0:
+        m[batch + at.END] = m[at.NOW]
     for s in range(2):
-        held = HELD + (s << KIND_SHIFT) + j
+        held = at.HELD + (s << at.KIND_SHIFT) + j
         if m[held] and not is_held(m, s, j):
             m[held] = 0
-            make_ready(m, code_of(s, A, j))
-    if m[batch + GATES]:
-        part_done(m, m[batch + MADE_BY])
+            make_ready(m, code_of(s, at.A, j))
+    if m[batch + at.GATES]:
+        part_done(m, m[batch + at.MADE_BY])
 
 
-@compiled
+@jit(no_refs=True)
 def record(m: Int64s, lane: int) -> None:
     """Write the span of a task that ends now, if its round is recorded."""
-    code = m[RUN_CODE + lane]
-    kind = (code >> KIND_SHIFT) & KIND_MASK
-    s = code >> PASS_SHIFT
-    number = m[ROUND]
-    layer = m[LAYER + s]
-    if kind == K:
-        batch = batch_at(m, m[KV_BATCH])
-        s = m[batch + MADE_BY]
-        number = m[batch + MADE_IN]
-        layer = m[KV_LAYER]
-    if number >= m[RECORD]:
+    code = m[at.RUN_CODE + lane]
+    kind = (code >> at.KIND_SHIFT) & at.KIND_MASK
+    s = code >> at.PASS_SHIFT
+    number = m[at.ROUND]
+    layer = m[at.LAYER + s]
+    if kind == at.K:
+        batch = batch_at(m, m[at.KV_BATCH])
+        s = m[batch + at.MADE_BY]
+        number = m[batch + at.MADE_IN]
+        layer = m[at.KV_LAYER]
+    if number >= m[at.RECORD]:
         return
-    span = m[SPANS_AT] + 7 * m[SPANS]
-    m[SPANS] += 1
+    span = m[at.SPANS_AT] + 7 * m[at.SPANS]
+    m[at.SPANS] += 1
     m[span + 0] = number
     m[span + 1] = s
     m[span + 2] = layer
     m[span + 3] = kind
-    m[span + 4] = code & J_MASK if kind >= D else -1
-    m[span + 5] = m[RUN_START + lane]
-    m[span + 6] = m[NOW]
+    m[span + 4] = code & at.J_MASK if kind >= at.D else -1
+    m[span + 5] = m[at.RUN_START + lane]
+    m[span + 6] = m[at.NOW]
 
 
-@inlined
+@jit(no_refs=True, inline=True)
 def end(m: Int64s, lane: int) -> None:
     """End the task of a lane: free what it holds, make ready what waited for it last."""
-    code = m[RUN_CODE + lane]
-    if m[RECORD] > 0:
+    code = m[at.RUN_CODE + lane]
+    if m[at.RECORD] > 0:
         record(m, lane)
-    m[RUN_END + lane] = IDLE
-    m[BUSY] &= ~m[NEEDS + (code & NEEDS_MASK)]
-    s = code >> PASS_SHIFT
-    kind = (code >> KIND_SHIFT) & KIND_MASK
-    if kind == B:
+    m[at.RUN_END + lane] = at.IDLE
+    m[at.BUSY] &= ~m[at.NEEDS + (code & at.NEEDS_MASK)]
+    s = code >> at.PASS_SHIFT
+    kind = (code >> at.KIND_SHIFT) & at.KIND_MASK
+    if kind == at.B:
         after_block(m, s)
-    elif kind == P:
+    elif kind == at.P:
         part_done(m, s)
-    elif kind == K:
-        after_kv(m, code & J_MASK)
+    elif kind == at.K:
+        after_kv(m, code & at.J_MASK)
     else:
-        go_on(m, s, code & J_MASK, kind + 1)
+        go_on(m, s, code & at.J_MASK, kind + 1)
 
 
-@inlined
+@jit(no_refs=True, inline=True)
 def serve(m: Int64s) -> None:
     """Start, in the order of service, each waiting task whose resources are all free."""
-    kept = QUEUE
-    for place in range(QUEUE, QUEUE + m[WAITING]):
+    kept = at.QUEUE
+    for place in range(at.QUEUE, at.QUEUE + m[at.WAITING]):
         code = m[place]
-        if m[BUSY] & m[NEEDS + (code & NEEDS_MASK)]:
+        if m[at.BUSY] & m[at.NEEDS + (code & at.NEEDS_MASK)]:
             m[kept] = code
             kept += 1
         else:
             start_waiting(m, code)
-    m[WAITING] = kept - QUEUE
-    m[FRESH] = kept - QUEUE
-    if m[KV_WAITING] > 0 and m[RUN_END + DOWN] == IDLE:
+    m[at.WAITING] = kept - at.QUEUE
+    m[at.FRESH] = kept - at.QUEUE
+    if m[at.KV_WAITING] > 0 and m[at.RUN_END + at.DOWN] == at.IDLE:
         serve_kv(m)

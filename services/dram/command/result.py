@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
-from l3sim.services.dram.command import compiling
+from l3sim.services.dram.command import memory_map as at
 from l3sim.services.dram.command.attention import Attention
 from l3sim.services.dram.command.columns import Took, row_of
 from l3sim.services.dram.command.commands import ISSUED, Command
@@ -22,9 +21,9 @@ from l3sim.units import Int64s
 
 LEVELS = {"rank": 0, "group": 1, "bank": 2}
 _SAYS = {
-    compiling.ROW_OPEN: "a bank was to be opened, or refreshed, with a row open",
-    compiling.ROW_CLOSED: "a column was to be read or written with no row open",
-    compiling.STUCK: "its queues wait for each other",
+    at.ROW_OPEN: "a bank was to be opened, or refreshed, with a row open",
+    at.ROW_CLOSED: "a column was to be read or written with no row open",
+    at.STUCK: "its queues wait for each other",
 }
 
 
@@ -79,24 +78,23 @@ def execute(
     """
     ops = program.array()
     order = np.argsort(ops[:, Field.QUEUE], kind="stable")
-    table, first, steps, bars = _table(pim)
-    counts = np.zeros(len(Command), dtype=np.int64)
-    spent = np.zeros((len(Phase), len(Cause)), dtype=np.int64)
-    trace = np.zeros((traced, 3), dtype=np.int64)
-    state, *rank = _at_first(pim)
-    events = np.full(program.events, compiling.UNKNOWN, dtype=np.int64)
+    events = np.full(program.events, at.UNKNOWN, dtype=np.int64)
     events[0] = 0
-    refi = pim.refi_tck if pim.refresh else 0
-    end = run_program(
-        ops, order, _queues(ops[order, Field.QUEUE]), events, pim.bank_groups, table, first, steps, bars,
-        pim.faw_tck, refi, pim.rfc_tck, *rank, counts, spent, state, trace,
-    )  # fmt: skip
-    if end != compiling.DONE:
-        raise ValueError(f"the program is wrong after {counts.sum()} commands: {_SAYS[end]}")
+    runs = at.Runs(ops, order, _queues(ops[order, Field.QUEUE]), events)
+    rank = _at_first(pim)
+    tally = at.Tally(
+        counts=np.zeros(len(Command), dtype=np.int64),
+        spent=np.zeros((len(Phase), len(Cause)), dtype=np.int64),
+        trace=np.zeros((traced, 3), dtype=np.int64),
+    )
+    fields = *runs, *_table(pim), *rank, *tally
+    end = run_program(*fields)
+    if end != at.DONE:
+        raise ValueError(f"the program is wrong after {tally.counts.sum()} commands: {_SAYS[end]}")
     return Outcome(
-        values=row_of(spent, counts, int(state[compiling.OPEN_TIME]), elements),
-        refreshes=int(counts[Command.REF]),
-        trace=trace[: state[compiling.TRACED]],
+        values=row_of(tally.spent, tally.counts, int(rank.state[at.OPEN_TIME]), elements),
+        refreshes=int(tally.counts[Command.REF]),
+        trace=tally.trace[: rank.state[at.TRACED]],
         program=ops,
         rows=rows,
     )
@@ -105,30 +103,26 @@ def execute(
 def _queues(queue: Int64s) -> Int64s:
     """Each queue at its first run, shape (QUEUE_SIZE, 3), of the queues of all runs in order."""
     bounds = np.searchsorted(queue, np.arange(4))
-    queues = np.zeros((compiling.QUEUE_SIZE, 3), dtype=np.int64)
-    queues[compiling.AT], queues[compiling.END] = bounds[:3], bounds[1:]
-    queues[compiling.SOONEST] = compiling.STALE
+    queues = np.zeros((at.QUEUE_SIZE, 3), dtype=np.int64)
+    queues[at.AT], queues[at.END] = bounds[:3], bounds[1:]
+    queues[at.SOONEST] = at.STALE
     return queues
 
 
-def _at_first(pim: RankConfig) -> tuple[Int64s, Int64s, Int64s, NDArray[np.bool_]]:
-    """A rank on which nothing has happened: its scalars, last commands, last activations and open banks."""
-    state = np.zeros(compiling.STATE_SIZE, dtype=np.int64)
-    state[compiling.BUS] = -1
-    state[compiling.DUE] = pim.refi_tck - int(pim.refresh_phase * pim.refi_tck)
+def _at_first(pim: RankConfig) -> at.Rank:
+    """A rank on which nothing has happened."""
+    state = np.zeros(at.STATE_SIZE, dtype=np.int64)
+    state[at.BUS] = -1
+    state[at.DUE] = pim.refi_tck - int(pim.refresh_phase * pim.refi_tck)
     places = 1 + pim.bank_groups + pim.banks_per_chip
-    last = np.full((len(Command), places), compiling.NEVER, dtype=np.int64)
-    window = np.full(ACTIVATIONS_A_WINDOW, compiling.NEVER, dtype=np.int64)
-    return state, last, window, np.zeros(pim.banks_per_chip, dtype=np.bool_)
+    last = np.full((len(Command), places), at.NEVER, dtype=np.int64)
+    window = np.full(ACTIVATIONS_A_WINDOW, at.NEVER, dtype=np.int64)
+    return at.Rank(last, window, np.zeros(pim.banks_per_chip, dtype=np.bool_), state)
 
 
 @lru_cache(maxsize=64)
-def _table(pim: RankConfig) -> tuple[Int64s, Int64s, Int64s, NDArray[np.bool_]]:
-    """The table as the engine reads it: rows, where those of a command begin, steps, bars.
-
-    Rows are (before, level, cycles), sorted by the command after. What follows a refresh is not among them:
-    the engine stands still for RFC.
-    """
+def _table(pim: RankConfig) -> at.Table:
+    """The table as the engine reads it. What follows a refresh is not among its rows: all stands for RFC."""
     rows = sorted(
         (after, before, LEVELS[row.level], row.tck(pim))
         for row in constraints_of(pim)
@@ -140,7 +134,9 @@ def _table(pim: RankConfig) -> tuple[Int64s, Int64s, Int64s, NDArray[np.bool_]]:
     bars = np.zeros((len(Command), len(Command)), dtype=np.bool_)
     bars[flat[:, 1], flat[:, 0]] = True
     first = np.searchsorted(flat[:, 0], np.arange(len(Command) + 1))
-    return flat[:, 1:].copy(), first, _steps(rows), bars
+    refi = pim.refi_tck if pim.refresh else 0
+    timing = pim.faw_tck, refi, pim.rfc_tck
+    return at.Table(pim.bank_groups, flat[:, 1:].copy(), first, _steps(rows), bars, *timing)
 
 
 def _steps(rows: Sequence[tuple[int, int, int, int]]) -> Int64s:

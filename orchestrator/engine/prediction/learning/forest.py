@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from l3sim.orchestrator.engine.compiling import compiled
+from l3sim.jit import jit
 from l3sim.units import Floats, Int64s
 
 #: Trees of a forest: ours. More of them change the predictions of these two-feature forests by less than the
@@ -129,7 +129,13 @@ def distinct(features: Floats, values: Floats) -> tuple[Floats, Floats]:
     return features[starts], np.add.reduceat(values, starts) / counts
 
 
-@compiled
+def _leaf() -> tuple[Int64s, Int64s, Int64s, Int64s, Floats, Floats]:
+    """A tree that is a leaf."""
+    zero, leaf = np.zeros(1, dtype=np.int64), np.full(1, _LEAF)
+    return zero, leaf, leaf, zero, np.zeros(1), np.zeros(1)
+
+
+@jit(cache=True, example=lambda: (*_leaf(), np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)))
 def forest_at(
     roots: Int64s,
     left: Int64s,
@@ -154,7 +160,7 @@ def forest_at(
     return result
 
 
-@compiled
+@jit(cache=True, example=lambda: (*_leaf(), 0, 1))
 def forest_line(
     roots: Int64s,
     left: Int64s,

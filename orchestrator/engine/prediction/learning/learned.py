@@ -49,7 +49,7 @@ def samples_of(term: str, passes: Floats) -> tuple[Floats, Floats]:
     names = FOREST_TERMS.get(term) or LINEAR_TERMS[term]
     passes = passes[passes[:, COLUMN[term]] > 0]
     columns = [passes[:, COLUMN[name]] if name else np.ones(len(passes)) for name in names]
-    return np.stack(columns, axis=1), passes[:, COLUMN[term]]
+    return np.stack(columns, axis=1), passes[:, COLUMN[term]].copy()
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from l3sim.orchestrator.engine.compiling import compiled
+from l3sim.jit import jit
 from l3sim.units import Floats
 
 #: Below this share of the determinant's largest value the two columns say the same.
 _SINGULAR = 1e-9
 
 
-@compiled
+@jit(cache=True, example=lambda: (np.zeros(1), np.zeros(1), np.zeros(1)))
 def fit(first: Floats, second: Floats, values: Floats) -> tuple[float, float]:
     """(a, b), at least 0, of values = a * first + b * second, shape (n,); (nan, nan) where undetermined.
 

@@ -7,12 +7,14 @@ uniform part of the rounds of its kind (algorithm R: round number n, counted fro
 windows of any length leave the same rows.
 """
 
+from typing import Any
+
 import numpy as np
 
-from l3sim.orchestrator.engine.compiling import compiled
+from l3sim.jit import jit
 from l3sim.orchestrator.engine.costs.assembler import WindowCosts
 from l3sim.orchestrator.engine.requests import RequestTable
-from l3sim.orchestrator.engine.timeline.base import PARTS, Parts
+from l3sim.orchestrator.engine.timeline.base import PARTS, Parts, RoundCosts
 from l3sim.placement import Layout
 from l3sim.units import Floats, Int64s
 from l3sim.work import NO_REQUESTS, Window
@@ -114,7 +116,7 @@ class Samples:
         return every[every[:, 1 + COLUMN["t_batch"]] > 0]
 
 
-@compiled
+@jit(cache=True, example=lambda: (np.zeros(1), 0, 1))
 def kept_of(drawn: Floats, seen: int, size: int) -> tuple[Int64s, Int64s]:
     """(which of the next rounds to keep, rows for them), where so many were seen before: shape (hits,).
 
@@ -132,7 +134,7 @@ def kept_of(drawn: Floats, seen: int, size: int) -> tuple[Int64s, Int64s]:
     return which[:hits], rows[:hits]
 
 
-@compiled
+@jit()
 def slowest_rank(
     place: Int64s, context: Int64s, groups: Int64s, pace: Floats, which: Int64s
 ) -> tuple[Floats, Floats]:
@@ -164,7 +166,15 @@ def slowest_rank(
     return load, paced
 
 
-@compiled
+def _example() -> tuple[Any, ...]:
+    """One round of one rank: a request decodes in pass 0."""
+    zero, one = np.zeros(1, dtype=np.int64), np.ones((1, 1), dtype=np.int64)
+    kept, costs = np.zeros((1, 1 + 2 * WIDTH)), RoundCosts.nothing(1, 1)
+    members = ((1, 1, zero, zero), NO_MEMBERS)
+    return kept, zero, zero, 0, members, costs.rows, PARTS, 1, zero, zero, one, np.ones((1, 1))
+
+
+@jit(cache=True, example=_example)
 def note_rounds(
     kept: Floats,
     into: Int64s,

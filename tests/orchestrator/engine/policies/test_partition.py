@@ -7,11 +7,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from l3sim.orchestrator.engine.policies.last_chunks import LastChunk, align_chunks
 from l3sim.orchestrator.engine.policies.partition import (
     OUT,
     Beside,
-    LastChunk,
-    align_chunks,
     fullest_ranks,
     partition_aligned,
     partition_all,
