@@ -1,5 +1,7 @@
 """A report (`l3.report/1`, docs/report.md) for people: what was delivered, where time and energy went."""
 
+import json
+
 from msgspec import UNSET, UnsetType
 from msgspec.structs import asdict
 from rich.console import Console, Group, RenderableType
@@ -8,6 +10,7 @@ from rich.text import Text
 
 from l3sim.reports import Report
 from l3sim.reports.sections import Distribution, Exchange, Fidelity, Iteration, Workload
+from l3sim.specs.config import DEVICE_KINDS
 from l3sim.units import GIB
 
 WIDTH = 100
@@ -65,6 +68,8 @@ def _headline(report: Report) -> list[Text]:
         Text(f"job {report.job}: {report.model} on {report.machine}", style="bold"),
         Text(_how(report)),
         Text(f"workload {report.workload.name}, {_arrivals(report.workload)}"),
+        *_strangers(report),
+        *_overrides(report),
         Text(),
         Text(f"throughput  {_number(report.throughput_tokens_per_s)} tokens/s", style="bold"),
         Text(f"makespan    {_number(report.makespan_s)} s, {report.iterations:,} iterations"),
@@ -82,6 +87,31 @@ def _headline(report: Report) -> list[Text]:
         lines.append(Text(text, style="bold yellow"))
     lines += [Text(f"INVARIANT BROKEN: {text}", style="bold red") for text in report.broken]
     return lines
+
+
+def _strangers(report: Report) -> list[Text]:
+    """Devices that are not ours, by kind or by version."""
+    found: dict[str, list[str]] = {}
+    for one in report.provenance.devices:
+        if (one.role, one.kind) not in DEVICE_KINDS or one.version != report.provenance.version:
+            found.setdefault(f"{one.kind}, version {one.version}", []).append(one.slot)
+    return [Text(f"not ours    {_slots(slots)}: {what}") for what, slots in found.items()]
+
+
+def _overrides(report: Report) -> list[Text]:
+    """What single devices were started with, above the machine file."""
+    found: dict[str, list[str]] = {}
+    for one in report.provenance.devices:
+        if given := one.started_with():
+            text = ", ".join(
+                f"{key}={json.dumps(value)}" if key else str(value) for key, value in given.items()
+            )
+            found.setdefault(text, []).append(one.slot)
+    return [Text(f"overrides   {_slots(slots)}: {what}") for what, slots in found.items()]
+
+
+def _slots(slots: list[str]) -> str:
+    return slots[0] if len(slots) == 1 else f"{len(slots)} from {slots[0]} to {slots[-1]}"
 
 
 def _objectives(report: Report) -> list[Text]:

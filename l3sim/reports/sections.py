@@ -3,6 +3,9 @@
 Names end in their unit: `_s` seconds, `_j` joules, `_bytes`, `_per_s`. None where nothing was counted.
 """
 
+import json
+from typing import Any
+
 from msgspec import UNSET, Struct, UnsetType
 
 
@@ -248,7 +251,14 @@ class Exchange(Struct, frozen=True):
 
 
 class Device(Struct, frozen=True):
-    """Who filled a slot: kind and version of the implementation, its level, JSON of its overrides."""
+    """Who filled a slot.
+
+    Attributes:
+        version: of the implementation.
+        fidelity: level that it ran at.
+        overrides: JSON of what it was started with.
+        digest: of the device as it answered: kind, version, level, configuration, memory, idle power.
+    """
 
     slot: str
     role: str
@@ -256,13 +266,27 @@ class Device(Struct, frozen=True):
     version: str
     fidelity: str
     overrides: str
+    digest: str
+
+    def started_with(self) -> dict[str, Any]:
+        """Its overrides, by key; of a stranger's whose text is no JSON object, that text under ""."""
+        try:
+            found = json.loads(self.overrides or "{}")
+        except ValueError:
+            return {"": self.overrides}
+        return found if isinstance(found, dict) else {"": found}
 
 
 class Provenance(Struct, frozen=True):
-    """What the numbers rest on."""
+    """What the numbers rest on.
+
+    Attributes:
+        submitted_digest: of the job before devices had answered, as lists of jobs show it.
+    """
 
     version: str
     protocol_version: int
+    submitted_digest: str
     machine_digest: str
     model_digest: str
     devices: list[Device]

@@ -9,7 +9,7 @@ class Resolved(Protocol):
 
     @property
     def digest(self) -> str:
-        """Of the whole resolved configuration."""
+        """Of the job as submitted; its report has that of the job as it ran."""
 
     @property
     def model(self) -> Any:

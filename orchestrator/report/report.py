@@ -11,6 +11,7 @@ from l3sim.orchestrator.engine.replica import Replica
 from l3sim.orchestrator.engine.requests import Phase, RequestTable
 from l3sim.orchestrator.job.resolve import ResolvedJob
 from l3sim.orchestrator.job.slo import slo_report
+from l3sim.orchestrator.report.digests import device_digest, digest_as_run
 from l3sim.orchestrator.report.kv import balance_report, kv_report
 from l3sim.orchestrator.report.latencies import (
     batch_of,
@@ -68,7 +69,7 @@ def build_report(
     tokens = _tokens(table)
     return Report(
         schema=SCHEMA,
-        job=job.digest,
+        job=digest_as_run(job.digest, devices),
         machine=job.machine.name,
         model=job.model.name,
         policy=job.policy,
@@ -166,6 +167,7 @@ def _provenance(job: ResolvedJob, devices: FilledSlots) -> Provenance:
     return Provenance(
         version=VERSION,
         protocol_version=PROTOCOL_VERSION,
+        submitted_digest=job.digest,
         machine_digest=job.machine.digest,
         model_digest=digest_of(msgspec.to_builtins(job.model)),
         devices=[
@@ -176,6 +178,7 @@ def _provenance(job: ResolvedJob, devices: FilledSlots) -> Provenance:
                 version=described.version,
                 fidelity=ready.level,
                 overrides=described.overrides_json,
+                digest=device_digest(described, ready),
             )
             for slot, described, ready in sorted(devices, key=lambda entry: entry[0])
         ],

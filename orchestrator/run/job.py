@@ -109,7 +109,7 @@ class _Run:
         self._show(force=True)
         if self.job.spec.spans_rounds:
             publish_spans(self._observer, [(replica.index, replica.spans) for replica in self._replicas])
-        return JobResult(report, artifacts(self.job, self._table, self._replicas))
+        return JobResult(report, artifacts(self.job, self._table, self._replicas, report))
 
     async def _build(self, index: int) -> Replica:
         job, machine = self.job, self.job.machine

@@ -77,6 +77,31 @@ def test_memory_in_a_unit_that_reads_well(report: dict[str, Any], peak: int, tex
     assert text in printed(report)
 
 
+def device(slot: str, role: str = "attention", kind: str = "dimm-pim", **changes: str) -> dict[str, str]:
+    told = {"version": "0.1.0", "fidelity": "fast", "overrides": "{}", "digest": "0f"}
+    return {"slot": slot, "role": role, "kind": kind, **told, **changes}
+
+
+def test_overrides_and_devices_that_are_not_ours_are_named(report: dict[str, Any]) -> None:
+    slow = {"overrides": '{"ccd_l_tck":16}'}
+    report["provenance"]["devices"] = [
+        device("dimm-00"),
+        device("dimm-01", **slow),
+        device("dimm-02", kind="cxl-pim", version="2"),
+        device("dimm-03", kind="cxl-pim", version="2", **slow),
+        device("gpu", "gpu", "gpu", version="0.0.9"),
+        device("link", "link", "interconnect", overrides="fast, please"),
+    ]
+    lines = printed(report).splitlines()
+    assert lines[3:8] == [
+        "not ours    2 from dimm-02 to dimm-03: cxl-pim, version 2",
+        "not ours    gpu: gpu, version 0.0.9",
+        "overrides   2 from dimm-01 to dimm-03: ccd_l_tck=16",
+        "overrides   link: fast, please",
+        "",
+    ]
+
+
 def test_what_nobody_shares_and_nobody_carries_is_not_spoken_of(report: dict[str, Any]) -> None:
     report["kv"]["prefix"] = {"asked_tokens": 0, "hit_tokens": 0, "hit_rate": None, "saved_peak_bytes": 0}
     report["balance"]["attention_s"]["max_to_mean"] = None

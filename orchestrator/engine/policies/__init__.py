@@ -10,6 +10,7 @@ from l3sim.orchestrator.engine.policies.base import NO_HORIZON, POLICIES, PassPl
 __all__ = [
     "GROUP",
     "NO_HORIZON",
+    "ORIGINS",
     "POLICIES",
     "PassPlan",
     "Plan",
@@ -25,6 +26,8 @@ __all__ = [
 
 #: Entry points of installed packages: `name = "module:ClassOfAPolicy"`.
 GROUP = "l3sim.policies"
+#: Package and version that each policy comes from which is not ours.
+ORIGINS: dict[str, str] = {}
 
 
 def policy_named(name: str) -> type[Policy]:
@@ -53,3 +56,4 @@ def load_entry_points() -> None:
         if point.name in POLICIES:
             raise InvalidInput(("policy", f"{what}: there is a policy of that name; rename it"))
         POLICIES.register(point.name)(found)
+        ORIGINS[point.name] = f"{point.dist.name} {point.dist.version}" if point.dist else point.value

@@ -186,7 +186,10 @@ def test_provenance_names_devices_by_slot_and_nothing_of_this_computer() -> None
     job, table = plain()
     provenance = report_of(job, table, replica_of(active_ps=1))["provenance"]
     same = {"role": "gpu", "kind": "gpu", "version": "1", "fidelity": "roofline", "overrides": '{"a":1}'}
+    digests = [device.pop("digest") for device in provenance["devices"]]
     assert provenance["devices"] == [{"slot": slot, **same} for slot in ("dimm-00", "gpu")]
+    # They differ in idle power alone.
+    assert len(set(digests)) == 2
     assert provenance["machine_digest"] == job.machine.digest
 
 
