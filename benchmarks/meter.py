@@ -1,6 +1,5 @@
 """Runs a command and measures the process tree that it grows: memory as PSS, CPU time by part."""
 
-import json
 import os
 import subprocess
 import sys
@@ -12,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from msgspec.structs import asdict
+
+from l3sim.reports import Report
 
 ROOT = Path(__file__).parents[1]
 SAMPLE_S = 2.0
@@ -95,7 +97,7 @@ def run(words: Sequence[str]) -> dict[str, Any]:
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
     return {
-        "report": json.loads(output),
+        "report": Report.from_json(output),
         "total_wall_s": time.monotonic() - began,
         "peak_pss_bytes": meter.peak_pss_bytes,
         "processes": meter.processes,
@@ -118,28 +120,28 @@ def _watch(meter: Meter, ended: threading.Event) -> None:
 
 def summary(name: str, measured: dict[str, Any]) -> dict[str, Any]:
     """The figures of docs/benchmarks.md for one run."""
-    report = measured["report"]
-    exchange = report["exchange"]
-    windows = exchange["windows"]
+    report: Report = measured["report"]
+    exchange = report.exchange
+    windows = exchange.windows
     return {
         "name": name,
-        "transport": exchange["transport"],
-        "policy": report["policy"],
-        "requests": report["requests"]["completed"],
-        "output_tokens": report["tokens"]["output"],
-        "iterations": report["iterations"],
+        "transport": exchange.transport,
+        "policy": report.policy,
+        "requests": report.requests.completed,
+        "output_tokens": report.tokens.output,
+        "iterations": report.iterations,
         "windows": windows,
-        "messages_per_window": exchange["messages"] / windows,
-        "wall_s": exchange["wall_s"],
-        "iterations_per_wall_s": exchange["simulated_iterations_per_wall_s"],
-        "ms_per_window": 1000 * exchange["wall_s"] / windows,
+        "messages_per_window": exchange.messages / windows,
+        "wall_s": exchange.wall_s,
+        "iterations_per_wall_s": exchange.simulated_iterations_per_wall_s,
+        "ms_per_window": 1000 * exchange.wall_s / windows,
         "ms_per_window_by_part": {
-            part: 1000 * spent / windows for part, spent in exchange["parts_wall_s"].items()
+            part: 1000 * spent / windows for part, spent in asdict(exchange.parts_wall_s).items()
         },
         "cpu_s": measured["cpu_s"],
         "processes": measured["processes"],
         "peak_pss_mib": measured["peak_pss_bytes"] / 2**20,
         "total_wall_s": measured["total_wall_s"],
-        "throughput_tokens_per_s": report["throughput_tokens_per_s"],
-        "invariants": report["invariants"],
+        "throughput_tokens_per_s": report.throughput_tokens_per_s,
+        "invariants": report.invariants,
     }

@@ -4,13 +4,12 @@
         job, warnings = await machine.submit(JobSpec(workload_spec("openr1", requests=200)))
         async for job in machine.watch(job.job_id):
             print(job.progress.requests_done)
-        report = await machine.report(job.job_id)
+        print((await machine.report(job.job_id)).throughput_tokens_per_s)
 
 Messages come back as the contract has them (proto/l3sim/v1). Whatever goes wrong is an L3Error.
 """
 
 import asyncio
-import json
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from types import TracebackType
@@ -20,6 +19,7 @@ import grpc
 import grpc.aio
 
 from l3sim.errors import InvalidInput, L3Error, OutOfRoom
+from l3sim.reports import Report
 from l3sim.specs.job import JobSpec
 from l3sim.transport.channels import CLIENT_OPTIONS, MAX_MESSAGE_BYTES, MIB
 from l3sim.transport.convert.job import spec_to_proto
@@ -163,16 +163,26 @@ class L3Client:
         )
         return answer.job
 
-    async def report(self, job_id: str) -> dict[str, Any]:
+    async def report(self, job_id: str) -> Report:
         """The report of a job that succeeded.
+
+        Raises:
+            NotFound: there is none of that id.
+            NotReady: it has not succeeded.
+            InvalidInput: it lacks a field that this version reads; by the field's name.
+        """
+        return Report.from_json(await self.report_json(job_id))
+
+    async def report_json(self, job_id: str) -> str:
+        """The same as the machine wrote it, with what only a newer version reads.
 
         Raises:
             NotFound: there is none of that id.
             NotReady: it has not succeeded.
         """
         answer = await self._call(self._job.GetReport, job_pb2.GetReportRequest(job_id=job_id), BULK_S)
-        report: dict[str, Any] = json.loads(answer.report_json)
-        return report
+        text: str = answer.report_json
+        return text
 
     async def artifact(self, job_id: str, name: str) -> bytes:
         """A file that the job left, by its name in docs/report.md.

@@ -1,12 +1,16 @@
 """A report (`l3.report/1`, docs/report.md) for people: what was delivered, where time and energy went."""
 
-from collections.abc import Mapping
-from typing import Any
+import json
 
+from msgspec import UNSET, UnsetType
+from msgspec.structs import asdict
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from l3sim.reports import Report
+from l3sim.reports.sections import Distribution, Exchange, Fidelity, Iteration, Workload
+from l3sim.specs.config import DEVICE_KINDS
 from l3sim.units import GIB
 
 WIDTH = 100
@@ -23,7 +27,7 @@ _BUSY = (("GPU", "gpu"), ("attention", "attention"), ("link down", "link_down"),
 _SCALES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"))
 
 
-def print_report(report: Mapping[str, Any], console: Console | None = None) -> None:
+def print_report(report: Report, console: Console | None = None) -> None:
     """Print a report on standard output; at least `WIDTH` wide where that is no terminal."""
     wide(console).print(report_view(report))
 
@@ -36,7 +40,7 @@ def wide(console: Console | None = None) -> Console:
     return target
 
 
-def report_view(report: Mapping[str, Any]) -> RenderableType:
+def report_view(report: Report) -> RenderableType:
     """Everything that a report says, as text and tables."""
     parts: list[RenderableType] = [
         *_headline(report),
@@ -49,114 +53,138 @@ def report_view(report: Mapping[str, Any]) -> RenderableType:
         _energy(report),
         Text(),
         *_memory(report),
-        _exchange(report),
-        *_fidelity(report["exchange"].get("fidelity")),
+        _exchange(report.exchange),
+        *_fidelity(report.exchange.fidelity),
     ]
-    parts += [Text(f"warning: {warning}", style="yellow") for warning in report["warnings"]]
+    parts += [Text(f"warning: {warning}", style="yellow") for warning in report.warnings]
     return Group(*parts)
 
 
-def _headline(report: Mapping[str, Any]) -> list[Text]:
-    requests, tokens, batch = report["requests"], report["tokens"], report["batch"]
-    counts = ", ".join(f"{requests[key]:,} {key}" for key in ("completed", "failed", "preempted"))
+def _headline(report: Report) -> list[Text]:
+    requests, tokens, batch = report.requests, report.tokens, report.batch
+    made = f"{tokens.prompt:,} prompt, {tokens.output:,} output, {tokens.recomputed:,} recomputed"
+    counts = f"{requests.completed:,} completed, {requests.failed:,} failed, {requests.preempted:,} preempted"
     lines = [
-        Text(f"job {report['job']}: {report['model']} on {report['machine']}", style="bold"),
+        Text(f"job {report.job}: {report.model} on {report.machine}", style="bold"),
         Text(_how(report)),
-        Text(f"workload {report['workload']['name']}, {_arrivals(report['workload'])}"),
+        Text(f"workload {report.workload.name}, {_arrivals(report.workload)}"),
+        *_strangers(report),
+        *_overrides(report),
         Text(),
-        Text(f"throughput  {_number(report['throughput_tokens_per_s'])} tokens/s", style="bold"),
-        Text(f"makespan    {_number(report['makespan_s'])} s, {report['iterations']:,} iterations"),
-        Text(f"requests    {requests['submitted']:,} submitted: {counts}"),
-        Text(f"lengths     {_lengths(report['workload'])}"),
-        Text(f"preemptions {report['preemptions']:,}"),
+        Text(f"throughput  {_number(report.throughput_tokens_per_s)} tokens/s", style="bold"),
+        Text(f"makespan    {_number(report.makespan_s)} s, {report.iterations:,} iterations"),
+        Text(f"requests    {requests.submitted:,} submitted: {counts}"),
+        Text(f"lengths     {_lengths(report.workload)}"),
+        Text(f"preemptions {report.preemptions:,}"),
+        Text(f"tokens      {made}"),
         Text(
-            f"tokens      {', '.join(f'{tokens[key]:,} {key}' for key in ('prompt', 'output', 'recomputed'))}"
-        ),
-        Text(
-            f"batch       {_number(batch['mean_requests'])} requests on average, "
-            f"{batch['max_requests']:,} at most"
+            f"batch       {_number(batch.mean_requests)} requests on average, {batch.max_requests:,} at most"
         ),
     ]
     lines += _objectives(report) + _foresight(report)
-    if report["saturated"]:
+    if report.saturated:
         text = "saturated   yes: requests arrived faster than they were served; latencies grow with the trace"
         lines.append(Text(text, style="bold yellow"))
-    if report["invariants"] != "ok":
-        lines += [Text(f"INVARIANT BROKEN: {text}", style="bold red") for text in report["invariants"]]
+    lines += [Text(f"INVARIANT BROKEN: {text}", style="bold red") for text in report.broken]
     return lines
 
 
-def _objectives(report: Mapping[str, Any]) -> list[Text]:
+def _strangers(report: Report) -> list[Text]:
+    """Devices that are not ours, by kind or by version."""
+    found: dict[str, list[str]] = {}
+    for one in report.provenance.devices:
+        if (one.role, one.kind) not in DEVICE_KINDS or one.version != report.provenance.version:
+            found.setdefault(f"{one.kind}, version {one.version}", []).append(one.slot)
+    return [Text(f"not ours    {_slots(slots)}: {what}") for what, slots in found.items()]
+
+
+def _overrides(report: Report) -> list[Text]:
+    """What single devices were started with, above the machine file."""
+    found: dict[str, list[str]] = {}
+    for one in report.provenance.devices:
+        if given := one.started_with():
+            text = ", ".join(
+                f"{key}={json.dumps(value)}" if key else str(value) for key, value in given.items()
+            )
+            found.setdefault(text, []).append(one.slot)
+    return [Text(f"overrides   {_slots(slots)}: {what}") for what, slots in found.items()]
+
+
+def _slots(slots: list[str]) -> str:
+    return slots[0] if len(slots) == 1 else f"{len(slots)} from {slots[0]} to {slots[-1]}"
+
+
+def _objectives(report: Report) -> list[Text]:
     """How many requests met their objectives; nothing where there are none."""
-    slo = report.get("slo") or {}
-    if slo.get("attained") is None:
+    slo = report.slo
+    if slo.attained is None:
         return []
-    targets = ", ".join(f"{name} {value:g}" for name, value in slo["at_most_s"].items() if value is not None)
-    goodput = f"{_number(slo['goodput_requests_per_s'])} requests/s"
-    return [Text(f"objectives  {targets}: {slo['attained']:.1%} met, goodput {goodput}")]
+    given = asdict(slo.at_most_s).items()
+    targets = ", ".join(f"{name} {value:g}" for name, value in given if value is not None)
+    goodput = f"{_number(slo.goodput_requests_per_s or 0.0)} requests/s"
+    return [Text(f"objectives  {targets}: {slo.attained:.1%} met, goodput {goodput}")]
 
 
-def _foresight(report: Mapping[str, Any]) -> list[Text]:
+def _foresight(report: Report) -> list[Text]:
     """How wrong the plans' predictions were; nothing for a policy that predicts nothing."""
-    plans = (report.get("prediction") or {}).get("plans", {})
-    errors = [(name, plans.get(key, {}).get("median")) for name, key in _BUSY[:2]]
-    if any(error is None for _, error in errors):
+    gpu, attention = report.prediction.plans.gpu.median, report.prediction.plans.attention.median
+    if gpu is None or attention is None:
         return []
-    told = ", ".join(f"{name} {error:.2%}" for name, error in errors)
-    return [Text(f"foresight   plans were wrong by {told} at the median")]
+    return [Text(f"foresight   plans were wrong by GPU {gpu:.2%}, attention {attention:.2%} at the median")]
 
 
-def _how(report: Mapping[str, Any]) -> str:
-    parallel = report["parallel"]
-    return f"policy {report['policy']}, tp {parallel['tp']}, dp {parallel['dp']}, seed {report['seed']}"
+def _how(report: Report) -> str:
+    return f"policy {report.policy}, tp {report.parallel.tp}, dp {report.parallel.dp}, seed {report.seed}"
 
 
-def _arrivals(workload: Mapping[str, Any]) -> str:
-    if workload["rate_per_s"] is not None:
-        return f"open loop at {workload['rate_per_s']:g} requests/s"
+def _arrivals(workload: Workload) -> str:
+    if workload.rate_per_s is not None:
+        return f"open loop at {workload.rate_per_s:g} requests/s"
     return {
         "offline": "all at time 0",
-        "open": f"open loop, its own times at speed {workload['speed']:g}",
-        "closed": f"closed loop of {workload['concurrency']} clients",
-    }[workload["mode"]]
+        "open": f"open loop, its own times at speed {workload.speed:g}",
+        "closed": f"closed loop of {workload.concurrency} clients",
+    }[workload.mode]
 
 
-def _lengths(workload: Mapping[str, Any]) -> str:
-    prompt, output = workload["prompt_tokens"], workload["output_tokens"]
+def _lengths(workload: Workload) -> str:
+    prompt, output = workload.prompt_tokens, workload.output_tokens
     return (
-        f"prompt {_number(prompt['mean'])} (std {_number(prompt['std'])}), "
-        f"output {_number(output['mean'])} (std {_number(output['std'])}) tokens on average"
+        f"prompt {_number(prompt.mean)} (std {_number(prompt.std)}), "
+        f"output {_number(output.mean)} (std {_number(output.std)}) tokens on average"
     )
 
 
-def _latency(report: Mapping[str, Any]) -> Table:
+def _latency(report: Report) -> Table:
     table = _table("latency", "unit", *_STATISTICS)
     for name, key in _LATENCIES:
-        values = report[key]
-        scale, unit = _scale(values)
-        table.add_row(name, unit, *(_scaled(values.get(statistic), scale) for statistic in _STATISTICS))
+        values: Distribution | Iteration = getattr(report, key)
+        scale, unit = _scale(values.p50)
+        cells = (_scaled(getattr(values, statistic, None), scale) for statistic in _STATISTICS)
+        table.add_row(name, unit, *cells)
     return table
 
 
-def _time(report: Mapping[str, Any]) -> Table:
+def _time(report: Report) -> Table:
     table = _table("where time goes", "busy", "idle in rounds")
     for name, key in _BUSY:
-        bubbles = report["bubbles"].get(key)
-        table.add_row(name, f"{report['utilization'][key]:.1%}", "-" if bubbles is None else f"{bubbles:.1%}")
+        bubbles = getattr(report.bubbles, key, None)
+        busy = getattr(report.utilization, key)
+        table.add_row(name, f"{busy:.1%}", "-" if bubbles is None else f"{bubbles:.1%}")
     return table
 
 
-def _gpu_time(report: Mapping[str, Any]) -> list[Text]:
+def _gpu_time(report: Report) -> list[Text]:
     """What the GPU's busy time went to, largest first."""
-    spent = {name: value for name, value in report["gpu_time_s"].items() if value}
+    spent = {name: value for name, value in report.gpu_time_s.items() if value}
     whole = sum(spent.values())
     parts = [f"{name} {spent[name] / whole:.1%}" for name in sorted(spent, key=lambda name: -spent[name])]
     return [Text(f"GPU time    {', '.join(parts)}")] if parts else []
 
 
-def _energy(report: Mapping[str, Any]) -> Table:
-    energy = report["energy_j"]
-    output = report["tokens"]["output"]
+def _energy(report: Report) -> Table:
+    energy = asdict(report.energy_j)
+    output = report.tokens.output
     table = _table("where energy goes", "J", "share", "J/token")
     for key in [*(key for key in energy if key != "total"), "total"]:
         share = f"{energy[key] / energy['total']:.1%}" if energy["total"] else "-"
@@ -165,39 +193,38 @@ def _energy(report: Mapping[str, Any]) -> Table:
     return table
 
 
-def _memory(report: Mapping[str, Any]) -> list[Text]:
-    kv, prefix, balance = report["kv"], report["kv"]["prefix"], report["balance"]
-    share = kv["peak_bytes"] / kv["capacity_bytes"] if kv["capacity_bytes"] else 0.0
+def _memory(report: Report) -> list[Text]:
+    kv, prefix, balance = report.kv, report.kv.prefix, report.balance
+    share = kv.peak_bytes / kv.capacity_bytes if kv.capacity_bytes else 0.0
     lines = [
-        f"KV          {_bytes(kv['peak_bytes'])} at most of {_bytes(kv['capacity_bytes'])} ({share:.1%}); "
-        f"{kv['fragmentation']:.1%} empty in blocks of {kv['block_tokens']:,} tokens"
+        f"KV          {_bytes(kv.peak_bytes)} at most of {_bytes(kv.capacity_bytes)} ({share:.1%}); "
+        f"{kv.fragmentation:.1%} empty in blocks of {kv.block_tokens:,} tokens"
     ]
-    if prefix["asked_tokens"]:
+    if prefix.hit_rate is not None:
         lines.append(
-            f"shared      {prefix['hit_tokens']:,} of {prefix['asked_tokens']:,} prefix tokens were there "
-            f"({prefix['hit_rate']:.1%}), {_bytes(prefix['saved_peak_bytes'])} saved at most"
+            f"shared      {prefix.hit_tokens:,} of {prefix.asked_tokens:,} prefix tokens were there "
+            f"({prefix.hit_rate:.1%}), {_bytes(prefix.saved_peak_bytes)} saved at most"
         )
-    most = [balance[key]["max_to_mean"] for key in ("tokens", "attention_s")]
-    if None not in most:
-        lines.append(f"balance     fullest rank {most[0]:.3f} x the mean, busiest {most[1]:.3f} x")
+    fullest, busiest = balance.tokens.max_to_mean, balance.attention_s.max_to_mean
+    if fullest is not None and busiest is not None:
+        lines.append(f"balance     fullest rank {fullest:.3f} x the mean, busiest {busiest:.3f} x")
     return [Text(line) for line in lines]
 
 
-def _exchange(report: Mapping[str, Any]) -> Text:
-    exchange = report["exchange"]
-    rate = _number(exchange["simulated_iterations_per_wall_s"])
+def _exchange(exchange: Exchange) -> Text:
+    rate = _number(exchange.simulated_iterations_per_wall_s)
     return Text(
-        f"simulated   in {exchange['wall_s']:.1f} s of wall time over {exchange['transport']}: "
-        f"{exchange['windows']:,} windows, {exchange['messages']:,} messages, {rate} iterations/s"
+        f"simulated   in {exchange.wall_s:.1f} s of wall time over {exchange.transport}: "
+        f"{exchange.windows:,} windows, {exchange.messages:,} messages, {rate} iterations/s"
     )
 
 
-def _fidelity(found: Mapping[str, Any] | None) -> list[Text]:
+def _fidelity(found: Fidelity | UnsetType) -> list[Text]:
     """What `--check-fidelity` came to."""
-    if found is None:
+    if found is UNSET:
         return []
-    gap = f"{found['largest_gap']:.4%} ({found['largest_gap_s'] * 1e9:,.0f} ns)"
-    return [Text(f"fidelity    {found['calls']:,} calls checked command by command: {gap} apart at most")]
+    gap = f"{found.largest_gap:.4%} ({found.largest_gap_s * 1e9:,.0f} ns)"
+    return [Text(f"fidelity    {found.calls:,} calls checked command by command: {gap} apart at most")]
 
 
 def _table(*heads: str) -> Table:
@@ -208,9 +235,8 @@ def _table(*heads: str) -> Table:
     return table
 
 
-def _scale(values: Mapping[str, float | None]) -> tuple[float, str]:
+def _scale(middle: float | None) -> tuple[float, str]:
     """The largest unit in which the median is at least 1; of none at all, seconds."""
-    middle = values.get("p50")
     if not middle:
         return _SCALES[0]
     return next((scale for scale in _SCALES if middle >= scale[0]), _SCALES[-1])

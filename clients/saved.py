@@ -13,7 +13,7 @@ ALWAYS = ("requests.jsonl", "decisions.jsonl", "config.yaml")
 SOMETIMES = ("spans.jsonl", "regret.jsonl")
 
 
-def report_json(report: Mapping[str, Any]) -> str:
+def pretty(report: Mapping[str, Any]) -> str:
     """A report as JSON text, the same on standard output and in files."""
     return json.dumps(report, indent=2, ensure_ascii=False)
 
@@ -33,14 +33,14 @@ def make_folder(folder: Path) -> None:
         raise InvalidInput(("--out", f"cannot write to {str(folder)!r}: {error.strerror}")) from None
 
 
-def save(folder: Path, report: Mapping[str, Any], artifacts: Mapping[str, bytes]) -> list[Path]:
-    """Write a report and the files beside it; returns what was written.
+def save(folder: Path, report: str, artifacts: Mapping[str, bytes]) -> list[Path]:
+    """Write a report, as `pretty` has it, and the files beside it; returns what was written.
 
     Raises:
         InvalidInput: the folder cannot be written to.
     """
     make_folder(folder)
-    files = {REPORT: f"{report_json(report)}\n".encode(), **artifacts}
+    files = {REPORT: f"{report}\n".encode(), **artifacts}
     for stale in {REPORT, *ALWAYS, *SOMETIMES} - files.keys():
         # A former job's spans beside this job's report would be read as this job's.
         (folder / stale).unlink(missing_ok=True)

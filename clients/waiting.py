@@ -1,17 +1,18 @@
 """Submit a job, follow it to its end, and bring home what it left."""
 
 import asyncio
+import json
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from l3sim.clients.client import L3Client, failure_of
 from l3sim.clients.options import OutputOptions
 from l3sim.clients.progress import ProgressView
 from l3sim.clients.report_view import print_report
-from l3sim.clients.saved import ALWAYS, SOMETIMES, report_json, save
+from l3sim.clients.saved import ALWAYS, SOMETIMES, pretty, save
 from l3sim.clients.tables import state_name
 from l3sim.errors import Cancelled, InvariantBroken, L3Error, NotFound
+from l3sim.reports import Report
 from l3sim.specs.job import JobSpec
 from l3sim.v1 import job_pb2
 
@@ -83,7 +84,9 @@ async def deliver(client: L3Client, job_id: str, output: OutputOptions) -> None:
         NotReady: it has not succeeded.
         InvariantBroken: the report, which is out by now, says that the simulator contradicted itself.
     """
-    report = await client.report(job_id)
+    text = await client.report_json(job_id)
+    # What is handed on is all that the machine wrote, also what only a newer version than ours reads.
+    report, plain = Report.from_json(text), pretty(json.loads(text))
     if output.out is not None:
         artifacts = {name: await client.artifact(job_id, name) for name in ALWAYS}
         for name in SOMETIMES:
@@ -91,22 +94,22 @@ async def deliver(client: L3Client, job_id: str, output: OutputOptions) -> None:
                 artifacts[name] = await client.artifact(job_id, name)
             except NotFound:
                 continue
-        note(f"wrote {', '.join(str(path) for path in save(output.out, report, artifacts))}")
+        note(f"wrote {', '.join(str(path) for path in save(output.out, plain, artifacts))}")
     if output.json:
-        print(report_json(report))
+        print(plain)
     else:
         print_report(report)
     refuse_broken(report)
 
 
-def refuse_broken(report: Mapping[str, Any]) -> None:
+def refuse_broken(report: Report) -> None:
     """Let nobody take a report for good in which an invariant broke.
 
     Raises:
         InvariantBroken: naming the first; all stand in the report.
     """
-    if report["invariants"] != "ok":
-        first = report["invariants"][0]
+    if report.broken:
+        first = report.broken[0]
         raise InvariantBroken(f"an invariant broke: {first}; do not use this report, and tell us")
 
 

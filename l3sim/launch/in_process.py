@@ -7,7 +7,7 @@ from dataclasses import replace
 from l3sim.clients.options import OutputOptions
 from l3sim.clients.progress import ProgressView
 from l3sim.clients.report_view import print_report
-from l3sim.clients.saved import make_folder, report_json, save
+from l3sim.clients.saved import make_folder, pretty, save
 from l3sim.clients.waiting import note_warnings, refuse_broken
 from l3sim.launch import signals
 from l3sim.launch.options import MachineOptions
@@ -79,11 +79,12 @@ def run_in_process(spec: JobSpec, options: MachineOptions, output: OutputOptions
     note_warnings(resolved.warnings)
     with ProgressView("job") as view:
         result = signals.run(run_job(resolved, source_of(processes), _Watcher(view), asyncio.Event()))
+    text = pretty(result.report.to_dict())
     if output.out is not None:
-        written = save(output.out, result.report, result.artifacts)
+        written = save(output.out, text, result.artifacts)
         say(f"wrote {', '.join(str(path) for path in written)}")
     if output.json:
-        print(report_json(result.report))
+        print(text)
     else:
         print_report(result.report)
     refuse_broken(result.report)

@@ -64,7 +64,7 @@ def _outcome(task: "asyncio.Future[Result]") -> Outcome:
             raise error
         result = task.result()
         # NaN and infinity are no JSON: a report that has them is broken, and fails the job.
-        report = json.dumps(result.report, indent=2, allow_nan=False).encode() + b"\n"
+        report = json.dumps(result.report.to_dict(), indent=2, allow_nan=False).encode() + b"\n"
         return Outcome(State.SUCCEEDED, artifacts={**result.artifacts, REPORT: report})
     except Cancelled:
         return Outcome(State.CANCELLED)

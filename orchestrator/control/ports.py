@@ -9,7 +9,7 @@ class Resolved(Protocol):
 
     @property
     def digest(self) -> str:
-        """Of the whole resolved configuration."""
+        """Of the job as submitted; its report has that of the job as it ran."""
 
     @property
     def model(self) -> Any:
@@ -28,12 +28,19 @@ class Resolved(Protocol):
         """For whoever submits."""
 
 
+class Document(Protocol):
+    """A report, as far as the manager of jobs knows it."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As docs/report.md says."""
+
+
 class Result(Protocol):
     """What a job that succeeded leaves."""
 
     @property
-    def report(self) -> Mapping[str, Any]:
-        """As docs/report.md says."""
+    def report(self) -> Document:
+        """What it came to."""
 
     @property
     def artifacts(self) -> Mapping[str, bytes]:

@@ -38,7 +38,7 @@ class NewJob:
     Attributes:
         request_id: of the caller, unique; "" when the caller has none.
         spec: the serialised JobSpec, as it came.
-        digest: of the resolved configuration.
+        digest: of the job as submitted, resolved against the machine.
         model, policy, workload: names, for lists.
     """
 

@@ -87,7 +87,7 @@ class Tokens:
 def _example() -> tuple[Int64s, ...]:
     """One request that decodes."""
     one = np.ones(1, dtype=np.int64)
-    return one - 1, *(one.copy() for _ in range(6))
+    return one - 1, *(one.copy() for _ in range(5))
 
 
 @jit(cache=True, example=_example)

@@ -8,7 +8,7 @@ import msgspec
 from l3sim import VERSION
 from l3sim.errors import InvalidInput
 from l3sim.orchestrator.engine.host_stages import HostStages
-from l3sim.orchestrator.engine.policies import POLICIES, Policy, policy_named
+from l3sim.orchestrator.engine.policies import ORIGINS, POLICIES, Policy, policy_named
 from l3sim.orchestrator.job.memory_budget import check_sizes, prefill_room, usable_bytes, weight_room
 from l3sim.orchestrator.job.slo import check_slo
 from l3sim.placement import Layout, layout_of
@@ -33,6 +33,8 @@ class ResolvedJob:
     Attributes:
         machine: with the job's settings on top.
         weight_room_bytes: GPU memory of a replica that weights and reserve leave.
+        digest: of the job as submitted: all that its result depends on, but for the devices that answer;
+            `l3sim.orchestrator.report.digests` adds those.
         warnings: for people; they stand in the report.
     """
 
@@ -70,7 +72,7 @@ class ResolvedJob:
         spec, workload = self.spec, self.spec.workload
         return {
             "version": VERSION,
-            "job": self.digest,
+            "submitted_digest": self.digest,
             "machine": self.machine.resolved(),
             "model": msgspec.to_builtins(self.model),
             "policy": spec.policy,
@@ -251,14 +253,14 @@ def _digest_requests(table: Requests) -> str:
 
 
 def _digest(spec: JobSpec, machine: Machine, model: ModelShape, layout: Layout, table: Requests) -> str:
-    """Of everything that the result depends on; `max_window` and spans change none."""
+    """Of everything here that the result depends on; `max_window`, spans and regret change none."""
     return digest_of(
         [
             VERSION,
             machine.name,
             machine.digest,
             msgspec.to_builtins(model),
-            spec.policy,
+            [spec.policy, *([ORIGINS[spec.policy]] if spec.policy in ORIGINS else [])],
             spec.seed,
             [layout.tp, layout.dp],
             [spec.workload.name, spec.workload.concurrency, spec.workload.rate, spec.workload.speed],

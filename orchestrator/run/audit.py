@@ -4,9 +4,6 @@ Books of KV are compared in `engine/reconcile.py`.
 """
 
 from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
 
 from l3sim.orchestrator.engine.replica import Replica
 from l3sim.orchestrator.engine.requests import Phase, RequestTable
@@ -62,12 +59,3 @@ def _busy_once(replica: Replica) -> list[str]:
         for name, most in span.items()
         if metrics.busy_ps[name] > most
     ]
-
-
-def energy_adds_up(report: dict[str, Any]) -> list[str]:
-    """The rows of the energy ledger sum to its total."""
-    energy = dict(report["energy_j"])
-    total = energy.pop("total")
-    return (
-        [] if np.isclose(total, sum(energy.values()), rtol=1e-12) else ["energy rows do not sum to the total"]
-    )

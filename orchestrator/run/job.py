@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+
+from msgspec import UNSET
 
 from l3sim.errors import Cancelled
 from l3sim.orchestrator.engine.asks import Ask, AuditAsk, GridAsk, StudyAsk, TrainingAsk, WindowAsk
@@ -19,11 +20,13 @@ from l3sim.orchestrator.job.resolve import ResolvedJob
 from l3sim.orchestrator.report.artifacts import artifacts
 from l3sim.orchestrator.report.report import build_report, fidelity_of
 from l3sim.orchestrator.report.spans import publish_spans
-from l3sim.orchestrator.run.audit import conservation, counts_differ, energy_adds_up
+from l3sim.orchestrator.run.audit import conservation, counts_differ
 from l3sim.orchestrator.run.build import ReplicaDevices, build_replica
 from l3sim.orchestrator.run.sessions import Sessions
 from l3sim.orchestrator.run.warmup import warm
 from l3sim.ports import DeviceSource
+from l3sim.reports import Report
+from l3sim.reports.sections import Exchange, ExchangeParts, Fidelity
 
 PROGRESS_S = 0.2
 #: Windows between two turns of the event loop when no device ever makes us wait.
@@ -34,7 +37,7 @@ TURN_WINDOWS = 16
 class JobResult:
     """What a job leaves: its report, and files by name."""
 
-    report: dict[str, Any]
+    report: Report
     artifacts: dict[str, bytes] = field(default_factory=dict)
 
 
@@ -73,7 +76,7 @@ class _Run:
         self._began = time.monotonic()
         self._shown = self._began
         self._training = asyncio.Lock()
-        self._fidelity: dict[str, Any] = {}
+        self._fidelity: Fidelity | None = None
         self._wall = dict.fromkeys(("scheduler", "timeline"), 0.0)
 
     async def whole(self) -> JobResult:
@@ -92,7 +95,7 @@ class _Run:
         self._show(force=True)
         if self.job.spec.spans_rounds:
             publish_spans(self._observer, [(replica.index, replica.spans) for replica in self._replicas])
-        return JobResult(report, artifacts(self.job, self._table, self._replicas))
+        return JobResult(report, artifacts(self.job, self._table, self._replicas, report))
 
     async def _build(self, index: int) -> Replica:
         sessions = self.sessions
@@ -161,35 +164,28 @@ class _Run:
             broken += replica.books_differ(accounts, closing=True)
         return broken
 
-    def _report(self, broken: list[str]) -> dict[str, Any]:
+    def _report(self, broken: list[str]) -> Report:
         sessions = self.sessions
         devices = [(slot.slot, slot.device, sessions.ready[slot.slot]) for slot in sessions.filled]
-        report = build_report(
+        return build_report(
             self.job, self._table, self._replicas, devices, self._counters, broken, self._exchange()
         )
-        if wrong := energy_adds_up(report):
-            report["invariants"] = [*broken, *wrong]
-        return report
 
-    def _exchange(self) -> dict[str, Any]:
+    def _exchange(self) -> Exchange:
         wall = time.monotonic() - self._began
         iterations = sum(replica.metrics.rounds for replica in self._replicas)
-        windows = sum(replica.metrics.windows for replica in self._replicas)
         learning = sum(replica.planner.learning_s for replica in self._replicas)
-        parts = {
-            "scheduler": self._wall["scheduler"] + learning,
-            "timeline": self._wall["timeline"] - learning,
-        }
-        return {
-            "wall_s": wall,
-            "windows": windows,
-            "messages": self.sessions.messages,
-            "simulated_iterations_per_wall_s": iterations / wall,
-            "transport": self._transport,
+        scheduler, timeline = self._wall["scheduler"] + learning, self._wall["timeline"] - learning
+        return Exchange(
+            wall_s=wall,
+            windows=sum(replica.metrics.windows for replica in self._replicas),
+            messages=self.sessions.messages,
+            simulated_iterations_per_wall_s=iterations / wall,
+            transport=self._transport,
             # Replicas wait for their devices side by side, so the exchange is what the rest leaves.
-            "parts_wall_s": {**parts, "exchange": wall - sum(parts.values())},
-            **self._fidelity,
-        }
+            parts_wall_s=ExchangeParts(scheduler, timeline, wall - (scheduler + timeline)),
+            fidelity=self._fidelity or UNSET,
+        )
 
     def _show(self, force: bool = False) -> None:
         now = time.monotonic()

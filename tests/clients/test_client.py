@@ -19,6 +19,7 @@ from l3sim.specs.job import JobSpec
 from l3sim.specs.workload import Requests, WorkloadSpec
 from l3sim.v1 import job_pb2, machine_pb2
 from tests.clients.fake_machine import CANCELLED, FAILED, QUEUED, RUNNING, SUCCEEDED, FakeMachine, make_job
+from tests.reports import GOLDEN, golden
 
 SPEC = JobSpec(WorkloadSpec("openr1", 200))
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
@@ -152,10 +153,11 @@ async def test_lists_are_whole_over_pages(machine: FakeMachine, address: str) ->
 
 
 async def test_what_a_job_left(machine: FakeMachine, address: str) -> None:
-    machine.report_json = '{"schema": "l3.report/1"}'
+    machine.report_json = GOLDEN.replace('"seed": 0', '"seed": 7, "of_a_newer_version": 1')
     machine.artifacts = {"requests.jsonl": [b"one\n", b"two\n"], "empty": []}
     async with connect(address) as client:
-        assert await client.report("job-000001") == {"schema": "l3.report/1"}
+        assert await client.report("job-000001") == golden(seed=7)
+        assert await client.report_json("job-000001") == machine.report_json
         assert await client.artifact("job-000001", "requests.jsonl") == b"one\ntwo\n"
         assert await client.artifact("job-000001", "empty") == b""
         with pytest.raises(NotFound, match=r"left no spans\.jsonl"):

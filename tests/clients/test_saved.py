@@ -3,13 +3,13 @@ from pathlib import Path
 
 import pytest
 
-from l3sim.clients.saved import make_folder, save
+from l3sim.clients.saved import make_folder, pretty, save
 from l3sim.errors import InvalidInput
 
 
 def test_a_report_and_what_stands_beside_it(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "out"
-    paths = save(folder, {"schema": "l3.report/1", "mean": 0.1}, {"config.yaml": b"a: 1\n"})
+    paths = save(folder, pretty({"schema": "l3.report/1", "mean": 0.1}), {"config.yaml": b"a: 1\n"})
     assert sorted(path.name for path in paths) == ["config.yaml", "report.json"]
     assert sorted(path.name for path in folder.iterdir()) == ["config.yaml", "report.json"]
     assert json.loads((folder / "report.json").read_text()) == {"schema": "l3.report/1", "mean": 0.1}
@@ -17,9 +17,9 @@ def test_a_report_and_what_stands_beside_it(tmp_path: Path) -> None:
 
 
 def test_a_former_jobs_spans_do_not_stay(tmp_path: Path) -> None:
-    save(tmp_path, {}, {"spans.jsonl": b"old", "requests.jsonl": b"old"})
+    save(tmp_path, "{}", {"spans.jsonl": b"old", "requests.jsonl": b"old"})
     (tmp_path / "notes.txt").write_text("mine")
-    save(tmp_path, {}, {"requests.jsonl": b"new"})
+    save(tmp_path, "{}", {"requests.jsonl": b"new"})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "report.json", "requests.jsonl"]
 
 

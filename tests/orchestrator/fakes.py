@@ -21,8 +21,16 @@ class Resolved:
 
 
 @dataclass
+class Report:
+    content: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        return self.content
+
+
+@dataclass
 class Result:
-    report: Mapping[str, Any]
+    report: Report
     artifacts: Mapping[str, bytes]
 
 
@@ -60,8 +68,8 @@ class Engine:
             return ending.result()()
         raise Cancelled("somebody asked")
 
-    def end(self, report: Mapping[str, Any] | None = None, **artifacts: bytes) -> None:
-        result = Result(report or {"schema": "l3.report/1"}, artifacts)
+    def end(self, report: dict[str, Any] | None = None, **artifacts: bytes) -> None:
+        result = Result(Report(report or {"schema": "l3.report/1"}), artifacts)
         self._ends.put_nowait(lambda: result)
 
     def fail(self, error: Exception) -> None:

@@ -144,7 +144,7 @@ def lines_of(result: JobResult) -> list[dict[str, Any]]:
 
 def without_exchange(result: JobResult) -> bytes:
     """The report as bytes, but for what may differ between runs."""
-    return json.dumps({**result.report, "exchange": None}).encode()
+    return json.dumps({**result.report.to_dict(), "exchange": None}).encode()
 
 
 SETTINGS = {

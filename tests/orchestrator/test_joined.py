@@ -54,11 +54,11 @@ def test_prefixes_under_every_policy(policy: str, oracle: bool) -> None:
     job = job.but(workload=replace(job.spec.workload, max_output=MOST_OUTPUT))
     result = job.run()
     report = result.report
-    assert report["invariants"] == "ok"
-    assert report["kv"]["prefix"]["hit_tokens"] > 0
-    assert report["tokens"]["output"] == sum(min(MOST_OUTPUT, tokens) for tokens in OUTPUT)
+    assert report.invariants == "ok"
+    assert report.kv.prefix.hit_tokens > 0
+    assert report.tokens.output == sum(min(MOST_OUTPUT, tokens) for tokens in OUTPUT)
     # Who knows all lengths admits only whom there is room for to the end.
-    assert (report["preemptions"] == 0) == oracle
+    assert (report.preemptions == 0) == oracle
     assert without_exchange(job.but(max_window=1).run()) == without_exchange(result)
 
 
@@ -70,5 +70,5 @@ def test_the_slow_engine_agrees(policy: str, sharing: str, oracle: bool) -> None
     result, replicas = job.run(), slow_run(job)
     assert lines_of(result) == expected_lines(replicas)
     expected = slow_report(job, replicas)
-    assert {key: result.report[key] for key in expected} == expected
+    assert {key: result.report.to_dict()[key] for key in expected} == expected
     assert ("shares a prefix" in replicas[0].reached) == (sharing != "off")

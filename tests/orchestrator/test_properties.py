@@ -58,13 +58,13 @@ def test_tokens_come_once_and_in_order_and_no_rank_is_over_its_capacity(job: Sma
     with watched(told):
         result = job.run()
     report = result.report
-    assert report["invariants"] == "ok"
-    assert report["requests"]["completed"] == len(job.resolved.table)
+    assert report.invariants == "ok"
+    assert report.requests.completed == len(job.resolved.table)
     # Preempted or not: each token is made once.
-    assert told["tokens"] == int(job.resolved.table.output.sum()) == report["tokens"]["output"]
-    assert told["windows"] == report["exchange"]["windows"]
+    assert told["tokens"] == int(job.resolved.table.output.sum()) == report.tokens.output
+    assert told["windows"] == report.exchange.windows
     if job.spec.oracle_lengths:
-        assert report["preemptions"] == 0
+        assert report.preemptions == 0
 
 
 @settings(max_examples=12, derandomize=True)
@@ -111,7 +111,7 @@ def test_more_memory_or_bandwidth_costs_at_most_2_percent(
     policy: str, what: str, seed: int, factor: float
 ) -> None:
     before, after = (
-        crowd(seed, policy, **(BASE | {what: BASE[what] * times})).run().report["throughput_tokens_per_s"]
+        crowd(seed, policy, **(BASE | {what: BASE[what] * times})).run().report.throughput_tokens_per_s
         for times in (1.0, factor)
     )
     assert after >= 0.98 * before

@@ -39,8 +39,8 @@ def iteration_s(name: str, attention: dict[str, Any]) -> float:
     options = JobOptions(model="llama-2-70b", requests=64, settings=settings, policy="fill")
     found = run_one(options.spec("fixed:256:32"), name, "")
     assert found.report is not None, found.refused
-    assert found.report["invariants"] == "ok"
-    return float(found.report["iteration_s"]["mean"])
+    assert found.report.invariants == "ok"
+    return found.report.iteration_s.mean or 0.0
 
 
 def test_without_limits_all_attention_devices_are_the_same() -> None:
@@ -70,5 +70,5 @@ def test_every_machine_runs_every_published_model(name: str, model: str) -> None
     spec = JobOptions(model=model, requests=8).spec("fixed:128:16")
     found = run_one(replace(spec, policy="auto"), name, "")
     assert found.report is not None, found.refused
-    assert found.report["invariants"] == "ok"
-    assert found.report["requests"]["completed"] == 8
+    assert found.report.invariants == "ok"
+    assert found.report.requests.completed == 8

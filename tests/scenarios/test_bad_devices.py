@@ -167,4 +167,4 @@ async def test_the_job_fails_by_name_and_the_next_one_runs(slot: str, what: str)
         assert caught.value.reason == "DEVICE_LOST"
         assert re.match(f"lost {slot}: .*{text}", str(caught.value)), str(caught.value)
         result = await run(source)
-    assert (result.report["requests"]["completed"], result.report["invariants"]) == (3, "ok")
+    assert (result.report.requests.completed, result.report.invariants) == (3, "ok")

@@ -19,9 +19,9 @@ def report(**options: Any) -> dict[str, Any]:
     options = {"model": MODEL, "requests": 64, "policy": "serial", **options}
     found = run_one(JobOptions(**options).spec("fixed:1024:256"), MACHINE, "")
     assert found.report is not None, found.refused
-    assert found.report["invariants"] == "ok"
-    assert (found.report["parallel"]["tp"], found.report["parallel"]["dp"]) == (TP, DP)
-    return found.report
+    assert found.report.invariants == "ok"
+    assert (found.report.parallel.tp, found.report.parallel.dp) == (TP, DP)
+    return found.report.to_dict()
 
 
 def test_an_iteration_is_weights_and_kv_over_bandwidth_and_overheads() -> None:

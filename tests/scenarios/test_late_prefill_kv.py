@@ -22,7 +22,7 @@ SPEC = JobSpec(listed([200], [3]), model=small_model(), policy="serial", spans_r
 def tasks(**settings: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Spans and the only request's line."""
     result = SmallJob(SPEC, small_machine(**settings)).run()
-    assert result.report["invariants"] == "ok"
+    assert result.report.invariants == "ok"
     spans = [json.loads(line) for line in result.artifacts["spans.jsonl"].splitlines()]
     (line,) = lines_of(result)
     return spans, line

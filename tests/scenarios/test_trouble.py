@@ -66,7 +66,7 @@ async def undisturbed(client: L3Client, job_spec: JobSpec) -> dict[str, Any]:
 
 
 async def report_of(client: L3Client, job: job_pb2.Job) -> dict[str, Any]:
-    report = await client.report(job.job_id)
+    report = (await client.report(job.job_id)).to_dict()
     report.pop("exchange")
     return report
 

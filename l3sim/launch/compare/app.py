@@ -62,7 +62,7 @@ def compare(
         print_json(comparison(spec.workload.name, outcomes))
     else:
         _print(outcomes)
-    broken = any(one.report is not None and one.report["invariants"] != "ok" for one in outcomes)
+    broken = any(one.report is not None and one.report.broken for one in outcomes)
     if broken:
         return 1
     return outcomes[0].exit_code if all(one.refused for one in outcomes) else 0

@@ -6,12 +6,12 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from l3sim.errors import L3Error
 from l3sim.launch.compare.limits import Rooflines, limit_of, rooflines_of
 from l3sim.launch.in_process import run_quietly
 from l3sim.orchestrator.job.resolve import resolve
+from l3sim.reports import Report
 from l3sim.specs.catalog import load_machine
 from l3sim.specs.job import JobSpec
 from l3sim.specs.machine import Machine
@@ -32,7 +32,7 @@ class Outcome:
 
     machine: str
     policy: str
-    report: dict[str, Any] | None = None
+    report: Report | None = None
     rooflines: Rooflines | None = None
     limit: str = ""
     refused: str = ""

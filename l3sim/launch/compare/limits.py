@@ -18,13 +18,12 @@ efficiencies. The context is the mean over all decoding rounds of all requests. 
 latencies, transfers, unbalanced ranks and waiting are not in it.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from l3sim.orchestrator.job.memory_budget import kv_shape
 from l3sim.orchestrator.job.resolve import ResolvedJob
 from l3sim.placement import DecodePlacement
+from l3sim.reports import Report
 from l3sim.specs.machine import Machine
 from l3sim.specs.model import ELEMENT_BYTES
 from l3sim.specs.workload import Requests
@@ -91,24 +90,24 @@ def mean_context(table: Requests) -> float:
     return float((output * (prompt + (output + 1) / 2)).sum() / output.sum())
 
 
-def limit_of(report: Mapping[str, Any], rooflines: Rooflines) -> str:
+def limit_of(report: Report, rooflines: Rooflines) -> str:
     """The part that a report points to: the busiest one, and of a busy GPU what keeps it so.
 
     A busy GPU whose batch is large enough is bound by its FLOPs. Below that it reads weights for too few
     requests: because KV memory is full, or else because of the weights themselves.
     """
-    busy = report["utilization"]
-    link = max(busy["link_down"], busy["link_up"])
-    gpu = busy["gpu"] - busy["attention"] if rooflines.shared else busy["gpu"]
-    top = max(gpu, busy["attention"], link)
-    if busy["attention"] == top:
+    busy = report.utilization
+    link = max(busy.link_down, busy.link_up)
+    gpu = busy.gpu - busy.attention if rooflines.shared else busy.gpu
+    top = max(gpu, busy.attention, link)
+    if busy.attention == top:
         return "attention bandwidth"
     if link == top:
         return "link"
-    if report["batch"]["mean_requests"] * rooflines.dp >= rooflines.compute_batch:
+    if report.batch.mean_requests * rooflines.dp >= rooflines.compute_batch:
         return "GPU compute"
-    kv = report["kv"]
-    return "KV capacity" if kv["peak_bytes"] >= FULL * kv["capacity_bytes"] else "GPU weights"
+    kv = report.kv
+    return "KV capacity" if kv.peak_bytes >= FULL * kv.capacity_bytes else "GPU weights"
 
 
 def _attention_bytes_per_s(machine: Machine) -> float | None:

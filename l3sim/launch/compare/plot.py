@@ -44,8 +44,8 @@ def draw(outcomes: Sequence[Outcome], title: str, file: Path) -> None:
         panel.plot(batches, [lines.fc_tokens_per_s(batch) for batch in batches], label="FC on the GPUs")
         panel.axhline(lines.attention_tokens_per_s, color="C1", label="attention")
         panel.axvline(lines.capacity_requests, color="C2", linestyle="--", label="KV capacity")
-        batch = report["batch"]["mean_requests"] * lines.dp
-        panel.plot([batch], [report["throughput_tokens_per_s"]], "k*", markersize=10, label="simulated")
+        batch = report.batch.mean_requests * lines.dp
+        panel.plot([batch], [report.throughput_tokens_per_s], "k*", markersize=10, label="simulated")
         panel.set(xscale="log", yscale="log", xlabel="requests that decode at once")
         panel.set_title(f"{one.machine}\nlimit: {one.limit}", fontsize=9)
     panels[0][0].set_ylabel("tokens/s")

@@ -12,23 +12,24 @@ from typing import Any
 from rich.table import Table
 
 from l3sim.launch.compare.jobs import Outcome
+from l3sim.reports import Report
 
 #: Measures of a report by the name of their column, each with its ratio.
-MEASURES: dict[str, Callable[[dict[str, Any]], float]] = {
-    "throughput_tokens_per_s": lambda report: report["throughput_tokens_per_s"],
-    "iteration_s": lambda report: report["iteration_s"]["mean"],
-    "tbt_p99_s": lambda report: report["tbt_s"]["p99"],
-    "ttft_mean_s": lambda report: report["ttft_s"]["mean"],
-    "energy_j_per_token": lambda report: report["energy_j"]["total"] / report["tokens"]["output"],
+MEASURES: dict[str, Callable[[Report], float | None]] = {
+    "throughput_tokens_per_s": lambda report: report.throughput_tokens_per_s,
+    "iteration_s": lambda report: report.iteration_s.mean,
+    "tbt_p99_s": lambda report: report.tbt_s.p99,
+    "ttft_mean_s": lambda report: report.ttft_s.mean,
+    "energy_j_per_token": lambda report: report.energy_j.total / report.tokens.output,
 }
 #: What has no ratio.
-FACTS: dict[str, Callable[[dict[str, Any]], Any]] = {
-    "batch_mean_requests": lambda report: report["batch"]["mean_requests"],
-    "kv_capacity_bytes": lambda report: report["kv"]["capacity_bytes"],
-    "kv_peak_bytes": lambda report: report["kv"]["peak_bytes"],
-    "utilization_gpu": lambda report: report["utilization"]["gpu"],
-    "utilization_attention": lambda report: report["utilization"]["attention"],
-    "job": lambda report: report["job"],
+FACTS: dict[str, Callable[[Report], Any]] = {
+    "batch_mean_requests": lambda report: report.batch.mean_requests,
+    "kv_capacity_bytes": lambda report: report.kv.capacity_bytes,
+    "kv_peak_bytes": lambda report: report.kv.peak_bytes,
+    "utilization_gpu": lambda report: report.utilization.gpu,
+    "utilization_attention": lambda report: report.utilization.attention,
+    "job": lambda report: report.job,
 }
 
 
@@ -53,7 +54,7 @@ def comparison(workload: str, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     rows = rows_of(outcomes)
     for row, one in zip(rows, outcomes, strict=True):
         row["rooflines"] = None if one.rooflines is None else asdict(one.rooflines)
-        row["report"] = one.report
+        row["report"] = None if one.report is None else one.report.to_dict()
     return {"schema": "l3.compare/1", "workload": workload, "machines": rows}
 
 
@@ -79,9 +80,16 @@ def table_of(outcomes: Sequence[Outcome]) -> Table:
             continue
         scales = (1, 1e3, 1e3, 1, 1)
         cells = [
-            f"{row[name] * scale:.4g} ({row[f'{name}_ratio']:.3g})"
+            _cell(row[name], row[f"{name}_ratio"], scale)
             for name, scale in zip(MEASURES, scales, strict=True)
         ]
         batch, capacity = f"{row['batch_mean_requests']:.4g}", f"{row['kv_capacity_bytes'] / 1e12:.3g}"
         table.add_row(row["machine"], *cells, batch, capacity, row["limit"])
     return table
+
+
+def _cell(value: float | None, ratio: float | None, scale: float) -> str:
+    """A measure and its ratio; requests of one token have no gaps, and so no times between tokens."""
+    if value is None:
+        return "-"
+    return f"{value * scale:.4g}" + ("" if ratio is None else f" ({ratio:.3g})")

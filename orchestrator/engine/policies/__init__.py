@@ -11,6 +11,7 @@ from l3sim.orchestrator.engine.reasons import Blocked
 __all__ = [
     "GROUP",
     "NO_HORIZON",
+    "ORIGINS",
     "POLICIES",
     "Blocked",
     "PassPlan",
@@ -27,6 +28,8 @@ __all__ = [
 
 #: Entry points of installed packages: `name = "module:ClassOfAPolicy"`.
 GROUP = "l3sim.policies"
+#: Package and version that each policy comes from which is not ours.
+ORIGINS: dict[str, str] = {}
 
 
 def policy_named(name: str) -> type[Policy]:
@@ -55,3 +58,4 @@ def load_entry_points() -> None:
         if point.name in POLICIES:
             raise InvalidInput(("policy", f"{what}: there is a policy of that name; rename it"))
         POLICIES.register(point.name)(found)
+        ORIGINS[point.name] = f"{point.dist.name} {point.dist.version}" if point.dist else point.value

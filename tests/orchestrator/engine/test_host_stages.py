@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec.structs import asdict
 
 from l3sim.orchestrator.engine.host_stages import HostStages
 from l3sim.specs.catalog import load_machine, machine_names
@@ -54,7 +55,7 @@ def test_a_job_by_hand() -> None:
     for line in lines_of(result):
         assert line["ttft_s"] == (ends[0] + stamp) / 10**12
         assert line["e2e_s"] == (ends[2] + stamp) / 10**12
-    assert result.report["host_s"] == {
+    assert asdict(result.report.host_s) == {
         "sample": 2 * 7e-6,  # before the first round there is nothing
         "schedule": pytest.approx(3 * 54e-6),
         "launch": pytest.approx(3 * 9e-6),
@@ -65,5 +66,5 @@ def test_a_job_by_hand() -> None:
 def test_a_host_that_takes_no_time_is_seen_as_such() -> None:
     spec = JobSpec(listed([10], [3]), model=small_model(), policy="serial")
     report = SmallJob(spec, small_machine(host__schedule_us=0.0, host__output_us=0.0)).run().report
-    assert set(report["host_s"].values()) == {0.0}
-    assert report["queue_s"]["max"] == 0.0
+    assert set(asdict(report.host_s).values()) == {0.0}
+    assert report.queue_s.max == 0.0

@@ -118,8 +118,8 @@ def test_engine_does_what_the_slow_engine_does(job: SmallJob, max_window: int) -
     replicas = slow_run(job)
     assert lines_of(result) == expected_lines(replicas)
     expected = slow_report(job, replicas)
-    assert {key: result.report[key] for key in expected} == expected
-    assert result.report["invariants"] == "ok"
+    assert {key: result.report.to_dict()[key] for key in expected} == expected
+    assert result.report.invariants == "ok"
     note(replicas)
 
 
@@ -166,14 +166,14 @@ def test_by_hand() -> None:
     starts = [min(one["start_ps"] for one in spans if one["round"] == r) for r in range(4)]
     schedule, output = 50_000_000, 20_000_000
     assert starts == [schedule, *(end + schedule for end in ends[:3])]
-    assert result.report["iterations"] == 4
+    assert result.report.iterations == 4
     (line,) = lines_of(result)
     assert line["queue_s"] == schedule / PS
     assert line["ttft_s"] == (ends[0] + output) / PS
     assert line["e2e_s"] == (ends[3] + output) / PS
     layout = job.resolved.layout
     # A group books all its chips, also where two heads do not fill them.
-    assert result.report["kv"]["peak_bytes"] == 13 * 4 * layout.groups * layout.block_bytes(small_model())
+    assert result.report.kv.peak_bytes == 13 * 4 * layout.groups * layout.block_bytes(small_model())
 
 
 def test_a_head_enters_as_soon_as_gpu_memory_comes_free() -> None:
@@ -207,7 +207,7 @@ def test_who_is_left_out_waits_for_the_horizon_and_no_longer(monkeypatch: pytest
     job = SmallJob(JobSpec(listed([30] * 8, [31] * 8), model=model, policy="l3"), machine)
     for max_window in (1, 2, 4096):
         told.clear()
-        assert job.but(max_window=max_window).run().report["invariants"] == "ok"
+        assert job.but(max_window=max_window).run().report.invariants == "ok"
         plans = [at for at, one in enumerate(told) if isinstance(one, Plan) and one.horizon == 3]
         lasted = Counter(rounds_from(told[at + 1 :]) for at in plans)
         assert len(plans) > 20
@@ -226,8 +226,8 @@ def test_an_arrival_ends_a_window_at_the_next_join() -> None:
     model = small_model()
     alone = SmallJob(JobSpec(listed([10], [60]), model=model, policy="fill"), small_machine())
     report = alone.run().report
-    middle_ps = int(report["makespan_s"] * PS / 2)
+    middle_ps = int(report.makespan_s * PS / 2)
     job = alone.but(workload=listed([10, 10], [60, 5], [0, middle_ps]))
     found = lines_of(job.run())
-    assert found[1]["queue_s"] < 2 * report["iteration_s"]["p99"]
+    assert found[1]["queue_s"] < 2 * (report.iteration_s.p99 or 0.0)
     assert found == expected_lines(slow_run(job))

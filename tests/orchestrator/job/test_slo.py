@@ -67,8 +67,8 @@ def test_a_run_agrees_with_its_lines(max_window: int) -> None:
         result = job.but(slo=((metric, at_most_s),)).run()
         good = [(line[metric] or 0.0) <= at_most_s for line in lines]
         assert [line["slo_met"] for line in lines_of(result)] == good
-        assert result.report["slo"]["attained"] == np.mean(good)
-        assert json.dumps(result.report["slo"])
+        assert result.report.slo.attained == np.mean(good)
+        assert json.dumps(result.report.to_dict()["slo"])
 
 
 @pytest.mark.parametrize(

@@ -56,13 +56,13 @@ def test_windows_and_packing_change_nothing(job: SmallJob, max_window: int, pack
     assert without_exchange(whole) == without_exchange(lockstep) == without_exchange(some)
     for name in ("requests.jsonl", "spans.jsonl"):
         assert whole.artifacts[name] == lockstep.artifacts[name] == some.artifacts[name]
-    assert whole.report["invariants"] == "ok"
-    assert lockstep.report["exchange"]["windows"] == lockstep.report["iterations"]
-    assert whole.report["exchange"]["windows"] <= some.report["exchange"]["windows"]
+    assert whole.report.invariants == "ok"
+    assert lockstep.report.exchange.windows == lockstep.report.iterations
+    assert whole.report.exchange.windows <= some.report.exchange.windows
     # The GPU's own count of its time, against the timeline's.
     replicas = job.resolved.layout.dp
-    busy_s = whole.report["utilization"]["gpu"] * replicas * whole.report["makespan_s"]
-    assert sum(whole.report["gpu_time_s"].values()) == pytest.approx(busy_s, rel=1e-9)
+    busy_s = whole.report.utilization.gpu * replicas * whole.report.makespan_s
+    assert sum(whole.report.gpu_time_s.values()) == pytest.approx(busy_s, rel=1e-9)
 
 
 @settings(max_examples=12, derandomize=True)
@@ -136,8 +136,8 @@ async def test_observer_hears_the_end_and_the_spans() -> None:
     last = watcher.told[-1]
     assert (last.requests_done, last.requests_total) == (3, 3)
     assert (last.output_tokens_done, last.output_tokens_total) == (13, 13)
-    assert last.iterations == result.report["iterations"]
-    assert last.windows == result.report["exchange"]["windows"]
+    assert last.iterations == result.report.iterations
+    assert last.windows == result.report.exchange.windows
     assert {slot for slot, _ in watcher.seen} == {"gpu", "link"}
     assert sum(len(spans) for _, spans in watcher.seen) == len(spans_of(result))
 
@@ -146,7 +146,7 @@ def test_config_runs_again_to_the_same_report() -> None:
     job = job_of()
     result = job.run()
     config = YAML(typ="safe", pure=True).load(result.artifacts["config.yaml"].decode())
-    assert config["job"] == result.report["job"]
+    assert config["job"] == result.report.job
     assert config["machine"] == job.resolved.machine.resolved()
     again = job.but(settings=tuple(tuple(one.split("=")) for one in config["settings"])).run()
     assert without_exchange(again) == without_exchange(result)
@@ -200,8 +200,8 @@ async def test_a_device_with_less_memory_than_said_refuses_what_would_never_end(
     )
     short = long.with_output([5, 46, 45])
     result = await run_job(short.resolved, source_with_half_a_module(short), Watcher(), asyncio.Event())
-    assert result.report["invariants"] == "ok"
-    assert result.report["preemptions"] > 0
+    assert result.report.invariants == "ok"
+    assert result.report.preemptions > 0
 
 
 async def test_books_that_go_wrong_in_a_job_end_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,15 +1,17 @@
 """The rooflines by hand, and the limit that a report points to."""
 
-from typing import Any
-
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from l3sim.clients.options import JobOptions
 from l3sim.launch.compare.limits import Rooflines, limit_of, mean_context, rooflines_of
 from l3sim.orchestrator.job.resolve import resolve
+from l3sim.reports import Report
+from l3sim.reports.sections import Batch, Utilization
 from l3sim.specs.catalog import load_machine
 from l3sim.specs.workload import Requests
+from tests.reports import golden
 
 LINES = Rooflines(
     dp=2,
@@ -22,10 +24,10 @@ LINES = Rooflines(
 )
 
 
-def report(gpu: float, attention: float, link: float, batch: float, full: float) -> dict[str, Any]:
-    busy = {"gpu": gpu, "attention": attention, "link_down": link, "link_up": 0.0}
-    kv = {"capacity_bytes": 1000, "peak_bytes": int(1000 * full)}
-    return {"utilization": busy, "batch": {"mean_requests": batch}, "kv": kv}
+def report(gpu: float, attention: float, link: float, batch: float, full: float) -> Report:
+    kv = replace(golden().kv, capacity_bytes=1000, peak_bytes=int(1000 * full))
+    busy = Utilization(gpu=gpu, attention=attention, link_down=link, link_up=0.0)
+    return golden(utilization=busy, batch=Batch(mean_requests=batch, max_requests=50), kv=kv)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +41,7 @@ def report(gpu: float, attention: float, link: float, batch: float, full: float)
         (report(0.9, 0.4, 0.1, 19, 0.89), "GPU weights"),
     ],
 )
-def test_the_busiest_part_is_the_limit(seen: dict[str, Any], limit: str) -> None:
+def test_the_busiest_part_is_the_limit(seen: Report, limit: str) -> None:
     assert limit_of(seen, LINES) == limit
 
 

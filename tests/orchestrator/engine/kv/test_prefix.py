@@ -61,14 +61,14 @@ def test_who_shares_makes_room_for_more(policy: str, sharing: str, most: int) ->
     """A rank has room for 11 blocks: two requests of 5, or 4 shared ones and one of each of six."""
     job = job_of(sharing, policy)
     result = job.run()
-    assert result.report["batch"]["max_requests"] == most
-    prefix = result.report["kv"]["prefix"]
-    assert prefix["asked_tokens"] == (0 if sharing == "off" else 6 * 64)
+    assert result.report.batch.max_requests == most
+    prefix = result.report.kv.prefix
+    assert prefix.asked_tokens == (0 if sharing == "off" else 6 * 64)
     # All six enter at one point: the first finds nothing.
-    assert prefix["hit_tokens"] == (0 if sharing == "off" else 5 * 64)
+    assert prefix.hit_tokens == (0 if sharing == "off" else 5 * 64)
     replicas = slow_run(job)
     expected = slow_report(job, replicas)
-    assert {key: result.report[key] for key in expected} == expected
+    assert {key: result.report.to_dict()[key] for key in expected} == expected
     assert lines_of(result) == expected_lines(replicas)
 
 
@@ -76,12 +76,12 @@ def test_who_is_preempted_leaves_the_blocks_that_others_hold() -> None:
     """Outputs outgrow the ranks: the last admitted goes, comes back, and hits what the others kept."""
     job = job_of("longest", outputs=40)
     result = job.run()
-    assert result.report["preemptions"] > 0
-    assert result.report["invariants"] == "ok"
-    assert result.report["kv"]["prefix"]["asked_tokens"] == (6 + result.report["preemptions"]) * 64
+    assert result.report.preemptions > 0
+    assert result.report.invariants == "ok"
+    assert result.report.kv.prefix.asked_tokens == (6 + result.report.preemptions) * 64
     replicas = slow_run(job)
     expected = slow_report(job, replicas)
-    assert {key: result.report[key] for key in expected} == expected
+    assert {key: result.report.to_dict()[key] for key in expected} == expected
     assert lines_of(result) == expected_lines(replicas)
 
 
@@ -90,7 +90,7 @@ def test_a_reservation_keeps_room_for_tokens_to_come() -> None:
     job = job_of("off", outputs=40, rank_tokens=13 * 16)
     kept = SmallJob(job.spec, job.machine.with_settings([("scheduler.kv_reserve_tokens", 40)]))
     grown, reserved = job.run().report, kept.run().report
-    assert grown["preemptions"] > reserved["preemptions"] == 0
-    assert reserved["batch"]["max_requests"] < grown["batch"]["max_requests"]
+    assert grown.preemptions > reserved.preemptions == 0
+    assert reserved.batch.max_requests < grown.batch.max_requests
     expected = slow_report(kept, slow_run(kept))
-    assert {key: reserved[key] for key in expected} == expected
+    assert {key: reserved.to_dict()[key] for key in expected} == expected

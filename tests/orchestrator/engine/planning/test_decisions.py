@@ -9,6 +9,7 @@ from hypothesis import given, settings
 
 from l3sim.orchestrator.engine.planning.decisions import happened
 from l3sim.orchestrator.engine.timeline import RoundCosts
+from l3sim.reports import Report
 from l3sim.specs.job import JobSpec
 from l3sim.testing.builders import small_model
 from tests.orchestrator.engine.timeline.packing import packed
@@ -17,7 +18,7 @@ from tests.orchestrator.small_jobs import SmallJob, listed, small_jobs, small_ma
 BECAUSE = {"start", "idle", "finished", "chunk", "room", "horizon", "gpu_memory", "arrival"}
 
 
-def decisions(job: SmallJob) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def decisions(job: SmallJob) -> tuple[Report, list[dict[str, Any]]]:
     """(the report, the decisions)."""
     result = job.run()
     return result.report, [json.loads(line) for line in result.artifacts["decisions.jsonl"].splitlines()]
@@ -27,13 +28,13 @@ def decisions(job: SmallJob) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 @given(small_jobs())
 def test_decisions_add_up_to_the_report(job: SmallJob) -> None:
     report, plans = decisions(job)
-    assert sum(plan["rounds"] for plan in plans) == report["iterations"]
-    assert sum(plan["preempted"] for plan in plans) == report["preemptions"]
-    admissions = report["requests"]["completed"] + report["preemptions"]
+    assert sum(plan["rounds"] for plan in plans) == report.iterations
+    assert sum(plan["preempted"] for plan in plans) == report.preemptions
+    admissions = report.requests.completed + report.preemptions
     assert sum(plan["admitted"] for plan in plans) == admissions
     # The first token of an admission is sampled by a prefill.
-    assert sum(plan["tokens"] for plan in plans) == report["tokens"]["output"] - admissions
-    assert max(sum(plan["decoding"]) for plan in plans) == report["batch"]["max_requests"]
+    assert sum(plan["tokens"] for plan in plans) == report.tokens.output - admissions
+    assert max(sum(plan["decoding"]) for plan in plans) == report.batch.max_requests
     for plan in plans:
         assert plan["because"] in BECAUSE
         assert len(plan["happened_ps"]) == (plan["rounds"] and (len(plan["predicted_ps"]) or 4))

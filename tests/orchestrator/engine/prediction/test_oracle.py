@@ -17,10 +17,11 @@ def job() -> SmallJob:
 
 
 def test_it_is_right_about_the_gpu_and_nearly_about_the_ranks(job: SmallJob) -> None:
-    found = job.run().report["prediction"]
-    assert found["predictor"] == "oracle"
-    assert found["plans"]["gpu"]["p99"] == 0.0
-    assert found["plans"]["attention"]["median"] < 0.01
+    found = job.run().report.prediction
+    assert found.predictor == "oracle"
+    assert found.plans.gpu.p99 == 0.0
+    assert found.plans.attention.median is not None
+    assert found.plans.attention.median < 0.01
 
 
 def test_windows_and_packing_change_nothing(job: SmallJob) -> None:

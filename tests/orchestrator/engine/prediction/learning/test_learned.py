@@ -9,6 +9,7 @@ from l3sim.orchestrator.engine.prediction.learning import forest, learned
 from l3sim.orchestrator.engine.prediction.learning.accuracy import TERMS, accuracy
 from l3sim.orchestrator.engine.prediction.learning.learned import ForestCache, Learned, learn, samples_of
 from l3sim.orchestrator.engine.prediction.learning.samples import COLUMN, WIDTH
+from l3sim.reports.sections import Errors
 from l3sim.specs.job import JobSpec
 from l3sim.testing.builders import small_model
 from l3sim.work import Chunk
@@ -123,21 +124,21 @@ def test_windows_change_nothing_that_is_learned(monkeypatch: pytest.MonkeyPatch)
     job = long_job()
     results = [job.but(max_window=k).run() for k in (1, 2, 4096)]
     report = results[0].report
-    assert report["prediction"]["predictor"] == "learned"
-    assert report["prediction"]["trainings"] > 3
+    assert report.prediction.predictor == "learned"
+    assert report.prediction.trainings > 3
     assert len({without_exchange(result) for result in results}) == 1
     assert len({result.artifacts["decisions.jsonl"] for result in results}) == 1
 
 
 def test_nobody_trains_before_the_first_rounds_and_for_a_policy_that_predicts_nothing() -> None:
     short = SmallJob(JobSpec(listed([30], [40]), model=small_model(), policy="l3"), small_machine())
-    found = short.run().report["prediction"]
-    assert (found["predictor"], found["trainings"]) == ("learned", 0)
-    assert found["random_split"]["t_d"] == {"samples": 0, "median": None, "p99": None}
-    assert found["plans"]["gpu"]["samples"] > 0
-    found = short.but(policy="fill").run().report["prediction"]
-    assert found["predictor"] is None
-    assert found["plans"]["gpu"] == {"samples": 0, "median": None, "p99": None}
+    found = short.run().report.prediction
+    assert (found.predictor, found.trainings) == ("learned", 0)
+    assert found.random_split.t_d == Errors(samples=0, median=None, p99=None)
+    assert found.plans.gpu.samples > 0
+    found = short.but(policy="fill").run().report.prediction
+    assert found.predictor is None
+    assert found.plans.gpu == Errors(samples=0, median=None, p99=None)
 
 
 def test_accuracy_is_that_of_what_was_not_trained_on() -> None:
