@@ -102,6 +102,7 @@ def test_the_wheel_holds_one_package_with_its_data_and_nothing_else(wheel: Path)
 def test_a_job_runs_from_any_folder_alike_in_process_and_over_grpc(
     installed: Path, tmp_path: Path, home: dict[str, str]
 ) -> None:
+    assert call(installed / "l3", "--version", cwd=tmp_path, **home) == f"l3 {VERSION}\n"
     apart = json.loads(call(installed / "l3", "run", *SMALL, cwd=tmp_path, **home))
     inside = json.loads(call(installed / "l3", "run", *SMALL, "--in-process", cwd=tmp_path, **home))
     apart.pop("exchange"), inside.pop("exchange")
