@@ -16,6 +16,8 @@ from typing import Annotated, Any, TypeVar
 import typer
 from typer.main import get_command
 
+from l3sim import VERSION
+from l3sim.clients import completion
 from l3sim.clients.address import find_address
 from l3sim.clients.client import L3Client
 from l3sim.clients.decisions_view import print_decisions, print_regret, read_lines
@@ -39,15 +41,23 @@ T = TypeVar("T")
 app = typer.Typer(
     name="l3",
     help="A virtual L3 machine: start one, submit inference jobs to it, read what it would have delivered.",
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"l3 {VERSION}")
+        raise typer.Exit
+
+
 @app.callback()
-def _application() -> None:
-    # Without a callback typer would drop the command's name while there is only one.
+def _application(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print it and leave.")
+    ] = False,
+) -> None:
     pass
 
 
@@ -58,6 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: words after the program's name; those of the process by default. None at all ask for help.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    if completion.ASKED in os.environ:
+        completion.complete_names(app)
     try:
         code = get_command(app).main(args=words or ["--help"], prog_name="l3", standalone_mode=False)
     except typer.TyperException as error:

@@ -4,7 +4,7 @@
     installed (pip)           $XDG_STATE_HOME/l3 or ~/.local/state/l3        state
                               $XDG_CACHE_HOME/l3/tables or ~/.cache/...      tables
 
-$L3_HOME and $L3_TABLES name other folders.
+$L3_HOME and $L3_TABLES name other folders; below $L3_HOME, processes of ours keep their tables, too.
 """
 
 import os
@@ -41,11 +41,24 @@ def tables_folder(environment: Mapping[str, str]) -> Path:
     return _xdg(environment, "XDG_CACHE_HOME", ".cache") / "tables"
 
 
+def process_tables(environment: Mapping[str, str]) -> Path:
+    """Folder of the tables of device processes that are started here; absolute."""
+    if environment.get("L3_HOME") and not environment.get("L3_TABLES"):
+        return (state_folder(environment) / "tables").absolute()
+    return tables_folder(environment).absolute()
+
+
 def child_path(environment: Mapping[str, str]) -> str:
-    """$PYTHONPATH with which a child process of ours imports the very code that runs here."""
+    """$PYTHONPATH with which a child process of ours imports the very code that runs here.
+
+    That of this process as it is, wherever the package is installed, editable or not. Only where somebody put
+    the checkout on `sys.path` does a child need telling; all the checkout's folders are on its path, then.
+    """
     inherited = environment.get("PYTHONPATH", "")
     root = str(PACKAGE.parent)
-    if root in inherited.split(os.pathsep) or PACKAGE.is_relative_to(sys.prefix):
+    # An editable installation finds the package by itself, without its folder on the path.
+    installed = root not in sys.path or PACKAGE.is_relative_to(sys.prefix)
+    if installed or root in inherited.split(os.pathsep):
         return inherited
     return os.pathsep.join(filter(None, (root, inherited)))
 

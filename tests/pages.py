@@ -137,6 +137,7 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
     "docs/machines.md": [
         ("cp machines/l3-mini.yaml mine.yaml", AS_WRITTEN),
         ("./l3 run fixed:128:64 --machine ./mine.yaml --requests 20", AS_WRITTEN),
+        ("./l3 machine list", AS_WRITTEN),
         ("./l3 machine show l3-dgx-a100-pcie5", AS_WRITTEN),
         ("./l3 machine show l3-dgx-a100-pcie5 --json", AS_WRITTEN),
         (
@@ -171,6 +172,7 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
             "--set link.pcie_generation=5 --set link.pcie_lanes=16 --in-process",
             AS_WRITTEN,
         ),
+        ("./l3 model list", AS_WRITTEN),
         (
             "./l3 run fixed:128:64 --machine l3-mini --requests 20 "
             "--model models/samples/qwen3-8b.json --in-process",
@@ -179,6 +181,7 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
     ],
     "docs/gpus.md": [
         ("./l3 run fixed:128:64 --machine l3-mini --gpu h200 --requests 20 --in-process", AS_WRITTEN),
+        ("./l3 gpu list", AS_WRITTEN),
         ("./l3 probe gpu --gpu a100-80gb --model llama-2-70b --tp 4 --tokens 256", AS_WRITTEN),
         (
             "./l3 probe gpu --gpu a100-80gb --model llama-2-70b --tp 4 --tokens 16 --context 4096 --json",

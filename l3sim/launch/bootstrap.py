@@ -1,50 +1,139 @@
-"""Makes `.venv` and installs a lock file into it; run by `./l3` with whatever Python it found.
+"""Makes `.venv`, installs a lock file and this checkout into it; run by `./l3` with whatever Python it found.
 
 Only the standard library, and nothing of ours: there is nothing installed yet.
+
+    .venv/requirements.lock, pyproject.toml     copies of what was installed
+    .venv/checkout                              the folder that the package is imported from
+    .venv/unfinished                            there while packages are being installed
 """
 
 import fcntl
 import importlib.util
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TextIO
 
 ROOT = Path(__file__).parents[2]
 LOCKS = ("requirements.lock", "requirements-dev.lock")
 #: Exists in `.venv` while something is being installed; left behind by an installation that was interrupted.
 UNFINISHED = "unfinished"
+PROJECT = "pyproject.toml"
+CHECKOUT = "checkout"
+_POLL_S = 0.2
 
 
 class SetUpFailed(Exception):
     """Raised when the environment cannot be made; one line, remedy included."""
 
 
+class Progress:
+    """One line that changes on a terminal; elsewhere a line for each thing that begins."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._terminal = stream.isatty()
+        self._began = ""
+
+    def show(self, what: str, detail: str = "") -> None:
+        """Say what is being done; `detail` is what changes meanwhile."""
+        if self._terminal:
+            text = f"l3: {what} {detail}".rstrip()[: shutil.get_terminal_size().columns - 1]
+            self._stream.write(f"\r{text}\x1b[K")
+        elif what != self._began:
+            self._stream.write(f"l3: {what}\n")
+        self._began = what
+        self._stream.flush()
+
+    def end(self) -> None:
+        """Leave the line to whoever writes next."""
+        if self._terminal and self._began:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+        self._began = ""
+
+
+class Packages:
+    """How far pip is, by what it prints and by what lies in the environment.
+
+    pip names each package when it collects it, and all of them, in order, before it installs them; then it is
+    silent until the last is there, so they are counted where they arrive.
+    """
+
+    def __init__(self, lock: Path, venv: Path) -> None:
+        self._lock = lock.name
+        self._pinned = len(re.findall(r"^[A-Za-z0-9._-]+==", lock.read_text(), re.M))
+        self._venv = venv
+        self._before = self._arrived()
+
+    def state(self, printed: str) -> tuple[str, str]:
+        """What pip does and how far it is, after it has printed that."""
+        count = self._pinned - len(re.findall(r"^Ignoring ", printed, re.M))
+        of = f"{count} packages of {self._lock}"
+        if order := re.search(r"^Installing collected packages: (.+)$", printed, re.M):
+            names = order[1].split(", ")
+            done = min(len(self._arrived() - self._before), len(names) - 1)
+            return f"installing {of}", f"({done + 1}/{len(names)}) {names[done]}"
+        seen = re.findall(r"^(?:Collecting|Requirement already satisfied:) ([A-Za-z0-9._-]+)", printed, re.M)
+        return f"fetching {of}", f"({len(seen)}/{count}) {seen[-1]}" if seen else ""
+
+    def _arrived(self) -> set[str]:
+        return {path.name for path in self._venv.glob("lib/python*/site-packages/*.dist-info")}
+
+
 def set_up(lock: str, root: Path = ROOT) -> None:
-    """Make `.venv` hold exactly what `lock` says, once, however many ask at the same time.
+    """Make `.venv` hold exactly what `lock` says and this checkout, once, however many ask at the same time.
 
     Raises:
         SetUpFailed: no venv module, or the installation failed.
     """
+    progress = Progress(sys.stderr)
     with (root / ".venv.lock").open("w") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)  # the kernel lets go of it when its holder dies
-        if _installed(lock, root):
-            return
-        venv = root / ".venv"
-        print(f"l3: installing {lock} into {venv} (once) ...", file=sys.stderr)
-        if not _usable(venv):
-            _make(venv)
-        (venv / UNFINISHED).touch()
-        _install(lock, root)
-        # The development lock holds everything of the other one, at the same versions.
-        for held in LOCKS[: LOCKS.index(lock) + 1]:
-            shutil.copyfile(root / held, venv / held)
-        (venv / UNFINISHED).unlink()
+        try:
+            if not _same(lock, root):
+                _install_lock(lock, root, progress)
+            if not (_same(PROJECT, root) and _checkout(root) == str(root)):
+                _install_checkout(root, progress)
+        finally:
+            progress.end()
 
 
-def _installed(lock: str, root: Path) -> bool:
-    stamp = root / ".venv" / lock
-    return stamp.is_file() and stamp.read_bytes() == (root / lock).read_bytes()
+def _same(name: str, root: Path) -> bool:
+    stamp = root / ".venv" / name
+    return stamp.is_file() and stamp.read_bytes() == (root / name).read_bytes()
+
+
+def _checkout(root: Path) -> str:
+    stamp = root / ".venv" / CHECKOUT
+    return stamp.read_text().removesuffix("\n") if stamp.is_file() else ""
+
+
+def _install_lock(lock: str, root: Path, progress: Progress) -> None:
+    venv = root / ".venv"
+    if not _usable(venv):
+        progress.show(f"making {venv} (once)")
+        _make(venv)
+    (venv / UNFINISHED).touch()
+    packages = Packages(root / lock, venv)
+    options: list[str | Path] = ["--require-hashes", "--only-binary", ":all:", "-r", root / lock]
+    _pip(options, root, lock, lambda printed: progress.show(*packages.state(printed)))
+    # The development lock holds everything of the other one, at the same versions.
+    for held in LOCKS[: LOCKS.index(lock) + 1]:
+        shutil.copyfile(root / held, venv / held)
+    (venv / UNFINISHED).unlink()
+
+
+def _install_checkout(root: Path, progress: Progress) -> None:
+    """Have `.venv` import the package from this folder; of the files themselves none is copied."""
+    progress.show(f"installing {root}")
+    options: list[str | Path] = ["--no-index", "--no-deps", "--no-build-isolation", "--editable", root]
+    _pip(options, root, str(root))
+    shutil.copyfile(root / PROJECT, root / ".venv" / PROJECT)
+    (root / ".venv" / CHECKOUT).write_text(f"{root}\n")
 
 
 def _usable(venv: Path) -> bool:
@@ -71,21 +160,37 @@ def _make(venv: Path) -> None:
         raise SetUpFailed(f"cannot make {venv}: {_last_line(made.stdout + made.stderr)}")
 
 
-def _install(lock: str, root: Path) -> None:
-    command: list[str | Path] = [
-        root / ".venv" / "bin" / "python",
-        "-m",
-        "pip",
-        "install",
-        "--disable-pip-version-check",
-    ]
-    command += ["--quiet", "--no-input", "--require-hashes", "--only-binary", ":all:", "-r", root / lock]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        sys.stderr.write(done.stdout + done.stderr)
-        raise SetUpFailed(
-            f"cannot install {lock}: {_last_line(done.stdout + done.stderr)}; mend that and start again"
+def _pip(
+    options: Sequence[str | Path], root: Path, what: str, watch: Callable[[str], None] = lambda _: None
+) -> None:
+    """Run `pip install` and hand what it has printed so far to `watch`, again and again."""
+    log = root / ".venv" / "install.log"
+    python = root / ".venv" / "bin" / "python"
+    quiet = ("--disable-pip-version-check", "--no-input", "--progress-bar", "off")
+    with log.open("w") as printed:
+        pip = subprocess.Popen(
+            [python, "-m", "pip", "install", *quiet, *options],
+            stdin=subprocess.DEVNULL,
+            stdout=printed,
+            stderr=subprocess.STDOUT,
         )
+    try:
+        watch("")
+        while pip.poll() is None:
+            watch(log.read_text(errors="replace"))
+            try:
+                pip.wait(_POLL_S)
+            except subprocess.TimeoutExpired:
+                continue
+    finally:
+        if pip.poll() is None:
+            pip.terminate()
+            pip.wait()
+    watch(log.read_text(errors="replace"))
+    if pip.returncode != 0:
+        text = log.read_text(errors="replace")
+        sys.stderr.write(f"\n{text}" if sys.stderr.isatty() else text)
+        raise SetUpFailed(f"cannot install {what}: {_last_line(text)}; mend that and start again")
 
 
 def _last_line(text: str) -> str:

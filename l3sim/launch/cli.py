@@ -12,6 +12,7 @@ from l3sim.clients.options import JobOptions, JsonOption, OutputOptions, Workloa
 from l3sim.launch import signals
 from l3sim.launch.compare.app import compare
 from l3sim.launch.conformance import conformance
+from l3sim.launch.lists import gpu_app, model_app
 from l3sim.launch.machine import app as machine_app
 from l3sim.launch.options import MachineOptions
 from l3sim.launch.probe.app import app as probe_app
@@ -21,6 +22,8 @@ from l3sim.launch.swap.app import swap
 app.add_typer(probe_app)
 app.command()(conformance)
 app.add_typer(machine_app)
+app.add_typer(model_app)
+app.add_typer(gpu_app)
 app.command()(swap)
 app.command()(grouped(compare))
 

@@ -6,6 +6,7 @@ import typer
 
 from l3sim.clients.cli import print_json
 from l3sim.clients.options import JsonOption
+from l3sim.launch.lists import machines, print_list
 from l3sim.specs.choice import DEVICES
 
 app = typer.Typer(
@@ -16,10 +17,10 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _group() -> None:
-    # Without a callback typer would drop a command's name while there is only one.
-    pass
+@app.command("list")
+def list_machines(as_json: JsonOption = False) -> None:
+    """List the machines that `--machine` knows by name; beside them it takes any file."""
+    print_list(machines(), as_json)
 
 
 @app.command()

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from l3sim.errors import NotReady
-from l3sim.places import child_path, state_folder
+from l3sim.places import child_path, process_tables
 
 #: A loaded computer that starts 130 interpreters needs its time.
 START_DEADLINE_S = 120.0
@@ -125,7 +125,7 @@ def _environment() -> dict[str, str]:
     But the folder of tables: a device that builds one keeps it there.
     """
     ours = {name: value for name, value in os.environ.items() if not name.startswith("L3_")}
-    tables = os.environ.get("L3_TABLES") or str(state_folder(os.environ).absolute() / "tables")
+    tables = str(process_tables(os.environ))
     return {**ours, "PYTHONPATH": child_path(os.environ), "L3_TABLES": tables}
 
 

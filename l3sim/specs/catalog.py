@@ -155,6 +155,16 @@ def load_gpu(name_or_path: str) -> dict[str, Any]:
     return gpu_from(_read("gpu", path), str(path))
 
 
+def gpu_description(name_or_path: str) -> str:
+    """What a GPU's file says it is, on one line.
+
+    Raises:
+        InvalidInput: as `load_gpu`.
+    """
+    load_gpu(name_or_path)
+    return str(_read("gpu", _find("gpu", name_or_path, GPUS, gpu_names())).get("description", ""))
+
+
 def load_group(name_or_path: str, gpus: int, settings: Mapping[str, Any]) -> GpuConfig:
     """A gpu section of GPUs without a machine around them, for probes and fits.
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from l3sim import VERSION
 from l3sim.clients.cli import main
 from l3sim.errors import DeviceLost, InvalidInput, NotFound, NotReady
 from l3sim.v1 import job_pb2, machine_pb2
@@ -244,6 +245,11 @@ def test_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     shown = capsys.readouterr()
     assert shown.out.startswith("Usage: l3")
     assert shown.err == ""
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"l3 {VERSION}\n"
 
 
 async def test_ctrl_c_while_waiting_cancels_the_job(machine: FakeMachine) -> None:

@@ -14,7 +14,7 @@ from l3sim.orchestrator.engine.asks import Ask, AuditAsk, GridAsk, StudyAsk, Tra
 from l3sim.orchestrator.engine.prediction.estimate_grid import Grid, GridAnswers, grid_of, tables_of
 from l3sim.orchestrator.engine.requests import Phase, RequestTable
 from l3sim.orchestrator.run.build import ReplicaDevices, build_replica
-from l3sim.placement import rank_assignments, rank_room_bytes
+from l3sim.placement import kv_room_bytes, rank_assignments
 from l3sim.ports import DeviceSession
 from l3sim.rank_map import RankMap
 from l3sim.services.dimm_pim.device import DimmPimDevice
@@ -56,7 +56,7 @@ class Bench:
             ]
             self.hellos[role] = Hello(PROTOCOL_VERSION, "job", 0, resolved.model, layout, tuple(assigned))
             self.sessions[role] = device.open(self.hellos[role])
-        rooms = numbers([rank_room_bytes(machine.attention, layout)] * (layout.ranksets * layout.ranks))
+        rooms = numbers([kv_room_bytes(machine.attention, layout, resolved.model)] * (layout.ranksets * layout.ranks))
         tables = tables_of(layout, self.grid(grid_of(layout, 0)))
         self.table = RequestTable(resolved.table)
         told = ReplicaDevices(tuple(self.hellos.values()), rooms, 2**31, tables)
