@@ -226,6 +226,24 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
             AS_WRITTEN,
         ),
     ],
+    "docs/programs.md": [
+        ("./l3 up --machine l3-mini --detach", AS_WRITTEN),
+        ("API=$(./l3 status | awk '$1 == \"orchestrator\" {print $5}')", AS_WRITTEN),
+        ("BUS=$(./l3 status | awk '$1 == \"broker\" {print $5}')", AS_WRITTEN),
+        (".venv/bin/python docs/examples/listen.py $BUS l3-mini > heard.txt &", AS_WRITTEN),
+        ("until grep -q dimm-03 heard.txt; do sleep 0.2; done", AS_WRITTEN),
+        (".venv/bin/python docs/examples/job_client.py $API", AS_WRITTEN),
+        ("wait", AS_WRITTEN),
+        ("grep jobs heard.txt", AS_WRITTEN),
+        ("./l3 submit fixed:128:64 --requests 20 --json", AS_WRITTEN),
+        ("./l3 watch job-000002 --json | tail -1", AS_WRITTEN),
+        ("./l3 report job-000002 --json > report.json", AS_WRITTEN),
+        (
+            """.venv/bin/python -c 'import json; print(json.load(open("report.json"))["requests"])'""",
+            AS_WRITTEN,
+        ),
+        ("./l3 down", AS_WRITTEN),
+    ],
     **DEVICE_PAGES,
 }
 

@@ -118,6 +118,11 @@ def test_the_policy_of_the_page_runs(tmp_path: Path) -> None:
     assert (report["policy"], report["requests"]["completed"], report["invariants"]) == ("alternate", 6, "ok")
 
 
+def test_the_client_on_the_page_is_the_example_that_runs() -> None:
+    (block,) = fenced(PAGES["docs/programs.md"], "python")
+    assert block == (ROOT / "docs" / "examples" / "job_client.py").read_text()
+
+
 def slug(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
 
