@@ -68,7 +68,7 @@ def test_pictures_are_small_and_well_formed(path: Path) -> None:
     assert path.stat().st_size < 100_000
     assert ElementTree.parse(path).getroot().tag.endswith("svg")
     page = RESULTS + dimm_reference.PAGE.read_text()
-    assert f"({path.name})" in page
+    assert f"{path.name})" in page
 
 
 def test_plots_leave_out_what_is_unknown_and_fill_their_width() -> None:
