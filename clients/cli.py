@@ -188,7 +188,10 @@ def report(
         bool, typer.Option("--decisions", help="Explain the scheduler's plans instead.")
     ] = False,
     regret: Annotated[
-        bool, typer.Option("--regret", help="What plans cost against alternatives, of a job with --regret K.")
+        bool,
+        typer.Option(
+            "--regret", help="Show what plans cost against alternatives; the job ran with --regret K."
+        ),
     ] = False,
     address: AddressOption = None,
 ) -> None:
@@ -213,7 +216,7 @@ def report(
 
 @app.command()
 def devices(address: AddressOption = None, as_json: JsonOption = False) -> None:
-    """List who is on the machine."""
+    """List the devices on the machine."""
     found = with_machine(address, lambda client: client.devices())
     if as_json:
         print_json([device_values(device) for device in found])

@@ -1,6 +1,8 @@
 """How CI runs the commands of the pages on devices; the other pages stand in `tests/pages.py`."""
 
 AS_WRITTEN = "as written"
+#: With more options at its end: those after `# CI:` in the comment beside it.
+SMALLER = "smaller"
 
 DEVICE_PAGES: dict[str, list[tuple[str, str]]] = {
     "docs/devices.md": [

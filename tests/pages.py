@@ -8,15 +8,17 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from tests.device_pages import AS_WRITTEN, DEVICE_PAGES
+from tests.device_pages import AS_WRITTEN, DEVICE_PAGES, SMALLER
+from tests.question_pages import QUESTION_PAGES
 from tests.root import ROOT
 
 PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text()
-    for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    for path in [
+        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "tests/README.md")),
+        *sorted((ROOT / "docs").rglob("*.md")),
+    ]
 }
-#: With more options at its end: those after `# CI:` in the comment beside it.
-SMALLER = "smaller"
 COMPOSE = "tests/compose/test_compose.py::test_"
 SWAPPED = "tests/compose/test_swap.py::test_"
 FROM_HOST = COMPOSE + "a_job_from_the_host_reports_what_the_in_process_machine_does"
@@ -29,6 +31,7 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
     "README.md": [
         ("./l3 demo", AS_WRITTEN),
         ("./l3 test", "tests/test_repository.py::test_ci_runs_what_people_run"),
+        ("./l3 run fixed:128:64 --machine l3-mini --requests 20 --in-process", AS_WRITTEN),
         ("./l3 run fixed:128:64 --machine l3-mini --requests 20", AS_WRITTEN),
         ("./l3 up --machine l3-mini --detach", AS_WRITTEN),
         ("./l3 status", AS_WRITTEN),
@@ -39,17 +42,6 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
         ("./l3 jobs", AS_WRITTEN),
         ("./l3 report job-000002 --out results", AS_WRITTEN),
         ("./l3 down", AS_WRITTEN),
-        (
-            "printf '%s\\n' TIMESTAMP,ContextTokens,GeneratedTokens "
-            "'2023-11-16 18:17:03.97,374,44' > mine.csv",
-            AS_WRITTEN,
-        ),
-        (
-            "printf '%s\\n' '2023-11-16 18:17:04.03,396,109' '2023-11-16 18:17:04.17,879,55' >> mine.csv",
-            AS_WRITTEN,
-        ),
-        ("./l3 run mine.csv --machine l3-mini", AS_WRITTEN),
-        ("./l3 run mine.csv --machine l3-mini --speed 2 --in-process", AS_WRITTEN),
         ("docker compose up --detach", FROM_HOST),
         ("./l3 devices", FROM_HOST),
         ("./l3 submit openr1 --requests 200 --wait", FROM_HOST),
@@ -64,18 +56,28 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
             SWAPPED + "another_machine_is_composed_by_its_name_alone",
         ),
         ("./l3 up --machine l3-dgx-a100 --modules-per-process 16 --detach", AS_WRITTEN),
-        ("./l3 submit fixed:128:64 --requests 20 --wait", AS_WRITTEN),
-        ("./l3 swap attention --with cpu-attention", AS_WRITTEN),
-        ("./l3 submit fixed:128:64 --requests 20 --wait", AS_WRITTEN),
         ("./l3 swap attention --with hbm-pim --machine hbm-pim-dgx-a100", AS_WRITTEN),
-        ("./l3 devices", AS_WRITTEN),
+        ("./l3 submit fixed:128:64 --requests 20 --wait", AS_WRITTEN),
         ("./l3 down", AS_WRITTEN),
-        ("docker compose up --detach", SWAPPED + "jobs_before_and_after_a_swap_name_different_devices"),
         (
-            "./l3 swap attention --with hbm-pim --machine hbm-pim-dgx-a100",
-            SWAPPED + "jobs_before_and_after_a_swap_name_different_devices",
+            "printf '%s\\n' TIMESTAMP,ContextTokens,GeneratedTokens "
+            "'2023-11-16 18:17:03.97,374,44' > mine.csv",
+            AS_WRITTEN,
         ),
+        (
+            "printf '%s\\n' '2023-11-16 18:17:04.03,396,109' '2023-11-16 18:17:04.17,879,55' >> mine.csv",
+            AS_WRITTEN,
+        ),
+        ("./l3 run mine.csv --machine l3-mini", AS_WRITTEN),
+        ("./l3 run mine.csv --machine l3-mini --speed 2 --in-process", AS_WRITTEN),
+    ],
+    "CONTRIBUTING.md": [
         ("./l3 run fixed:128:64 --machine l3-mini --requests 20 --in-process", AS_WRITTEN),
+        (".venv/bin/python -P -m pytest -q tests/orchestrator/engine/kv", AS_WRITTEN),
+        (
+            ".venv/bin/python -m ruff check . && .venv/bin/python -m ruff format --check .",
+            "tests/l3sim/launch/test_gates.py::test_the_gates_are_those_of_the_project",
+        ),
     ],
     "docs/benchmarks.md": [
         (".venv/bin/python -m benchmarks.speed --list", AS_WRITTEN),
@@ -230,6 +232,7 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
         ),
     ],
     **DEVICE_PAGES,
+    **QUESTION_PAGES,
 }
 
 

@@ -20,7 +20,8 @@ from l3sim.orchestrator.engine.policies import POLICIES
 from l3sim.specs.catalog import MACHINES, MODELS, load_machine, machine_names, model_names
 from l3sim.specs.machine import SECTIONS
 from tests.commands import Commands
-from tests.pages import COMMANDS, PAGES, SMALLER, fenced, named, shown, tables
+from tests.device_pages import SMALLER
+from tests.pages import COMMANDS, PAGES, fenced, named, shown, tables
 from tests.root import ROOT
 
 #: A page's commands, one after the other; the demo alone simulates 2.5 million tokens.
@@ -118,6 +119,11 @@ def test_the_policy_of_the_page_runs(tmp_path: Path) -> None:
     assert (report["policy"], report["requests"]["completed"], report["invariants"]) == ("alternate", 6, "ok")
 
 
+def test_the_client_on_the_page_is_the_example_that_runs() -> None:
+    (block,) = fenced(PAGES["docs/programs.md"], "python")
+    assert block == (ROOT / "docs" / "examples" / "job_client.py").read_text()
+
+
 def slug(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
 
@@ -136,7 +142,7 @@ def test_links_lead_somewhere(page: str) -> None:
 
 
 def test_every_page_is_reached_from_the_readme() -> None:
-    linked = set(re.findall(r"\]\((docs/[^)#]+\.md)", PAGES["README.md"]))
+    linked = set(re.findall(r"\]\(([^)#:]+\.md)", PAGES["README.md"]))
     assert linked == PAGES.keys() - {"README.md"}
 
 

@@ -33,7 +33,7 @@ app.command()(grouped(compare))
 def up(
     options: MachineOptions,
     listen: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="Where jobs are taken; port 0: any free one.")
+        str, typer.Option(metavar="HOST:PORT", help="Where jobs are accepted; port 0: any free port.")
     ] = "127.0.0.1:0",
     detach: Annotated[
         bool, typer.Option("--detach", help="Return when it is ready; `down` stops it.")
@@ -60,7 +60,7 @@ def down() -> None:
 
 @app.command()
 def status(as_json: JsonOption = False) -> None:
-    """Say which machine of `up` runs, and how its processes are."""
+    """Show the machine of `up` and the state of its processes."""
     from l3sim.launch.up import status
 
     state = status()
@@ -98,7 +98,7 @@ def run(
 @app.command()
 @grouped
 def demo(output: OutputOptions) -> None:
-    """Show it all once: the reference machine and its main job, 200 long answers of a 175B model."""
+    """Run the reference machine and its main job once: 200 long answers of a 175B model."""
     from l3sim.launch.run import run_on_processes
 
     say = sys.stderr if output.json else sys.stdout

@@ -29,11 +29,13 @@ IDLE_S = 9.0
 def conformance(
     address: Annotated[str, typer.Argument(metavar="HOST:PORT", help="Of the device's service.")],
     device: Annotated[
-        str, typer.Option(help="Which device, where several live; default: the first.", show_default=False)
+        str, typer.Option(help="Which of several devices; default: the first.", show_default=False)
     ] = "",
     machine: Annotated[
         str,
-        typer.Option(metavar="NAME|FILE", help="Whose section of the device's role and kind configures it."),
+        typer.Option(
+            metavar="NAME|FILE", help="Its section of the device's role and kind configures the device."
+        ),
     ] = "l3-mini",
     config: Annotated[
         Path | None,
@@ -41,25 +43,26 @@ def conformance(
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="One key above that (level=roofline); repeatable."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Override one key (level=roofline); repeatable."),
     ] = None,
     timeout: Annotated[
         float,
         typer.Option(
             parser=positive("--timeout", MAX_WAIT_S, "seconds"),
             metavar="S",
-            help="Seconds that one answer may take.",
+            help="Longest wait for one answer, in seconds.",
         ),
     ] = WAIT_S,
     idle: Annotated[
-        float, typer.Option(min=0, metavar="S", help="How long a session waits, to be pinged; 0: not asked.")
+        float,
+        typer.Option(min=0, metavar="S", help="How long a session idles to be pinged; 0: skip that check."),
     ] = IDLE_S,
     junit: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write the result as JUnit XML.")
     ] = None,
     as_json: JsonOption = False,
 ) -> int:
-    """Ask the device at an address whether it keeps the contract; print a table of what holds."""
+    """Test whether the device at an address keeps the contract, and print a table of what holds."""
     from l3sim.conformance.suite import Question
     from l3sim.specs.catalog import load_machine, load_model
     from l3sim.specs.choice import ROLES

@@ -11,7 +11,7 @@ from l3sim.specs.choice import DEVICES
 
 app = typer.Typer(
     name="machine",
-    help="Look into machine files; no machine is started.",
+    help="Inspect machine files; no machine is started.",
     add_completion=False,
     rich_markup_mode=None,
 )

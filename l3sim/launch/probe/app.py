@@ -13,7 +13,7 @@ from l3sim.launch.probe.link import link
 
 app = typer.Typer(
     name="probe",
-    help="Ask one device model for the cost of one thing; no machine is started.",
+    help="Print what one device model says about one cost; no machine is started.",
     add_completion=False,
     rich_markup_mode=None,
 )

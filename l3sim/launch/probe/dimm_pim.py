@@ -28,7 +28,7 @@ class Switches:
         bool, typer.Option("--no-pipelining", help="Collect when all of a chunk is computed.")
     ] = False
     relayout: Annotated[
-        Literal["unit", "cpu"] | None, typer.Option(help="Who puts an element into one chip.")
+        Literal["unit", "cpu"] | None, typer.Option(help="What puts an element into one chip.")
     ] = None
     pu: Annotated[Literal["bank", "rank"] | None, typer.Option(help="Where K and V are multiplied.")] = None
 

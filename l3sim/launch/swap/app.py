@@ -51,7 +51,7 @@ def swap(
     ] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Put other devices into a machine that runs, for jobs from now on; refused while a job runs or waits."""
+    """Swap the devices of a role on a running machine; refused while a job runs or waits."""
     from l3sim.launch import signals
     from l3sim.launch.swap.request import swap_request_of
     from l3sim.launch.swap.swapping import swap
