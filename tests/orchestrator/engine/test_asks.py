@@ -56,7 +56,9 @@ class Bench:
             ]
             self.hellos[role] = Hello(PROTOCOL_VERSION, "job", 0, resolved.model, layout, tuple(assigned))
             self.sessions[role] = device.open(self.hellos[role])
-        rooms = numbers([kv_room_bytes(machine.attention, layout, resolved.model)] * (layout.ranksets * layout.ranks))
+        rooms = numbers(
+            [kv_room_bytes(machine.attention, layout, resolved.model)] * (layout.ranksets * layout.ranks)
+        )
         tables = tables_of(layout, self.grid(grid_of(layout, 0)))
         self.table = RequestTable(resolved.table)
         told = ReplicaDevices(tuple(self.hellos.values()), rooms, 2**31, tables)
