@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import tomllib
 
 from ruamel.yaml import YAML
 
