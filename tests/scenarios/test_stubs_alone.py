@@ -57,7 +57,7 @@ def state_of(l3: Commands, device: str) -> tuple[str, str]:
     )
 
 
-@pytest.mark.parametrize("file", ["flat_link.py", "flat_books.py"])
+@pytest.mark.parametrize("file", ["flat_link.py", "flat_books.py", "job_client.py", "listen.py"])
 def test_it_imports_nothing_of_ours_but_the_stubs(file: str) -> None:
     imported = set()
     for node in ast.walk(ast.parse((EXAMPLES / file).read_text())):
