@@ -21,7 +21,7 @@ DEVICE_PAGES: dict[str, list[tuple[str, str]]] = {
         ("BUS=$(./l3 status | awk '$1 == \"broker\" {print $5}')", AS_WRITTEN),
         ("kill $(./l3 status | awk '$1 == \"dimm-02\" {print $4}')", AS_WRITTEN),
         (
-            ".venv/bin/python -m l3sim.services.dimm_pim --machine l3-mini --bus $BUS --id slow "
+            ".venv/bin/python -m l3sim.transport.serve dimm-pim --machine l3-mini --bus $BUS --id slow "
             "--slot dimm-02 --override ccd_l_tck=16 > slow.log 2>&1 &",
             AS_WRITTEN,
         ),
@@ -36,30 +36,39 @@ DEVICE_PAGES: dict[str, list[tuple[str, str]]] = {
     ],
     "docs/write-a-device.md": [
         (
-            "sed -n '/^```python$/,/^```$/p' docs/write-a-device.md | grep -v '^```' > my_module.py",
+            "sed -n '/^```python$/,/^```$/p' docs/write-a-device.md | grep -v '^```' > cxl_pim.py",
             AS_WRITTEN,
         ),
         (
-            ".venv/bin/python my_module.py --id mine --override level=roofline > mine.log 2>&1 &",
+            "sed -n '/^```yaml$/,/^```$/p' docs/write-a-device.md | grep -v '^```' > cxl-mini.yaml",
+            AS_WRITTEN,
+        ),
+        (
+            ".venv/bin/python -m l3sim.transport.serve ./cxl_pim.py --id mine > mine.log 2>&1 &",
             AS_WRITTEN,
         ),
         ("until grep -q '\"address\"' mine.log; do sleep 0.2; done", AS_WRITTEN),
         (
-            './l3 conformance $(sed -n \'s/.*"event": "ready", "address": "\\([^"]*\\)".*/\\1/p\' mine.log)',
+            './l3 conformance --machine ./cxl-mini.yaml $(sed -n \'s/.*"event": "ready", '
+            '"address": "\\([^"]*\\)".*/\\1/p\' mine.log)',
             AS_WRITTEN,
         ),
         ("kill $!", AS_WRITTEN),
-        ("./l3 up --machine l3-mini --detach", AS_WRITTEN),
-        ("BUS=$(./l3 status | awk '$1 == \"broker\" {print $5}')", AS_WRITTEN),
-        ("kill $(./l3 status | awk '$1 == \"dimm-02\" {print $4}')", AS_WRITTEN),
+        ("./l3 run fixed:128:64 --machine ./cxl-mini.yaml --requests 20 --in-process", AS_WRITTEN),
+        ("./l3 run fixed:128:64 --machine ./cxl-mini.yaml --requests 20", AS_WRITTEN),
         (
-            ".venv/bin/python my_module.py --machine l3-mini --bus $BUS --id mine --slot dimm-02 "
-            "--override level=roofline > mine.log 2>&1 &",
+            "./l3 run fixed:128:64 --machine ./cxl-mini.yaml --requests 20 --override "
+            "dimm-02.dram_bytes_per_s=50e9",
             AS_WRITTEN,
         ),
-        ("until ./l3 devices | grep -q 'mine .* ready .* dimm-02'; do sleep 0.5; done", AS_WRITTEN),
+        (
+            "./l3 compare fixed:128:64 --requests 20 --machine l3-mini --machine ./cxl-mini.yaml",
+            AS_WRITTEN,
+        ),
+        ("./l3 up --machine l3-mini --detach", AS_WRITTEN),
+        ("./l3 swap attention --with ./cxl_pim.py --machine ./cxl-mini.yaml", AS_WRITTEN),
         ("./l3 submit fixed:128:64 --requests 20 --wait", AS_WRITTEN),
+        ("./l3 swap attention --with dimm-pim", AS_WRITTEN),
         ("./l3 down", AS_WRITTEN),
-        ("kill $!", AS_WRITTEN),
     ],
 }
