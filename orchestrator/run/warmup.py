@@ -70,7 +70,7 @@ def _timelines() -> None:
     costs.rows[:] = 1
     for name in TIMELINES:
         timeline = TIMELINES.get(name)(Rules(1, 1, overlap=True, half_duplex=True))
-        timeline.compose(costs, 1, 2, [])
+        timeline.simulate(costs, 1, 2, [])
         timeline.drain(1000)
     first_round(costs.rows, PARTS, 1, 2)
 

@@ -38,7 +38,7 @@ PerRound = int | Int64s
 
 
 def over_rounds(each: PerRound, rounds: int) -> int:
-    """Sum of a quantity over the first so many rounds."""
+    """Sum of a quantity over the first `rounds` rounds."""
     return each * rounds if isinstance(each, int) else int(each[:rounds].sum())
 
 
@@ -179,7 +179,7 @@ class Assembler:
 
 
 class _Table:
-    """Durations of one window as they come in, 0 where nobody said anything."""
+    """Durations of one window as they come in, 0 where no device said anything."""
 
     def __init__(self, rounds: int, layout: Layout, attend: Int64s) -> None:
         ranksets = layout.ranksets

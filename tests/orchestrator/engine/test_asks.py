@@ -115,10 +115,10 @@ def test_an_engine_runs_without_an_event_loop(monkeypatch: pytest.MonkeyPatch) -
 def test_a_predictor_that_learns_asks_for_trainings() -> None:
     bench = Bench(job_of("l3", scheduler__predictor="learned"))
     bench.run()
-    learner = bench.replica.planner.forecast.learner
+    trainer = bench.replica.planner.source.trainer
     assert ended(bench)
-    assert learner is not None
-    assert learner.trainings == bench.asked[TrainingAsk] > 0
+    assert trainer is not None
+    assert trainer.trainings == bench.asked[TrainingAsk] > 0
 
 
 def test_an_oracle_asks_for_grids() -> None:

@@ -169,14 +169,14 @@ def test_work_that_crosses_a_link_one_way_only_is_refused(kept: int) -> None:
 def test_a_chunk_without_prefill_or_without_a_transfer_is_refused(prefill: int, moves: bool) -> None:
     window = Window(5, 1, 1, (SubBatch(1, NO_REQUESTS, NO_REQUESTS, (Chunk(3, 4, 0, last=True),)),))
     kv = (link(Op.TRANSFER_KV, 1, [[5, 6], [7, 0]]),) if moves else ()
-    nobody = Costs(5, 1, ())
+    nothing = Costs(5, 1, ())
     with pytest.raises(InvariantBroken, match="some work has no cost"):
         assembled(
-            window, [Costs(5, 1, tuple(gpu_costs(1, prefill=prefill))), nobody, nobody, Costs(5, 1, kv)]
+            window, [Costs(5, 1, tuple(gpu_costs(1, prefill=prefill))), nothing, nothing, Costs(5, 1, kv)]
         )
 
 
-def test_attention_for_nobody_is_refused() -> None:
+def test_attention_for_nothing_is_refused() -> None:
     window = Window(5, 1, 2, (SubBatch(0, NO_REQUESTS, NO_REQUESTS, (Chunk(3, 4, 0, last=True),)),))
     with pytest.raises(InvariantBroken, match="a cost has no work"):
         assembled(window, decode_answers())
