@@ -83,13 +83,9 @@ class Assembler:
 
         Raises:
             DeviceLost: an answer has a shape that was not agreed.
-            InvariantBroken: an answer belongs to another window, or some work has no cost.
+            InvariantBroken: some work has no cost, or a cost no work. (Ports see to it that answers belong to
+                the window.)
         """
-        if not all(
-            answer.window_id == window.window_id and 1 <= answer.valid_rounds <= window.rounds
-            for answer in answers
-        ):
-            raise InvariantBroken(f"answers to window {window.window_id} do not belong to it")
         rounds = min(answer.valid_rounds for answer in answers)
         table = _Table(rounds, self._layout, self._attend_table(rounds))
         for port, answer in enumerate(answers):

@@ -136,19 +136,6 @@ def test_the_shortest_sight_bounds_the_rounds() -> None:
     assert found.durations.a[0, 0].tolist() == [[44, 0], [0, 50]]
 
 
-@pytest.mark.parametrize("valid", [(0, 2, 2, 2), (3, 3, 3, 3)])
-def test_rounds_outside_the_window_are_refused(valid: tuple[int, ...]) -> None:
-    with pytest.raises(InvariantBroken, match="answers to window 5 do not belong to it"):
-        assembled(decode_window(2), decode_answers(valid))
-
-
-def test_answers_to_another_window_are_refused() -> None:
-    answers = decode_answers()
-    answers[2] = Costs(6, 2, answers[2].costs)
-    with pytest.raises(InvariantBroken, match="do not belong"):
-        assembled(decode_window(2), answers)
-
-
 @pytest.mark.parametrize("missing", [0, 3])
 def test_work_without_a_cost_is_refused(missing: int) -> None:
     answers = decode_answers()
