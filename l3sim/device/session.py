@@ -46,7 +46,6 @@ class BookkeepingSession(DeviceSession):
 
     def window(self, window: Window) -> Costs:
         """See DeviceSession.window."""
-        self._check_form(window)
         for commit in window.commits:
             self._commit(commit, window.replica)
         for request in window.releases:
@@ -66,7 +65,6 @@ class BookkeepingSession(DeviceSession):
         """See DeviceSession.estimate."""
         answers = []
         for window in windows:
-            self._check_form(window)
             ledger = Ledger()
             for placed in window.places:
                 self._check_place(placed)
@@ -102,30 +100,6 @@ class BookkeepingSession(DeviceSession):
         for commit in commits:
             self._commit(commit, None)
         return self.audit()
-
-    def _check_form(self, window: Window) -> None:
-        """Refuse a window that no ledger could ever agree with."""
-        name = f"window {window.window_id}"
-        if not 0 <= window.replica < self.hello.layout.dp:
-            raise OutOfStep(f"{name}: there is no replica {window.replica} of {self.hello.layout.dp}")
-        if window.rounds < 1:
-            raise OutOfStep(f"{name}: must have at least 1 round, got {window.rounds}")
-        indices = [batch.index for batch in window.sub_batches]
-        if indices not in ([], [0], [1], [0, 1]):
-            raise OutOfStep(f"{name}: sub-batches must be 0, 1 or 0 and 1, got {indices}")
-        for batch in window.sub_batches:
-            if len(batch.decode) != len(batch.context):
-                raise OutOfStep(
-                    f"{name}: {len(batch.decode)} decoding requests but {len(batch.context)} contexts"
-                )
-            if batch.chunks and window.rounds != 1:
-                raise OutOfStep(f"{name}: with a prefill chunk it must be 1 round long, got {window.rounds}")
-            for chunk in batch.chunks:
-                if not 1 <= chunk.tokens <= MAX_TOKENS:
-                    raise OutOfStep(
-                        f"{name}: a chunk of request {chunk.request} must have 1 to {MAX_TOKENS} tokens, "
-                        f"got {chunk.tokens}"
-                    )
 
     def _check_place(self, placed: KvPlacement) -> None:
         layout = self.hello.layout

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from l3sim import PROTOCOL_VERSION
+from l3sim.device.ledger import MAX_TOKENS
 from l3sim.errors import DeviceLost, InvalidInput, InvariantBroken, L3Error, OutOfStep, ProtocolMismatch
 from l3sim.functional import FunctionalAnswer, FunctionalRequest
 from l3sim.ports import Device, DeviceSession
@@ -89,9 +90,26 @@ class Conversation:
         return self._session
 
     def _check(self, window: Window) -> None:
-        if window.replica >= self._replicas:
+        """Refuse a window that no books could agree with; what the books say is the session's to check."""
+        if not 0 <= window.replica < self._replicas:
             text = f"must be below dp ({self._replicas}), got {window.replica}"
             raise InvalidInput(("window.replica", text))
+        name = f"window {window.window_id}"
+        if window.rounds < 1:
+            raise OutOfStep(f"{name}: must have at least 1 round, got {window.rounds}")
+        indices = [batch.index for batch in window.sub_batches]
+        if indices not in ([], [0], [1], [0, 1]):
+            raise OutOfStep(f"{name}: sub-batches must be 0, 1 or 0 and 1, got {indices}")
+        for batch in window.sub_batches:
+            if len(batch.decode) != len(batch.context):
+                text = f"{len(batch.decode)} decoding requests but {len(batch.context)} contexts"
+                raise OutOfStep(f"{name}: {text}")
+            if batch.chunks and window.rounds != 1:
+                raise OutOfStep(f"{name}: with a prefill chunk it must be 1 round long, got {window.rounds}")
+            for chunk in batch.chunks:
+                if not 1 <= chunk.tokens <= MAX_TOKENS:
+                    text = f"a chunk of request {chunk.request} must have 1 to {MAX_TOKENS} tokens"
+                    raise OutOfStep(f"{name}: {text}, got {chunk.tokens}")
 
     @contextmanager
     def _ending_on_error(self) -> Iterator[None]:
@@ -117,6 +135,15 @@ def check_protocol(theirs: int) -> None:
             f"the peer speaks protocol version {theirs}, this side {PROTOCOL_VERSION}; "
             "start both from the same release"
         )
+
+
+def other_window(window_id: int, valid_rounds: int, window: Window) -> str:
+    """How an answer does not belong to a window, in words; "" when it does. Ports ask, on their side."""
+    if window_id != window.window_id:
+        return f"it answered window {window_id} where {window.window_id} was due"
+    if not 1 <= valid_rounds <= window.rounds:
+        return f"it answered {valid_rounds} rounds where {window.rounds} were asked"
+    return ""
 
 
 def blamed(error: L3Error, slots: Sequence[str]) -> L3Error:

@@ -17,7 +17,7 @@ from l3sim.errors import DeviceLost, InvalidInput, L3Error, OutOfRoom
 from l3sim.functional import FunctionalAnswer, FunctionalRequest, answers
 from l3sim.ports import DevicePort
 from l3sim.transport import channels
-from l3sim.transport.conversation import blamed, check_protocol
+from l3sim.transport.conversation import blamed, check_protocol, other_window
 from l3sim.transport.convert.functional import answer_from_proto, functional_to_proto
 from l3sim.transport.convert.rounds import (
     check_values,
@@ -234,11 +234,7 @@ class GrpcPort(DevicePort):
         return response
 
     def _costs(self, message: pb.Costs, window: Window) -> Costs:
-        if message.window_id != window.window_id:
-            text = f"it answered window {message.window_id} where {window.window_id} was due"
-            raise self._fail(self._lost(text))
-        if message.valid_rounds > window.rounds:
-            text = f"it answered {message.valid_rounds} rounds where {window.rounds} were asked"
+        if text := other_window(message.window_id, message.valid_rounds, window):
             raise self._fail(self._lost(text))
         try:
             costs = costs_from_proto(message)

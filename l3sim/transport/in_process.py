@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from l3sim.errors import L3Error, Unreachable
+from l3sim.errors import DeviceLost, L3Error, Unreachable
 from l3sim.functional import FunctionalAnswer, FunctionalRequest
 from l3sim.ports import Device, DevicePort, DeviceSource
-from l3sim.transport.conversation import Conversation, blamed
+from l3sim.transport.conversation import Conversation, blamed, other_window
 from l3sim.work import Account, Commit, Costs, DeviceDescription, DeviceReady, Hello, Window
 
 
@@ -30,17 +30,21 @@ class InProcessPort(DevicePort):
         """See DevicePort.window."""
         self.messages += 2
         try:
-            return self._conversation.window(window)
+            costs = self._conversation.window(window)
         except L3Error as error:
             raise blamed(error, self.slots) from error
+        return self._checked(costs, window)
 
     async def estimate(self, windows: Sequence[Window]) -> Sequence[Costs]:
         """See DevicePort.estimate."""
         self.messages += 2
         try:
-            return self._conversation.estimate(windows)
+            answers = self._conversation.estimate(windows)
         except L3Error as error:
             raise blamed(error, self.slots) from error
+        if len(answers) != len(windows):
+            raise self._lost(f"{len(answers)} estimates for {len(windows)} questions")
+        return tuple(map(self._checked, answers, windows))
 
     async def audit(self) -> Sequence[Account]:
         """See DevicePort.audit."""
@@ -69,6 +73,15 @@ class InProcessPort(DevicePort):
     async def abort(self) -> None:
         """See DevicePort.abort."""
         self._conversation.drop()
+
+    def _checked(self, costs: Costs, window: Window) -> Costs:
+        if text := other_window(costs.window_id, costs.valid_rounds, window):
+            raise self._lost(text)
+        return costs
+
+    def _lost(self, why: str) -> DeviceLost:
+        self._conversation.drop()
+        return DeviceLost(self.slots[0] if self.slots else "device", why)
 
 
 class InProcessSource(DeviceSource):

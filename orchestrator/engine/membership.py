@@ -1,10 +1,10 @@
-"""Who is in a replica and who waits, and what its devices are not told yet.
+"""Requests in a replica and in its queue, and what its devices have still to hear.
 
     arrivals ── queue ── admit ── residents ── (finished) ── release
                   ^                   |
                   '----- preempt -----'
 
-Places and releases ride on the next window, whichever it is.
+Placements and releases ride on the next window, whichever it is.
 """
 
 from dataclasses import dataclass
@@ -39,8 +39,8 @@ class Members:
 
     Attributes:
         books: on which they are entered.
-        queue: who waits.
-        finished: who has ended since the last scheduling point.
+        queue: requests that wait.
+        finished: requests that have ended since the last scheduling point.
     """
 
     def __init__(self, books: Books, aging_ps: int) -> None:
@@ -53,20 +53,20 @@ class Members:
         self._releases: list[int] = []
 
     def enqueue(self, now_ps: int) -> bool:
-        """Who has arrived by now waits; whether anybody has."""
-        come = self._arrivals.until(now_ps)
-        if come:
-            self.queue.arrive(come)
-        return bool(come)
+        """Put requests that have arrived by now into the queue; whether there were any."""
+        arrived = self._arrivals.until(now_ps)
+        if arrived:
+            self.queue.arrive(arrived)
+        return bool(arrived)
 
     def leave(self) -> None:
-        """The finished go."""
+        """Release the finished."""
         self._kv.release(self.finished)
         self._releases += self.finished
         self.finished = []
 
     def preempt(self) -> list[int]:
-        """Whom there is no room for goes back to the queue: the KV goes, the tokens stay."""
+        """Send requests that lack room back to the queue: the KV goes, the tokens stay."""
         table, dropped = self._table, self._kv.preempt()
         for request in dropped:
             table.target[request] = table.prompt[request] + table.emitted[request]
@@ -84,22 +84,22 @@ class Members:
             self._gpu.book(placed.request, int(self._table.target[placed.request]))
 
     def end(self, requests: list[int]) -> None:
-        """Some have made their last token; in a closed loop their clients send the next, first end first."""
+        """Requests made their last token; in a closed loop their clients send the next, first end first."""
         self.finished += requests
         for stamp, _ in sorted((int(self._table.last_stamp_ps[one]), one) for one in requests):
             self._arrivals.finished(stamp)
 
-    def untold(self) -> tuple[tuple[KvPlacement, ...], tuple[int, ...]]:
-        """Places and releases for the next window, which then tells of them."""
-        told = self._places, tuple(self._releases)
+    def drain_pending(self) -> tuple[tuple[KvPlacement, ...], tuple[int, ...]]:
+        """Placements and releases for the next window, which tells the devices; they are pending no more."""
+        pending = self._places, tuple(self._releases)
         self._places, self._releases = (), []
-        return told
+        return pending
 
     def held_bytes(self, closing: bool) -> Int64s:
         """KV bytes that each rank's device must hold by its own books: shape (ranks,).
 
         Args:
-            closing: also what has ended and was never told to go, for there is no next window.
+            closing: also what has ended without a window that told of it, for there is no next window.
         """
         kv, gone = self._kv, [*self.finished, *self._releases]
         requests = self._table.rows(sorted({*kv.residents, *gone} if closing else kv.residents))

@@ -20,7 +20,7 @@ class Tally:
         self._pending = 0
 
     def add(self, values: Int64s, counts: Int64s) -> None:
-        """Enter values that occurred so many times, at least once."""
+        """Enter values that occurred this many times, at least once."""
         self._values.append(values)
         self._counts.append(counts)
         self._pending += 1

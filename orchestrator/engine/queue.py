@@ -1,4 +1,4 @@
-"""Who has not come yet, and who waits."""
+"""Requests that have not arrived, and requests that wait."""
 
 from bisect import insort
 from collections import deque
@@ -15,9 +15,9 @@ class Arrivals:
 
     Args:
         requests: of this replica, in order of arrival.
-        clients: closed loop: so many are there at time 0, and each finish brings the next; None: every
-            request comes at its own time.
-        think_ps: that a client of a closed loop waits between a finish and its next request.
+        clients: closed loop: this many requests are there at time 0, and each finish brings the next; None:
+            every request comes at its own time.
+        think_ps: time that a client of a closed loop waits between a finish and its next request.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Arrivals:
         return self._heap[0][0] if self._heap else None
 
     def until(self, now_ps: int) -> list[int]:
-        """Take out who has arrived, in order."""
+        """Take out the requests that have arrived, in order."""
         come = []
         while self._heap and self._heap[0][0] <= now_ps:
             come.append(heappop(self._heap)[1])
@@ -50,11 +50,11 @@ class Arrivals:
 
 
 class Queue:
-    """Who waits, iterated in the order of admission: the preempted first, then new ones.
+    """The requests that wait, iterated in the order of admission: the preempted first, then new ones.
 
     Each kind goes by rank: a request of priority p ranks as if it had arrived p x `aging_ps` earlier
-    (ties: lower number first). So the urgent overtake, but nobody can be overtaken by who arrives more than
-    9 x `aging_ps` later, and nobody starves.
+    (ties: lower number first). So the urgent overtake, but none can be overtaken by one that arrives more
+    than 9 x `aging_ps` later, and none starves.
     """
 
     def __init__(self, table: RequestTable, aging_ps: int) -> None:
@@ -72,7 +72,7 @@ class Queue:
 
     @property
     def head(self) -> int:
-        """Who must be admitted next."""
+        """The request that must be admitted next."""
         return next(iter(self))
 
     def arrive(self, requests: list[int]) -> None:

@@ -32,7 +32,7 @@ class _Address:
         """Where the bytes that all ranks of the address hold differ from the ledger's.
 
         Args:
-            source: who tells them, for people.
+            source: what tells them, for people.
             expected: as for `Reconciliation`.
         """
         if len(held_bytes) != self.ranks.assignments:

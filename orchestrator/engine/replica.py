@@ -122,7 +122,7 @@ class Replica:
         self._asked = None
         match ask:
             case GridAsk():
-                self.planner.forecast.enter(answers)
+                self.planner.source.enter(answers)
             case StudyAsk():
                 study, waits = self.planner.study, self._transit.waits
                 study.judge(answers, self._assembler, self._timeline, waits, self._start_of)
@@ -149,8 +149,8 @@ class Replica:
             return AuditAsk()
         while self._open is None:
             if self._preempted is None:
-                if self.planner.forecast.due:
-                    return TrainingAsk(self.planner.forecast.train)
+                if self.planner.source.due:
+                    return TrainingAsk(self.planner.source.train)
                 self._preempted = self._open_point()
             made = self.planner.plan(self._members, self._preempted, self._because, self.now_ps)
             if isinstance(made, Grid):
@@ -222,7 +222,7 @@ class Replica:
         )
         # Unique in the sessions that replicas share.
         number = self._windows * self.kv.shape.layout.dp + self.index
-        places, releases = self._members.untold()
+        places, releases = self._members.drain_pending()
         rounds, commits = opened.rounds_to_ask(), self.commits
         self._windows += 1
         self.commits = ()
@@ -245,7 +245,7 @@ class Replica:
             costs.durations.unchunked[opened.plan.unchunked] = True
         next_arrival = self._books.arrivals.next_ps
         start_ps, gap_ps = self._start_of(window)
-        outcome = self._timeline.compose(
+        outcome = self._timeline.simulate(
             costs.durations,
             start_ps,
             NEVER_PS if next_arrival is None else next_arrival,
@@ -259,8 +259,10 @@ class Replica:
             self.spans.append(outcome.spans)
         self.metrics.add_host(self._limits.host, window.sub_batches, outcome.rounds, self._idle)
         self._idle = False
-        self.planner.took(window, costs, outcome)
-        self._members.end([one for batch in window.sub_batches for one in self._tokens.take(batch, outcome)])
+        self.planner.commit(window, costs, outcome)
+        self._members.end(
+            [one for batch in window.sub_batches for one in self._tokens.commit(batch, outcome)]
+        )
         self.commits = (Commit(window.window_id, outcome.rounds),)
         self._count_books(opened.plan, outcome)
         self._join(opened, outcome)

@@ -28,7 +28,7 @@ class RequestTable:
         priority: 0 to 9, more is more urgent.
         limit: output tokens that each may make at most, known from its arrival on; `MAX_TOKENS`: no limit.
         lengths_known: whether the scheduler may look at `output` (`--oracle-lengths`).
-        phase: a Phase. `Queue` writes who waits, `KvLedger` all others.
+        phase: a Phase. `Queue` writes those that wait, `KvLedger` all others.
         held: KV tokens; read only.
         kv_tokens: the same column, for `KvLedger` alone: sums that it keeps hang on it.
         emitted: output tokens made.

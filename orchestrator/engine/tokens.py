@@ -24,8 +24,8 @@ class Tokens:
         self._table, self._kv, self._gpu = books.table, books.kv, books.gpu
         self._metrics, self._transit, self._host = metrics, transit, host
 
-    def take(self, batch: SubBatch, outcome: Outcome) -> list[int]:
-        """Take one sub-batch's rounds; the requests that made their last token."""
+    def commit(self, batch: SubBatch, outcome: Outcome) -> list[int]:
+        """Book one sub-batch's rounds; the requests that made their last token."""
         finished = [*self._decode(batch, outcome), *self._prefill(batch, outcome)]
         self._kv.finish(finished)
         return finished

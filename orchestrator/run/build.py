@@ -15,7 +15,7 @@ from l3sim.orchestrator.engine.planning.planner import Planner
 from l3sim.orchestrator.engine.planning.regret import Study
 from l3sim.orchestrator.engine.policies import policy_named
 from l3sim.orchestrator.engine.prediction.predictor import Tables
-from l3sim.orchestrator.engine.prediction.source import forecast_of
+from l3sim.orchestrator.engine.prediction.source import predictor_source
 from l3sim.orchestrator.engine.queue import Arrivals
 from l3sim.orchestrator.engine.replica import Replica
 from l3sim.orchestrator.engine.requests import RequestTable
@@ -62,9 +62,9 @@ def build_replica(job: ResolvedJob, index: int, table: RequestTable, devices: Re
     )
     policy = policy_named(job.policy)()
     kind = machine.scheduler.predictor if policy.predicts else "tables"
-    forecast = forecast_of(kind, layout, index, devices.tables, table, job.spec.seed)
+    source = predictor_source(kind, layout, index, devices.tables, table, job.spec.seed)
     study = Study(index, job.spec.regret_plans, machine.placement)
-    planner = Planner(policy, machine.scheduler, forecast, DecisionLog(index), study)
+    planner = Planner(policy, machine.scheduler, source, DecisionLog(index), study)
     gpu = GpuMemory(job.weight_room_bytes, model.kv_bytes_per_token, model.layer_kv_bytes)
     books = Books(table, _arrivals(job, index, table), _ledger(job, shape, table), gpu)
     return Replica(index, devices.hellos, limits, books, _timeline(job), planner)

@@ -12,7 +12,7 @@ from l3sim.errors import Cancelled
 from l3sim.orchestrator.engine.asks import Ask, AuditAsk, GridAsk, StudyAsk, TrainingAsk, WindowAsk
 from l3sim.orchestrator.engine.policies import policy_named
 from l3sim.orchestrator.engine.prediction.learning.learned import FIRST_ROUNDS
-from l3sim.orchestrator.engine.prediction.source import Learning
+from l3sim.orchestrator.engine.prediction.source import LearnedSource
 from l3sim.orchestrator.engine.progress import Observer, Progress
 from l3sim.orchestrator.engine.replica import Replica
 from l3sim.orchestrator.engine.requests import RequestTable
@@ -100,8 +100,8 @@ class _Run:
     async def _build(self, index: int) -> Replica:
         sessions = self.sessions
         devices = ReplicaDevices(
-            hellos=tuple(line.hello for line in sessions.of_replica(index)),
-            room_bytes=sessions.rooms(index),
+            hellos=tuple(session.hello for session in sessions.of_replica(index)),
+            room_bytes=sessions.kv_room_bytes(index),
             lookahead=sessions.lookahead(),
             tables=await sessions.tables(index),
         )
@@ -139,7 +139,7 @@ class _Run:
             await asyncio.sleep(0)
         self._show()
         if self._cancel.is_set():
-            raise Cancelled("somebody asked the job to stop")
+            raise Cancelled("the job was asked to stop")
 
     async def _train(self, ask: TrainingAsk) -> None:
         """Train off the event loop, one replica at a time, so that their times do not overlap."""
@@ -159,7 +159,7 @@ class _Run:
         self._counters = {account.slot: account.counters for account in accounts}
         self._fidelity = fidelity_of(accounts)
         broken = conservation(self._table, self._replicas)
-        broken += counts_differ(self._replicas, [line.hello for line in self.sessions.lines], accounts)
+        broken += counts_differ(self._replicas, [session.hello for session in self.sessions.opened], accounts)
         for replica in self._replicas:
             broken += replica.books_differ(accounts, closing=True)
         return broken
@@ -209,7 +209,7 @@ class _Run:
 
 def _trains(job: ResolvedJob) -> bool:
     """Whether predictors are sure to be trained: each round makes at most one token of a request."""
-    learns = policy_named(job.policy).predicts and job.machine.scheduler.predictor == Learning.name
+    learns = policy_named(job.policy).predicts and job.machine.scheduler.predictor == LearnedSource.name
     return learns and int(job.table.output.max()) > FIRST_ROUNDS
 
 

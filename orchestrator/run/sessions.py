@@ -1,4 +1,4 @@
-"""The devices of one job: who fills which slot, the sessions with them, what each replica asks."""
+"""The devices of one job: which fills which slot, the sessions with them, what each replica asks."""
 
 import asyncio
 from collections import defaultdict
@@ -36,8 +36,8 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Line:
-    """One address: its port, what it was told, what it answered."""
+class OpenSession:
+    """The session with one address: its port, what it was told, and the replicas that it serves."""
 
     port: DevicePort
     role: str
@@ -49,20 +49,25 @@ class Sessions:
     """All sessions of one job."""
 
     def __init__(
-        self, job: ResolvedJob, lines: Sequence[Line], filled: Sequence[FilledSlot], in_process: bool
+        self,
+        job: ResolvedJob,
+        sessions: Sequence[OpenSession],
+        filled: Sequence[FilledSlot],
+        in_process: bool,
     ) -> None:
         self._job = job
         self._in_process = in_process
-        self.lines = tuple(lines)
+        self.opened = tuple(sessions)
         self._of_replica = [
-            [line for line in lines if replica in line.replicas] for replica in range(job.layout.dp)
+            [session for session in sessions if replica in session.replicas]
+            for replica in range(job.layout.dp)
         ]
         self.filled = tuple(filled)
         self.ready: dict[str, DeviceReady] = {}
 
     @classmethod
     async def open(cls, job: ResolvedJob, source: DeviceSource) -> "Sessions":
-        """Fill the machine's slots and say Hello to everybody at once.
+        """Fill the machine's slots and say Hello to all addresses at once.
 
         Raises:
             NotReady: a role has too few devices.
@@ -72,20 +77,20 @@ class Sessions:
         at: dict[str, list[FilledSlot]] = defaultdict(list)
         for slot in filled:
             at[slot.address].append(slot)
-        lines = [_line(job, source.connect(address), slots) for address, slots in at.items()]
-        sessions = cls(job, lines, filled, source.transport == "in-process")
+        sessions = [_session(job, source.connect(address), slots) for address, slots in at.items()]
+        made = cls(job, sessions, filled, source.transport == "in-process")
         try:
-            answers = await together([line.port.hello(line.hello) for line in lines])
+            answers = await together([session.port.hello(session.hello) for session in sessions])
         except BaseException:
-            await sessions.abort()
+            await made.abort()
             raise
         for answer in answers:
-            sessions.ready.update({ready.slot: ready for ready in answer})
-        sessions._check_ready()
-        return sessions
+            made.ready.update({ready.slot: ready for ready in answer})
+        made._check_ready()
+        return made
 
-    def of_replica(self, replica: int) -> list[Line]:
-        """The lines that a replica's windows go to, in order."""
+    def of_replica(self, replica: int) -> list[OpenSession]:
+        """The sessions that a replica's windows go to, in order."""
         return self._of_replica[replica]
 
     def lookahead(self) -> int:
@@ -93,15 +98,15 @@ class Sessions:
         told = [ready.lookahead_rounds for ready in self.ready.values() if ready.lookahead_rounds]
         return min(told, default=2**31)
 
-    def rooms(self, replica: int) -> Int64s:
+    def kv_room_bytes(self, replica: int) -> Int64s:
         """KV bytes that each rank of a replica holds, as its device says: shape (ranksets * ranks,)."""
         layout = self._job.layout
         if self._job.machine.placement == "gpu":
             return kv_shape(self._job.machine, self._job.model, layout).room_bytes
         rooms = np.zeros(layout.ranksets * layout.ranks, dtype=np.int64)
-        for line in self.lines:
-            for used in RankMap.of(line.hello, replica).used:
-                slot = line.hello.slots[used.device].slot
+        for session in self.opened:
+            for used in RankMap.of(session.hello, replica).used:
+                slot = session.hello.slots[used.device].slot
                 regions = self.ready[slot].regions
                 capacity = regions[used.domain].capacity_bytes if used.domain < len(regions) else 0
                 if capacity <= 0:
@@ -122,56 +127,58 @@ class Sessions:
     async def grid(self, replica: int, grid: Grid) -> GridAnswers:
         """What the windows of a grid would cost on a replica's devices."""
         if self._job.layout.on_gpu:
-            (line,) = self.of_replica(replica)
-            answer = await line.port.estimate([*grid.gpu, *grid.attention])
+            (session,) = self.of_replica(replica)
+            answer = await session.port.estimate([*grid.gpu, *grid.attention])
             count = len(grid.gpu)
             return GridAnswers(answer[:count], [(RankMap.of_gpu(replica), answer[count:])])
-        lines = [line for line in self.of_replica(replica) if grid.of(line.role)]
-        answers = await together([line.port.estimate(grid.of(line.role)) for line in lines])
+        sessions = [session for session in self.of_replica(replica) if grid.of(session.role)]
+        answers = await together([session.port.estimate(grid.of(session.role)) for session in sessions])
         single: dict[str, Sequence[Costs]] = {}
         attention = []
-        for line, answer in zip(lines, answers, strict=True):
-            if line.role == Role.ATTENTION:
-                attention.append((RankMap.of(line.hello, replica), answer))
+        for session, answer in zip(sessions, answers, strict=True):
+            if session.role == Role.ATTENTION:
+                attention.append((RankMap.of(session.hello, replica), answer))
             else:
-                single[line.role] = answer
+                single[session.role] = answer
         return GridAnswers(single.get(Role.GPU, ()), attention, single.get(Role.LINK, ()))
 
     async def estimate(self, replica: int, windows: Sequence[Window]) -> list[list[Costs]]:
-        """What windows would cost that never happen: for each, the answers of a replica's lines in order."""
-        answers = await together([line.port.estimate(windows) for line in self.of_replica(replica)])
+        """What windows would cost that never happen: for each, the answers of all sessions in order."""
+        answers = await together([session.port.estimate(windows) for session in self.of_replica(replica)])
         return [list(each) for each in zip(*answers, strict=True)]
 
     async def window(self, window: Window) -> list[Costs]:
-        """What a window costs: the answers of its replica's lines in order."""
-        lines = self.of_replica(window.replica)
+        """What a window costs: the answers of its replica's sessions in order."""
+        sessions = self.of_replica(window.replica)
         if self._in_process:
             # Nothing is ever pending there: one after the other saves a task for each.
-            return [await line.port.window(window) for line in lines]
-        return await together([line.port.window(window) for line in lines])
+            return [await session.port.window(window) for session in sessions]
+        return await together([session.port.window(window) for session in sessions])
 
     async def audit(self, replica: int) -> list[Account]:
         """The books of a replica's attention devices."""
-        lines = [line for line in self.of_replica(replica) if line.role == Role.ATTENTION]
-        answers = await together([line.port.audit() for line in lines])
+        sessions = [session for session in self.of_replica(replica) if session.role == Role.ATTENTION]
+        answers = await together([session.port.audit() for session in sessions])
         return [account for answer in answers for account in answer]
 
     async def close(self, commits: Sequence[tuple[int, tuple[Commit, ...]]]) -> list[Account]:
-        """End all sessions well; each line hears the last commits of its replicas."""
+        """End all sessions well; each session hears the last commits of its replicas."""
         calls = [
-            line.port.close([one for replica, some in commits if replica in line.replicas for one in some])
-            for line in self.lines
+            session.port.close(
+                [one for replica, some in commits if replica in session.replicas for one in some]
+            )
+            for session in self.opened
         ]
         return [account for answer in await together(calls) for account in answer]
 
     async def abort(self) -> None:
         """Drop all sessions, whatever their state."""
-        await asyncio.gather(*(line.port.abort() for line in self.lines), return_exceptions=True)
+        await asyncio.gather(*(session.port.abort() for session in self.opened), return_exceptions=True)
 
     @property
     def messages(self) -> int:
         """Messages sent and received."""
-        return sum(line.port.messages for line in self.lines)
+        return sum(session.port.messages for session in self.opened)
 
     def idle_mw(self) -> int:
         """Idle power of all devices."""
@@ -181,10 +188,10 @@ class Sessions:
         missing = {slot.slot for slot in self.filled} - self.ready.keys()
         if missing:
             raise NotReady(f"{min(missing)} did not answer Hello; check its log")
-        for line in self.lines:
-            for slot in line.hello.slots:
+        for session in self.opened:
+            for slot in session.hello.slots:
                 domains = self.ready[slot.slot].domains
-                if line.role == Role.ATTENTION and len(domains) != len(slot.assignments):
+                if session.role == Role.ATTENTION and len(domains) != len(slot.assignments):
                     what = (
                         f"{slot.slot} has {len(domains)} ranks, the machine file says {len(slot.assignments)}"
                     )
@@ -200,7 +207,7 @@ async def together(calls: Sequence[Awaitable[T]]) -> list[T]:
     return list(results)  # type: ignore[arg-type]
 
 
-def _line(job: ResolvedJob, port: DevicePort, slots: Sequence[FilledSlot]) -> Line:
+def _session(job: ResolvedJob, port: DevicePort, slots: Sequence[FilledSlot]) -> OpenSession:
     role = slots[0].role
     assigned = tuple(_assign(job, slot) for slot in slots)
     assignments = [assignment for slot in assigned for assignment in slot.assignments]
@@ -209,7 +216,7 @@ def _line(job: ResolvedJob, port: DevicePort, slots: Sequence[FilledSlot]) -> Li
         frozenset(assignment.replica for assignment in assignments) & everyone if assignments else everyone
     )
     hello = Hello(PROTOCOL_VERSION, job.digest, job.spec.seed, job.model, job.layout, assigned)
-    return Line(port, role, hello, replicas)
+    return OpenSession(port, role, hello, replicas)
 
 
 def _assign(job: ResolvedJob, filled: FilledSlot) -> SlotAssignment:

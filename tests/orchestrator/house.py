@@ -1,4 +1,4 @@
-"""A manager of jobs and everything around it."""
+"""A manager of jobs over a journal, with a fake engine, bus and clock, for tests of the job service."""
 
 import json
 from pathlib import Path

@@ -124,8 +124,8 @@ class Meter:
             context = np.array([life.held for life in work.decode], dtype=np.int64)
             chunks = [Chunk(one.life.number, one.tokens, one.finished, one.last) for one in work.chunks]
             batches.append(SubBatch(s, decode, context, tuple(chunks)))
-            everybody = [*work.decode, *(one.life for one in work.chunks)]
-            places += [KvPlacement(life.number, *life.at) for life in everybody]
+            lives = [*work.decode, *(one.life for one in work.chunks)]
+            places += [KvPlacement(life.number, *life.at) for life in lives]
         return Window(0, self.replica, 1, tuple(batches), tuple(places))
 
     def _enter(

@@ -1,4 +1,4 @@
-"""A KV ledger told in sets of blocks: who lies where, walked layer by layer and group by group."""
+"""A KV ledger told in sets of blocks: what lies where, walked layer by layer and group by group."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -138,10 +138,10 @@ class SlowBooks:
             left.remove(users[-1])
             dropped.append(users[-1])
 
-    def rounds_of_room(self, residents: list[int], who: Sequence[int], most: int) -> int:
+    def rounds_of_room(self, residents: list[int], growing: Sequence[int], most: int) -> int:
         """Step by step: the first round after which one more does not fit."""
         for rounds in range(1, most):
-            booked = self.bytes(self.booked_blocks(residents, who, rounds))
+            booked = self.bytes(self.booked_blocks(residents, growing, rounds))
             if any(size > self.room_at(at) for at, size in booked.items()):
                 return rounds
         return most

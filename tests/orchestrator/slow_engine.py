@@ -40,7 +40,7 @@ class SlowReplica(SlowMemory):
     # -- the loop ------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Live until nobody waits, comes or runs."""
+        """Live until no request waits, comes or runs."""
         while True:
             self.enqueue()
             self.free_gpu()
@@ -210,7 +210,7 @@ class SlowReplica(SlowMemory):
         return next(life for life in self.lives if life.number == number)
 
     def tokens(self, work: PassWork, stamp: int, start: int, batch: str) -> list[Life]:
-        """Tokens of one pass; who made its last."""
+        """Tokens of one pass; the requests that made their last."""
         for life in work.decode:
             life.held += 1
         for chunk in work.chunks:

@@ -49,13 +49,13 @@ class SlowMemory:
         return min(self.wanted(life), self.holds(place))
 
     def wanted(self, life: Life) -> int:
-        """Tokens that somebody would book where there is room for any number."""
+        """Tokens that a request would book where there is room for any number."""
         if self.rules.lengths_known:
             return life.prompt + life.output - 1
         return max(life.held if life.decoding else life.target, life.target + self.rules.reserve) + 1
 
     def booked_blocks(self) -> set[tuple[Place, Block]]:
-        """Every block that somebody books, with its place."""
+        """Every block that a request books, with its place."""
         return {
             (life.at, block)
             for life in self.residents
@@ -95,7 +95,7 @@ class SlowMemory:
                 hits = sum(((o, b), block) in there for block in blocks)
                 own = self.bytes_on((o, b), len(blocks) - hits)
                 fits = all(booked.get(at, 0) + size <= limit for at, size in own.items())
-                # A reservation does not keep anybody out.
+                # A reservation keeps no request out.
                 least = self.wanted(life) - 1 - self.rules.reserve
                 if not fits or least > self.holds((o, b)):
                     continue
@@ -110,7 +110,7 @@ class SlowMemory:
         return best[1] if best else None
 
     def count_hits(self, counts: Counts, life: Life, place: Place) -> int:
-        """Prefix blocks of who is about to enter, and those of them that somebody books there; the latter."""
+        """Prefix blocks of a request about to enter, and those of them that are booked there; the latter."""
         shared = [one for one in self.blocks(life, life.target) if one[0] == "prefix"]
         hits = len({(place, one) for one in shared} & self.booked_blocks())
         counts.asked_blocks += len(shared)

@@ -57,7 +57,7 @@ def test_prefixes_under_every_policy(policy: str, oracle: bool) -> None:
     assert report.invariants == "ok"
     assert report.kv.prefix.hit_tokens > 0
     assert report.tokens.output == sum(min(MOST_OUTPUT, tokens) for tokens in OUTPUT)
-    # Who knows all lengths admits only whom there is room for to the end.
+    # With all lengths known, only requests are admitted that have room to their end.
     assert (report.preemptions == 0) == oracle
     assert without_exchange(job.but(max_window=1).run()) == without_exchange(result)
 

@@ -24,7 +24,7 @@ from tests.orchestrator.small_jobs import SmallJob, lines_of, listed, sized, sma
 @contextmanager
 def watched(told: Counter[str]) -> Iterator[None]:
     """After every window of every replica: tokens came in order, and no rank holds more than its room."""
-    tokens, answer = Tokens.take, Replica.answer
+    tokens, answer = Tokens.commit, Replica.answer
 
     def count_tokens(self: Tokens, batch: Any, outcome: Outcome) -> list[int]:
         table = self._table

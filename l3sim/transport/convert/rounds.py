@@ -57,13 +57,11 @@ def window_to_proto(window: Window) -> pb.Window:
 
 
 def window_from_proto(message: pb.Window) -> Window:
-    """A window; arrays are int64.
+    """A window; arrays are int64. Whether it makes sense is asked by the conversation that it goes to.
 
     Raises:
-        InvalidInput: no rounds, a sub-batch index above 1, lists that differ in length, numbers above 2^63.
+        InvalidInput: numbers above 2^63.
     """
-    if message.rounds < 1:
-        raise InvalidInput(("window.rounds", "must be at least 1, got 0"))
     return Window(
         window_id=message.window_id,
         replica=message.replica,
@@ -109,8 +107,6 @@ def costs_from_proto(message: pb.Costs) -> Costs:
         InvalidInput: a list or a byte string is not as long as the shape says.
     """
     valid = message.valid_rounds
-    if valid < 1:
-        raise InvalidInput(("costs.valid_rounds", "must be at least 1, got 0"))
     costs = tuple(_op_cost_from_proto(cost, valid) for cost in message.costs)
     return Costs(message.window_id, valid, costs, tuple(message.held_bytes))
 
@@ -134,13 +130,8 @@ def check_values(cost: OpCost) -> None:
 
 
 def _sub_batch_from_proto(message: pb.SubBatch) -> SubBatch:
-    if message.index > 1:
-        raise InvalidInput(("window.sub_batches.index", f"must be 0 or 1, got {message.index}"))
     decode = integers_from_proto(message.decode_request, "window.sub_batches.decode_request")
     context = integers_from_proto(message.context_tokens, "window.sub_batches.context_tokens")
-    if len(decode) != len(context):
-        text = f"must be as long as decode_request ({len(decode)}), got {len(context)}"
-        raise InvalidInput(("window.sub_batches.context_tokens", text))
     chunks = tuple(
         Chunk(chunk.request, chunk.tokens, chunk.finished_tokens, chunk.last) for chunk in message.chunks
     )

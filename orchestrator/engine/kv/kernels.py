@@ -36,12 +36,12 @@ def booked_tokens(
     target: Int64s,
     fit_tokens: Int64s,
 ) -> Int64s:
-    """Tokens that each request books after so many more rounds of decoding: shape of `requests`.
+    """Tokens that each request books after this many more rounds of decoding: shape of `requests`.
 
     Args:
         places: of the requests, shape (n,).
         reserve: booked beyond what is to be prefilled.
-        decode: the phase of who decodes; an argument, for numba's cache would not see it change elsewhere.
+        decode: the phase of decoding requests; an argument, for numba's cache would not see it change.
         phase, held, target: of all requests.
         fit_tokens: the longest request that an empty replica holds, shape (P,).
     """
@@ -64,7 +64,7 @@ def sum_at(places: Int64s, amounts: Int64s, size: int) -> Int64s:
 
 @jit(cache=True, example=lambda: (_one() - 1, _one(), 1, 1))
 def blocks_at(places: Int64s, tokens: Int64s, block_tokens: int, size: int) -> Int64s:
-    """Blocks of requests with so many tokens at each placement: shape (size,)."""
+    """Blocks of requests with this many tokens at each placement: shape (size,)."""
     result = np.zeros(size, dtype=np.int64)
     for index in range(len(places)):
         result[places[index]] += -(-tokens[index] // block_tokens)
@@ -73,7 +73,7 @@ def blocks_at(places: Int64s, tokens: Int64s, block_tokens: int, size: int) -> I
 
 @jit(cache=True, example=lambda: (_one(), _one()[None]))
 def bytes_of(blocks: Int64s, block_bytes: Int64s) -> Int64s:
-    """Bytes on each rank of so many blocks at each placement, shape (P,) as is the result.
+    """Bytes on each rank of this many blocks at each placement, shape (P,) as is the result.
 
     Args:
         block_bytes: as for `rounds_of_room`.
@@ -104,7 +104,7 @@ def bins_of(places: Int64s, tokens: Int64s, groups: Int64s, ranksets: int) -> In
 
 @jit()
 def _lacks(more: Int64s, places: Int64s, booked: Int64s, room: Int64s, block_bytes: Int64s) -> bool:
-    """Whether a rank has more booked than it holds when each request has opened so many blocks more."""
+    """Whether a rank has more booked than it holds when each request has opened this many blocks more."""
     opened = sum_at(places, more, len(room))
     after = booked.copy()
     for place in range(len(room)):

@@ -7,7 +7,7 @@ that the sums it keeps are never stale:
       '------------------- preempt: the KV goes -------------------'
 
 *Booked* are the tokens held and one more for a decoding request, and for a request in prefill all that it
-must prefill and one more, from its admission on; with a reservation, so many more from then on; never more
+must prefill and one more, from its admission on; with a reservation, that many more from then on; never more
 than an empty replica holds, so that the largest request that is accepted can also be admitted. Lengths to
 come are never counted. Tokens take room in whole blocks.
 
@@ -45,7 +45,7 @@ class KvLedger:
     """The books of one replica.
 
     Args:
-        watermark: share of every rank that stays free when somebody is admitted beside others.
+        watermark: share of every rank that stays free when a request is admitted beside others.
         reserve_tokens: booked beyond prompt and next token from admission on, until they are used.
         prefix_sharing: "off", "balanced" or "longest" (docs/kv.md).
 
@@ -100,7 +100,7 @@ class KvLedger:
         return table.offset[requests] * self.shape.layout.ranks + table.rank[requests]
 
     def blocks_at(self, requests: Int64s, tokens: Int64s) -> Int64s:
-        """Blocks that requests with so many tokens take at each placement, shared ones once: shape (P,)."""
+        """Blocks that requests with this many tokens take at each placement, shared ones once: shape (P,)."""
         layout, places = self.shape.layout, self.places(requests)
         if not self.sharing.any:
             return blocks_at(places, tokens, layout.kv_block_tokens, self._size)
@@ -116,7 +116,7 @@ class KvLedger:
         return self.sharing.once(requests, places, tokens, shared, self._size)
 
     def per_rank(self, requests: Int64s, tokens: Int64s) -> Int64s:
-        """Bytes that requests with so many tokens take on each rank: shape (P,)."""
+        """Bytes that requests with this many tokens take on each rank: shape (P,)."""
         return bytes_of(self.blocks_at(requests, tokens), self.shape.block_bytes)
 
     def booked_tokens(self, requests: Int64s) -> Int64s:
@@ -219,7 +219,7 @@ class KvLedger:
         self._grew()
 
     def decode(self, requests: Int64s, rounds: int) -> None:
-        """Each of these requests decoded for so many rounds: a token held a round; shape (n,)."""
+        """Each of these requests decoded for this many rounds: a token held a round; shape (n,)."""
         self._table.kv_tokens[requests] += rounds
         self._grew()
 
@@ -262,7 +262,7 @@ class KvLedger:
         if self._table.lengths_known:  # all is booked already
             return 1 if self.lacks_room() else most
         shape = self.shape
-        # Who decodes has all of its prefix: what it opens is its own.
+        # A decoding request has all of its prefix: the blocks that it opens is its own.
         return rounds_of_room(
             most,
             growing,

@@ -1,4 +1,4 @@
-"""Prefix sharing of one replica: whose first blocks are the same, and what that spares.
+"""Prefix sharing of one replica: requests whose first blocks are the same, and what that spares.
 
 A block is known by its prefix and its number in it: the same text, hence the same KV. Only whole blocks are
 shared, and only at one placement, for attention reads KV where it lies (picture: `l3sim.device.blocks`).
@@ -14,13 +14,13 @@ from l3sim.units import Int64s
 
 @dataclass
 class Sharing:
-    """Who shares what, and counts of what it came to.
+    """What is shared, and counts of what it came to.
 
     Attributes:
         prefix: number of each request's prefix, 0 for none, shape (requests,).
         shareable: whole blocks of it, shape (requests,).
         longest: placements with most shared blocks come before those with the lightest bins.
-        asked_blocks: whole prefix blocks of all who were admitted.
+        asked_blocks: whole prefix blocks of all requests that were admitted.
         hit_blocks: those of them that were on the books already.
         saved_peak_bytes: the most bytes that it spared at a join.
     """

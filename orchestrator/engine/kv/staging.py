@@ -43,7 +43,7 @@ class GpuMemory:
 
     @property
     def free_bytes(self) -> int:
-        """What nobody has booked."""
+        """What is not booked."""
         booked = sum(entry.booked_bytes for entry in self._entries.values())
         return self.room_bytes - booked - sum(entry.booked_bytes for entry in self._leaving)
 

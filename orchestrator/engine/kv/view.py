@@ -17,7 +17,7 @@ class KvView:
         bins: booked tokens x groups of each (offset, rank), shape (ranksets, ranks).
         residents: how many are admitted.
         chain: blocks of a prefix that are booked at each placement, shape (P,).
-        limit: bytes of each rank that may be booked when somebody is admitted beside others, shape (P,).
+        limit: bytes of each rank that may be booked when a request is admitted beside others, shape (P,).
         reserve_tokens: booked beyond what the policy asks for.
 
     Attributes:
@@ -43,14 +43,14 @@ class KvView:
         self._limit = limit
 
     def fits(self, tokens: int, request: int | None = None) -> tuple[int, int] | None:
-        """Where a request that books so many tokens would go, or None where it does not fit.
+        """Where a request that books this many tokens would go, or None where it does not fit.
 
         Of the (offset, rank) pairs where it fits, the one that makes the fullest of its bins least full,
         counting booked tokens x groups (ties: most blocks shared, then lowest offset, then rank). With
         `prefix_sharing: longest` most blocks shared come first, then the bins.
 
         Args:
-            request: who it is, for what it shares; None: somebody who shares nothing.
+            request: its number, for what it shares; None: it shares nothing.
         """
         shape = self._shape
         best = best_place(

@@ -92,7 +92,7 @@ class DecisionLog:
             predicted_ps=plan.predicted_ps,
         )
 
-    def took(self, costs: RoundCosts, outcome: Outcome) -> None:
+    def commit(self, costs: RoundCosts, outcome: Outcome) -> None:
         """Rounds of the open plan were taken."""
         decision = self._open
         if decision is None:

@@ -12,7 +12,7 @@ from l3sim.orchestrator.engine.planning.regret import Study
 from l3sim.orchestrator.engine.policies.base import Plan, PlanView, Policy
 from l3sim.orchestrator.engine.prediction.estimate_grid import Grid
 from l3sim.orchestrator.engine.prediction.learning.accuracy import accuracy, nothing
-from l3sim.orchestrator.engine.prediction.source import Forecast
+from l3sim.orchestrator.engine.prediction.source import PredictorSource
 from l3sim.orchestrator.engine.reasons import Because
 from l3sim.orchestrator.engine.requests import Phase
 from l3sim.orchestrator.engine.timeline.base import Outcome
@@ -57,9 +57,14 @@ class Planner:
     """
 
     def __init__(
-        self, policy: Policy, options: SchedulerConfig, forecast: Forecast, log: DecisionLog, study: Study
+        self,
+        policy: Policy,
+        options: SchedulerConfig,
+        source: PredictorSource,
+        log: DecisionLog,
+        study: Study,
     ) -> None:
-        self.policy, self.forecast, self.log, self.study = policy, forecast, log, study
+        self.policy, self.source, self.log, self.study = policy, source, log, study
         self.learning_s = 0.0
         self._options = options
 
@@ -72,41 +77,41 @@ class Planner:
         """
         view = partial(view_of, members, preempted, self._options)
         seen = view()
-        plan = self.policy.plan(seen, self.forecast.predictor)
-        questions = self.forecast.questions()
+        plan = self.policy.plan(seen, self.source.predictor)
+        questions = self.source.questions()
         if questions is not None:
             return questions
-        self.study.note(self.log.plans, plan, view, self.forecast, because, now_ps)
+        self.study.note(self.log.plans, plan, view, self.source, because, now_ps)
         self.log.opened(plan, seen, len(preempted), because, now_ps)
         return plan
 
-    def took(self, window: Window, costs: WindowCosts, outcome: Outcome) -> None:
+    def commit(self, window: Window, costs: WindowCosts, outcome: Outcome) -> None:
         """Rounds of a window were taken; their tokens are not booked yet."""
         began = time.perf_counter()
-        self.forecast.observe(window, costs, outcome.rounds)
+        self.source.observe(window, costs, outcome.rounds)
         self.learning_s += time.perf_counter() - began
-        self.log.took(costs.durations, outcome)
+        self.log.commit(costs.durations, outcome)
 
 
 def prediction(planners: Sequence[Planner], seed: int) -> dict[str, Any]:
     """How well a job's policy foresaw what happened, for the report.
 
-    Counts of 0 and nulls where nothing was predicted, and in `random_split` and `last_fifth` where nobody
-    learned or the job was over before the first training.
+    Counts of 0 and nulls where nothing was predicted, and in `random_split` and `last_fifth` where no
+    predictor learned or the job was over before the first training.
 
     Args:
         planners: of all replicas, which are alike.
         seed: the job's.
     """
-    learners = [planner.forecast.learner for planner in planners]
-    known = [learner for learner in learners if learner is not None]
-    trainings = sum(learner.trainings for learner in known)
+    trainers = [planner.source.trainer for planner in planners]
+    known = [trainer for trainer in trainers if trainer is not None]
+    trainings = sum(trainer.trainings for trainer in known)
     found = nothing()
     if trainings:
-        passes = [learner.samples.passes() for learner in known]
-        found = accuracy(passes, [learner.samples.rounds for learner in known], seed)
+        passes = [trainer.samples.passes() for trainer in known]
+        found = accuracy(passes, [trainer.samples.rounds for trainer in known], seed)
     return {
-        "predictor": planners[0].forecast.name if planners[0].policy.predicts else None,
+        "predictor": planners[0].source.name if planners[0].policy.predicts else None,
         "trainings": trainings,
         "plans": error_summary([planner.log for planner in planners]),
         **found,

@@ -20,7 +20,7 @@ import numpy as np
 
 from l3sim.orchestrator.engine.costs.assembler import Assembler
 from l3sim.orchestrator.engine.policies import POLICIES, Plan, PlanView
-from l3sim.orchestrator.engine.prediction.source import Forecast
+from l3sim.orchestrator.engine.prediction.source import PredictorSource
 from l3sim.orchestrator.engine.reasons import Because
 from l3sim.orchestrator.engine.timeline.base import Timeline, Waits
 from l3sim.units import PS_PER_S, seconds
@@ -91,7 +91,7 @@ class Study:
         number: int,
         made: Plan,
         view: Callable[[], PlanView],
-        forecast: Forecast,
+        source: PredictorSource,
         because: Because,
         now_ps: int,
     ) -> None:
@@ -108,8 +108,8 @@ class Study:
         for name, (policy, options) in self._alternatives.items():
             seen = view()
             seen.options = msgspec.structs.replace(seen.options, **options)
-            self._add(point, name, policy().plan(seen, forecast.predictor), seen)
-        forecast.questions()  # what the alternatives asked is nobody's concern
+            self._add(point, name, policy().plan(seen, source.predictor), seen)
+        source.questions()  # what the alternatives asked is dropped
         self._point = point
 
     def questions(self) -> Sequence[Window]:
@@ -139,7 +139,7 @@ class Study:
                 durations.unchunked[plan.unchunked] = True
             start_ps, gap_ps = start(window)
             waiting = waits(window.sub_batches)
-            outcome = timeline.copy().compose(durations, start_ps, 2**62, waiting, gap_ps)
+            outcome = timeline.copy().simulate(durations, start_ps, 2**62, waiting, gap_ps)
             took = int(outcome.join_ps[-1]) - point.at_ps
             rates[name] = tokens_of(window, outcome.rounds) * PS_PER_S / took
         best = max(rates, key=lambda name: rates[name])
@@ -174,8 +174,12 @@ def window_of(number: int, replica: int, plan: Plan, view: PlanView) -> Window |
         for index, part in enumerate(plan.passes)
         if not part.empty
     )
-    who = [int(one) for one in plan.decode] + [chunk.request for batch in batches for chunk in batch.chunks]
-    places = [new.get(one) or KvPlacement(one, int(table.offset[one]), int(table.rank[one])) for one in who]
+    requests = [int(one) for one in plan.decode] + [
+        chunk.request for batch in batches for chunk in batch.chunks
+    ]
+    places = [
+        new.get(one) or KvPlacement(one, int(table.offset[one]), int(table.rank[one])) for one in requests
+    ]
     rounds = 1
     if not any(batch.chunks for batch in batches):
         left = table.output[plan.decode] - table.emitted[plan.decode]
@@ -194,6 +198,6 @@ def same_work(one: Window, other: Window) -> bool:
 
 
 def tokens_of(window: Window, rounds: int) -> int:
-    """Tokens that so many rounds of a window make or prefill."""
+    """Tokens that this many rounds of a window make or prefill."""
     made = sum(rounds * len(batch.decode) for batch in window.sub_batches)
     return made + sum(chunk.tokens for batch in window.sub_batches for chunk in batch.chunks)

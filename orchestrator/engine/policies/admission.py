@@ -1,7 +1,7 @@
 """Prefill and admission, alike for every policy.
 
 Running prefills first in order of admission, then the queue in its order; each to the sub-batch with fewer
-chunk tokens (ties: 0); nobody overtakes a head that does not fit; a request is admitted only in a plan that
+chunk tokens (ties: 0); no request overtakes a head that does not fit; one is admitted only in a plan that
 gives its first chunk. A round prefills at most `max_chunk_tokens` a sub-batch, but for a prompt that goes
 unchunked, alone among the prefills of its replica.
 """
@@ -14,7 +14,7 @@ from l3sim.orchestrator.engine.reasons import Blocked
 from l3sim.work import Chunk, KvPlacement
 
 GRAIN = 64
-#: Keys of `scheduler` that whoever calls `plan_prefills` reads.
+#: Keys of `scheduler` that a policy with `plan_prefills` reads.
 PREFILL_KEYS = frozenset({"max_chunk_tokens", "min_chunk_tokens", "admit_watermark"})
 
 
@@ -40,7 +40,7 @@ class ChunkBounds:
 
 @dataclass(slots=True)
 class PrefillPlan:
-    """Chunks by pass and their tokens, who enters and books how much GPU memory, and why the head did not."""
+    """Chunks by pass and their tokens; requests admitted, GPU memory booked, and why the head was not."""
 
     chunks: list[list[Chunk]]
     tokens: list[int]
@@ -61,7 +61,7 @@ class PrefillPlan:
         self.tokens[index] += chunk.tokens
 
     def cut(self, index: int, size: int) -> None:
-        """Leave so many tokens of a pass's last chunk."""
+        """Leave this many tokens of a pass's last chunk."""
         last = self.chunks[index].pop()
         self.tokens[index] -= last.tokens
         self.give(index, Chunk(last.request, size, last.finished_tokens, last=False))
@@ -88,7 +88,7 @@ def at_most(view: PlanView, residents: int | None) -> MayAdmit:
 def plan_prefills(
     view: PlanView, passes: int, may_admit: MayAdmit | None = None, bounds: ChunkBounds | None = None
 ) -> PrefillPlan:
-    """Give chunks to who is in prefill, then admit from the queue while memory lasts.
+    """Give chunks to requests in prefill, then admit from the queue while memory lasts.
 
     Args:
         may_admit: None: always.
@@ -96,29 +96,29 @@ def plan_prefills(
     """
     options = view.options
     bounds = bounds or ChunkBounds(options.max_chunk_tokens, options.min_chunk_tokens)
-    dealt = PrefillPlan([[] for _ in range(passes)], [0] * passes, bounds)
+    prefills = PrefillPlan([[] for _ in range(passes)], [0] * passes, bounds)
     for request in view.prefilling:
-        if not _give(view, dealt, request, int(view.table.held[request])):
-            dealt.blocked = Blocked.CHUNK
-            return dealt
+        if not _give(view, prefills, request, int(view.table.held[request])):
+            prefills.blocked = Blocked.CHUNK
+            return prefills
     for request in view.queue:
-        dealt.blocked = _admit(view, dealt, request, may_admit)
-        if dealt.blocked or dealt.unchunked >= 0:
+        prefills.blocked = _admit(view, prefills, request, may_admit)
+        if prefills.blocked or prefills.unchunked >= 0:
             break
-    return dealt
+    return prefills
 
 
-def _admit(view: PlanView, dealt: PrefillPlan, request: int, may_admit: MayAdmit | None) -> Blocked:
+def _admit(view: PlanView, prefills: PrefillPlan, request: int, may_admit: MayAdmit | None) -> Blocked:
     """Admit the head and give its first chunk; or say why not."""
     if request in view.barred:
         return Blocked.BARRED
     target = int(view.table.target[request])
     needed, unchunked = view.gpu.booking(target)
-    if unchunked and any(dealt.chunks):
+    if unchunked and any(prefills.chunks):
         return Blocked.GPU_MEMORY
-    if needed > view.gpu.free_bytes - dealt.gpu_bytes:
+    if needed > view.gpu.free_bytes - prefills.gpu_bytes:
         return Blocked.GPU_MEMORY
-    if not unchunked and _room(dealt, target) == 0:
+    if not unchunked and _room(prefills, target) == 0:
         return Blocked.CHUNK
     booking = view.table.booking(request)
     place = view.kv.fits(booking, request)
@@ -129,23 +129,23 @@ def _admit(view: PlanView, dealt: PrefillPlan, request: int, may_admit: MayAdmit
     if refused:
         return refused
     view.kv.admit(booking, *place, request)
-    dealt.admitted.append(placed)
-    dealt.gpu_bytes += needed
+    prefills.admitted.append(placed)
+    prefills.gpu_bytes += needed
     if unchunked:
-        dealt.give(0, Chunk(request, target, 0, last=True))
-        dealt.unchunked = 0
+        prefills.give(0, Chunk(request, target, 0, last=True))
+        prefills.unchunked = 0
     else:
-        _give(view, dealt, request, 0)
+        _give(view, prefills, request, 0)
     return Blocked.NOTHING
 
 
-def _room(dealt: PrefillPlan, rest: int) -> int:
-    return dealt.bounds.size(rest, dealt.bounds.most - min(dealt.tokens))
+def _room(prefills: PrefillPlan, rest: int) -> int:
+    return prefills.bounds.size(rest, prefills.bounds.most - min(prefills.tokens))
 
 
-def _give(view: PlanView, dealt: PrefillPlan, request: int, finished: int) -> bool:
+def _give(view: PlanView, prefills: PrefillPlan, request: int, finished: int) -> bool:
     rest = int(view.table.target[request]) - finished
-    size = _room(dealt, rest)
+    size = _room(prefills, rest)
     if size:
-        dealt.give(dealt.lightest, Chunk(request, size, finished, last=size == rest))
+        prefills.give(prefills.lightest, Chunk(request, size, finished, last=size == rest))
     return size > 0

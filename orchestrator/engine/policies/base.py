@@ -1,8 +1,8 @@
 """The seam of a scheduling policy: a pure function of a view to a plan.
 
-`plan` is called at scheduling points only, after finished requests were released and whoever lacked room
-was preempted. It does no I/O and changes nothing but the view's scratch books; what it returns is applied
-as it is. A policy is one small file, registered by name.
+`plan` is called at scheduling points only, after finished requests were released and requests that lacked
+room were preempted. It does no I/O and changes nothing but the view's scratch books; what it returns is
+applied as it is. A policy is one small file, registered by name.
 """
 
 from abc import ABC, abstractmethod
@@ -36,7 +36,7 @@ class PlanView:
         table: all requests; to be read only, and never its `output` (the future).
         decoding: residents that decode, in order of admission, shape (n,).
         prefilling: residents in prefill, in order of admission.
-        queue: who waits, in the order in which they must be admitted.
+        queue: requests that wait, in the order in which they must be admitted.
         barred: preempted at this join, not to be admitted at it.
         kv: scratch books; `kv.fits` and `kv.admit`.
     """
@@ -54,7 +54,7 @@ class PlanView:
 
 @dataclass(frozen=True, slots=True)
 class PassPlan:
-    """One sub-batch: who decodes, shape (n,), and which chunks are prefilled."""
+    """One sub-batch: the requests that decode, shape (n,), and the chunks that are prefilled."""
 
     decode: Int64s = field(default_factory=lambda: NO_REQUESTS)
     chunks: tuple[Chunk, ...] = ()
@@ -71,7 +71,7 @@ class Plan:
 
     Attributes:
         passes: the two sub-batches.
-        admitted: who enters, and where its KV goes, in order.
+        admitted: requests that enter, and where their KV goes, in order.
         horizon: rounds until the next plan at the latest.
         unchunked: number of the pass with an unchunked prompt, or -1.
         blocked: why the head of the queue was not admitted; its word ("kv") is as good.
@@ -103,12 +103,12 @@ class Plan:
 
     @property
     def decode(self) -> Int64s:
-        """Everybody who decodes under this plan."""
+        """All requests that decode under this plan."""
         return np.concatenate([self.passes[0].decode, self.passes[1].decode])
 
 
 class Policy(ABC):
-    """Decides, at a scheduling point, who runs until the next.
+    """Decides, at a scheduling point, what runs until the next.
 
     Attributes:
         reads: keys of `scheduler` that it reads; a job that sets another one is refused.

@@ -31,11 +31,11 @@ class Chunked(Policy):
         decode = np.asarray(view.decoding)[: options.token_budget]
         left = options.token_budget - len(decode)
         bounds = ChunkBounds(most=min(left, options.max_chunk_tokens), least=1, grain=1)
-        dealt = plan_prefills(view, self.passes, at_most(view, options.max_requests), bounds)
+        prefills = plan_prefills(view, self.passes, at_most(view, options.max_requests), bounds)
         return Plan(
-            (PassPlan(decode, tuple(dealt.chunks[0])), PassPlan(NO_REQUESTS)),
-            tuple(dealt.admitted),
-            unchunked=dealt.unchunked,
-            blocked=dealt.blocked,
-            considered={"budget_left": left - dealt.tokens[0]},
+            (PassPlan(decode, tuple(prefills.chunks[0])), PassPlan(NO_REQUESTS)),
+            tuple(prefills.admitted),
+            unchunked=prefills.unchunked,
+            blocked=prefills.blocked,
+            considered={"budget_left": left - prefills.tokens[0]},
         )

@@ -19,16 +19,16 @@ class Fill(Policy):
 
     def plan(self, view: PlanView, predictor: Predictor) -> Plan:  # noqa: ARG002 - needs no prediction
         """See Policy.plan."""
-        dealt = plan_prefills(view, self.passes)
+        prefills = plan_prefills(view, self.passes)
         held = view.table.held[view.decoding]
         order = view.decoding[np.lexsort((view.decoding, -held))]
         side = partition_lighter(view.table.held[order])
         return Plan(
             (
-                PassPlan(order[side == 0], tuple(dealt.chunks[0])),
-                PassPlan(order[side == 1], tuple(dealt.chunks[1])),
+                PassPlan(order[side == 0], tuple(prefills.chunks[0])),
+                PassPlan(order[side == 1], tuple(prefills.chunks[1])),
             ),
-            tuple(dealt.admitted),
-            unchunked=dealt.unchunked,
-            blocked=dealt.blocked,
+            tuple(prefills.admitted),
+            unchunked=prefills.unchunked,
+            blocked=prefills.blocked,
         )

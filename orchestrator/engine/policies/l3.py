@@ -42,7 +42,7 @@ class L3(Policy):
     reads = PREFILL_KEYS | {
         *("horizon", "selection", "admission", "chunking", "sub_batches", "step", "alignment", "predictor")
     }
-    # Nobody is left out, and requests are dealt one by one.
+    # Every request decodes, and they are distributed one by one.
     excludes = ((("selection", "all"), ("step", "horizon")),)
     predicts = True
 
@@ -51,39 +51,39 @@ class L3(Policy):
         sides = _Sides(view, predictor)
         options = view.options
         may_admit = sides.may_admit if options.admission == "aligned" else None
-        dealt = plan_prefills(view, options.sub_batches, may_admit)
-        side, times = sides.deal(dealt)
+        prefills = plan_prefills(view, options.sub_batches, may_admit)
+        side, times = sides.partition(prefills)
         # Nobody waited before this plan: cutting the prompt that empties the queue would only delay it.
-        memory_full = not len(view.queue) or dealt.blocked not in (Blocked.NOTHING, Blocked.CHUNK)
-        may_cut = options.chunking == "aligned" and memory_full and dealt.unchunked < 0
-        if may_cut and any(dealt.chunks) and sides.align(dealt, side, times):
-            side, times = sides.deal(dealt)
+        memory_full = not len(view.queue) or prefills.blocked not in (Blocked.NOTHING, Blocked.CHUNK)
+        may_cut = options.chunking == "aligned" and memory_full and prefills.unchunked < 0
+        if may_cut and any(prefills.chunks) and sides.align(prefills, side, times):
+            side, times = sides.partition(prefills)
         left_out = np.count_nonzero(side == OUT)
-        chunks = [tuple(some) for some in dealt.chunks] + [()]
+        chunks = [tuple(some) for some in prefills.chunks] + [()]
         return Plan(
             (PassPlan(sides.order[side == 0], chunks[0]), PassPlan(sides.order[side == 1], chunks[1])),
-            tuple(dealt.admitted),
+            tuple(prefills.admitted),
             horizon=options.horizon if left_out else NO_HORIZON,
-            unchunked=dealt.unchunked,
-            blocked=dealt.blocked,
+            unchunked=prefills.unchunked,
+            blocked=prefills.blocked,
             predicted_ps=tuple(times[: 2 * options.sub_batches].tolist()),
             considered=sides.considered,
         )
 
 
 class _Sides:
-    """The decoding requests of one plan, in the order in which they are dealt, and what they cost."""
+    """The decoding requests of one plan, in the order in which they are distributed, and what they cost."""
 
     def __init__(self, view: PlanView, predictor: Predictor) -> None:
         self._view, self._predictor = view, predictor
-        table, who, options = view.table, view.decoding, view.options
+        table, rows, options = view.table, view.decoding, view.options
         self._passes, self._target = options.sub_batches, options.alignment
-        self._everybody = options.selection == "all"
+        self._all = options.selection == "all"
         longest_first, longest_idle_first = (
-            (who, -table.held[who]),
-            (table.admission[who], table.planned[who]),
+            (rows, -table.held[rows]),
+            (table.admission[rows], table.planned[rows]),
         )
-        self.order: Int64s = who[np.lexsort(longest_first if self._everybody else longest_idle_first)]
+        self.order: Int64s = rows[np.lexsort(longest_first if self._all else longest_idle_first)]
         self._place = table.offset[self.order] * view.layout.ranks + table.rank[self.order]
         self._cost = predictor.attend_group_ps(table.held[self.order] + 1)
         self._groups = view.layout.group_counts
@@ -92,19 +92,19 @@ class _Sides:
         #: What was weighed, for the decision record.
         self.considered: dict[str, float] = {"decode_predictions": 0}
 
-    def deal(self, dealt: PrefillPlan) -> tuple[Int64s, Floats]:
+    def partition(self, prefills: PrefillPlan) -> tuple[Int64s, Floats]:
         """Sides of the requests in `order`, and the predicted times, beside these chunks."""
-        args = (self._place, self._cost, self._groups, self._predictor.pace, self._beside(dealt))
-        side, times, asked = partition_all(*args) if self._everybody else partition_aligned(*args, self._step)
+        args = (self._place, self._cost, self._groups, self._predictor.pace, self._beside(prefills))
+        side, times, asked = partition_all(*args) if self._all else partition_aligned(*args, self._step)
         self.considered["decode_predictions"] += asked
         return side, times
 
-    def _beside(self, dealt: PrefillPlan) -> Beside:
+    def _beside(self, prefills: PrefillPlan) -> Beside:
         """Chunks, fully connected layers and transfers of a plan with these chunks."""
         predictor, most = self._predictor, len(self.order)
-        if not any(dealt.chunks):
+        if not any(prefills.chunks):
             return self._without_chunks(most)
-        chunks, tokens = [*dealt.chunks, []][:2], [*dealt.tokens, 0][:2]
+        chunks, tokens = [*prefills.chunks, []][:2], [*prefills.tokens, 0][:2]
         return Beside(
             self._passes,
             self._target,
@@ -120,11 +120,11 @@ class _Sides:
         return Beside(self._passes, self._target, _NOTHING, lines, _NOTHING, self._predictor.comm[:2])
 
     def _moved_ps(self, chunk_tokens: Int64s) -> Floats:
-        """Transfer of the KV of so many chunk tokens: the second half of t_comm."""
+        """Transfer of the KV of this many chunk tokens: the second half of t_comm."""
         comm = self._predictor.comm
         return np.where(chunk_tokens > 0, comm[2] + comm[3] * chunk_tokens, 0.0)
 
-    def align(self, dealt: PrefillPlan, side: Int64s, times: Floats) -> bool:
+    def align(self, prefills: PrefillPlan, side: Int64s, times: Floats) -> bool:
         """Chunk the last prefill of each sub-batch so that T_GPU comes as close as possible to T_PIM.
 
         Only when a bubble is on the PIM side (T_PIM_i < target * T_GPU_i); True when a chunk changed.
@@ -137,16 +137,16 @@ class _Sides:
         attend = fullest_ranks(self._place, self._cost, side, self._groups, self._predictor.pace)
         attend += np.where(counts > 0, comm[0] + comm[1] * counts, 0.0)
         sizes = [
-            self._sizes(some, int(counts[i])) for i, some in enumerate([*dealt.chunks, list[Chunk]()][:2])
+            self._sizes(some, int(counts[i])) for i, some in enumerate([*prefills.chunks, list[Chunk]()][:2])
         ]
         chosen = align_chunks(attend, self._passes, self._target, *sizes)
         self.considered["chunk_pairs"] = len(sizes[0].tokens) * len(sizes[1].tokens)
         changed = False
-        for index, (chunks, size) in enumerate(zip(dealt.chunks, chosen, strict=False)):
+        for index, (chunks, size) in enumerate(zip(prefills.chunks, chosen, strict=False)):
             if chunks and size != chunks[-1].tokens:
                 fewer = chunks[-1].tokens - int(size)
                 self.considered["cut_tokens"] = self.considered.get("cut_tokens", 0) + fewer
-                dealt.cut(index, int(size))
+                prefills.cut(index, int(size))
                 changed = True
         return changed
 

@@ -114,7 +114,7 @@ def _chains(place: Int64s, places: int) -> tuple[Int64s, Int64s]:
 
 @jit(no_refs=True)
 def _least_loaded(full: Floats, first: Int64s, closed: np.ndarray) -> int:
-    """The least loaded placement that is not closed and where somebody waits (ties: earliest); OUT: none.
+    """The least loaded placement that is not closed and where a request waits (ties: earliest); OUT: none.
 
     Args:
         full: longest time among the bins of each placement, shape (places,).
@@ -176,11 +176,11 @@ def _example() -> tuple[Int64s, Floats, Int64s, Floats, Beside]:
 def partition_aligned(
     place: Int64s, cost: Floats, groups: Int64s, pace: Floats, beside: Beside, step: int
 ) -> tuple[Int64s, Floats, int]:
-    """Deal decoding requests until T_PIM > target * T_GPU for every sub-batch; the rest stay OUT.
+    """Give out decoding requests until T_PIM > target * T_GPU for every sub-batch; the rest stay OUT.
 
     `step` at a time go to each sub-batch that has T_PIM <= target * T_GPU. Each time the placement whose
     ranks the sub-batch loads least gives its first request, in the order given; so ranks stay balanced and
-    whoever is first on its ranks cannot be passed over for ever, however long it is. Then the other ranks are
+    the first on its ranks cannot be passed over for ever, however long it is. Then the other ranks are
     filled up to the slowest, which costs no time: else one long request would leave them idle.
 
     Args:
@@ -197,7 +197,7 @@ def partition_aligned(
     counts = np.zeros(2, dtype=np.int64)
     first, after = _chains(place, pace.size)
     left = len(cost)
-    nobody = np.zeros(pace.size, dtype=np.bool_)
+    none_closed = np.zeros(pace.size, dtype=np.bool_)
     spread = groups.min() > 0
     asked = 0
     opened = True
@@ -210,11 +210,11 @@ def partition_aligned(
                 continue
             opened = True
             for _ in range(min(step, left)):
-                least = _least_loaded(full[i], first, nobody)
+                least = _least_loaded(full[i], first, none_closed)
                 _take(i, least, bins, full, groups, pace, first, after, cost, side, fullest, counts, spread)
                 left -= 1
     for i in range(beside.passes):
-        closed = nobody.copy()
+        closed = none_closed.copy()
         least = _least_loaded(full[i], first, closed)
         while least != OUT:
             offset, rank = least // len(groups), least % len(groups)
@@ -230,7 +230,7 @@ def partition_aligned(
 def partition_all(
     place: Int64s, cost: Floats, groups: Int64s, pace: Floats, beside: Beside
 ) -> tuple[Int64s, Floats, int]:
-    """Deal every decoding request, in the order given, to the sub-batch with the smaller T_PIM (ties: 0).
+    """Give every decoding request, in the order given, to the sub-batch with the smaller T_PIM (ties: 0).
 
     Arguments and result as for `partition_aligned`.
     """

@@ -17,11 +17,11 @@ class Serial(Policy):
 
     def plan(self, view: PlanView, predictor: Predictor) -> Plan:  # noqa: ARG002 - needs no prediction
         """See Policy.plan."""
-        dealt = plan_prefills(view, self.passes)
-        first = PassPlan(np.asarray(view.decoding), tuple(dealt.chunks[0]))
+        prefills = plan_prefills(view, self.passes)
+        first = PassPlan(np.asarray(view.decoding), tuple(prefills.chunks[0]))
         return Plan(
             (first, PassPlan(NO_REQUESTS)),
-            tuple(dealt.admitted),
-            unchunked=dealt.unchunked,
-            blocked=dealt.blocked,
+            tuple(prefills.admitted),
+            unchunked=prefills.unchunked,
+            blocked=prefills.blocked,
         )

@@ -1,8 +1,8 @@
 """`static`: request-level batching. A batch is formed, prefilled, and decoded until it has drained.
 
 The baseline of Orca (Yu et al., OSDI 2022, section 2: "request-level scheduling"), as FasterTransformer
-served: nobody joins a running batch. One relief against the source: who has ended leaves its place, so that
-no time goes into padding; the place stays empty.
+served: no request joins a running batch. One relief against the source: a request that has ended leaves, so
+that no time goes into padding; the place stays empty.
 
     form: prefill, prefill, ... ── decode ── decode ── ... ── last one ends ── form ...
 """
@@ -18,7 +18,7 @@ from l3sim.work import NO_REQUESTS
 
 @POLICIES.register("static")
 class Static(Policy):
-    """Admits while memory (and `max_requests`) lasts; then nobody until all residents have ended.
+    """Admits while memory (and `max_requests`) lasts; then no request until all residents have ended.
 
     Nobody decodes before the whole batch is prefilled. Who is preempted comes back in the next batch.
     """
@@ -29,20 +29,20 @@ class Static(Policy):
     def plan(self, view: PlanView, predictor: Predictor) -> Plan:  # noqa: ARG002 - needs no prediction
         """See Policy.plan."""
         table, decoding = view.table, np.asarray(view.decoding)
-        # Whoever holds more than was prefilled has decoded since its admission: the batch is running.
+        # A request that holds more than was prefilled has decoded since its admission: the batch is running.
         if (table.held[decoding] > table.target[decoding]).any():
             waits = Blocked.BATCH if len(view.queue) else Blocked.NOTHING
             return Plan((PassPlan(decoding), PassPlan(NO_REQUESTS)), blocked=waits)
-        dealt = plan_prefills(view, self.passes, at_most(view, view.options.max_requests))
-        if dealt.chunks[0]:
+        prefills = plan_prefills(view, self.passes, at_most(view, view.options.max_requests))
+        if prefills.chunks[0]:
             return Plan(
-                (PassPlan(NO_REQUESTS, tuple(dealt.chunks[0])), PassPlan(NO_REQUESTS)),
-                tuple(dealt.admitted),
-                unchunked=dealt.unchunked,
-                blocked=dealt.blocked,
+                (PassPlan(NO_REQUESTS, tuple(prefills.chunks[0])), PassPlan(NO_REQUESTS)),
+                tuple(prefills.admitted),
+                unchunked=prefills.unchunked,
+                blocked=prefills.blocked,
             )
         idle = not len(decoding)
         return Plan(
             (PassPlan(decoding), PassPlan(NO_REQUESTS)),
-            blocked=dealt.blocked if idle or not dealt.blocked else Blocked.BATCH,
+            blocked=prefills.blocked if idle or not prefills.blocked else Blocked.BATCH,
         )

@@ -1,4 +1,4 @@
-"""What policies know of the future: the time of each side, a layer, before anybody has run it.
+"""What policies know of the future: the time of each side, a layer, before it has run.
 
 While sub-batch i attends, the GPU runs i's prefill attention and the fully connected layers of the other, o:
 
@@ -39,11 +39,11 @@ class Predictor(ABC):
 
     @abstractmethod
     def batch_ps(self, chunk_tokens: Int64s, decoding: Int64s) -> Floats:
-        """t_batch over so many chunk tokens and decoding requests: their common shape (n,), 0 for none."""
+        """t_batch over this many chunk tokens and decoding requests: their common shape (n,), 0 for none."""
 
     @abstractmethod
     def attend_group_ps(self, tokens: Int64s) -> Floats:
-        """t_d of one head group of requests that attend so many tokens: shape of `tokens`."""
+        """t_d of one head group of requests that attend this many tokens: shape of `tokens`."""
 
     def pass_prefill_ps(self, chunks: Sequence[Chunk]) -> float:
         """t_p of a pass with these chunks as they are."""
@@ -52,7 +52,7 @@ class Predictor(ABC):
         return float(self.prefill_ps(chunks, np.array([chunks[-1].tokens], dtype=np.int64))[0])
 
     def batch_line_ps(self, chunk_tokens: int, most: int) -> Floats:
-        """t_batch beside so many chunk tokens of 0, 1, ..., `most` decoding requests: shape (most + 1,)."""
+        """t_batch beside this many chunk tokens of 0, 1, ..., `most` decoding requests: shape (most + 1,)."""
         decoding = np.arange(most + 1, dtype=np.int64)
         return self.batch_ps(np.full_like(decoding, chunk_tokens), decoding)
 
@@ -69,10 +69,10 @@ class Tables(Predictor):
     Between the grid's points we interpolate linearly, beyond the last one we continue its segment.
 
     Attributes:
-        fc_grid, fc_ps: t_batch, the fully connected layers over so many tokens; shape (tokens,).
+        fc_grid, fc_ps: t_batch, the fully connected layers over this many tokens; shape (tokens,).
         chunk_grid, finished_grid, chunk_ps: t_p, prefill attention over chunk and finished tokens; shapes
             (c,), (f,), (c, f).
-        context_grid, group_ps: decode attention of one head group over so many tokens; shape (contexts,).
+        context_grid, group_ps: decode attention of one head group over this many tokens; shape (contexts,).
     """
 
     fc_grid: Floats
@@ -95,7 +95,7 @@ class Tables(Predictor):
         return whole
 
     def chunks_ps(self, tokens: Int64s, finished: Int64s) -> Floats:
-        """t_p of each chunk of so many tokens after so many finished ones: shape (n,)."""
+        """t_p of each chunk of this many tokens after that many finished ones: shape (n,)."""
         return plane_at(self.chunk_grid, self.finished_grid, self.chunk_ps, tokens, finished)
 
     def batch_ps(self, chunk_tokens: Int64s, decoding: Int64s) -> Floats:

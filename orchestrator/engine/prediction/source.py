@@ -6,7 +6,7 @@ from typing import ClassVar
 from l3sim.errors import InvariantBroken
 from l3sim.orchestrator.engine.costs.assembler import WindowCosts
 from l3sim.orchestrator.engine.prediction.estimate_grid import Grid, GridAnswers
-from l3sim.orchestrator.engine.prediction.learning.learned import Learner
+from l3sim.orchestrator.engine.prediction.learning.learned import Trainer
 from l3sim.orchestrator.engine.prediction.oracle import Oracle
 from l3sim.orchestrator.engine.prediction.predictor import Predictor, Tables
 from l3sim.orchestrator.engine.requests import RequestTable
@@ -14,7 +14,7 @@ from l3sim.placement import Layout
 from l3sim.work import Window
 
 
-class Forecast(ABC):
+class PredictorSource(ABC):
     """A predictor, and how it comes to know more.
 
     Attributes:
@@ -29,8 +29,8 @@ class Forecast(ABC):
         """What plans ask now."""
 
     @property
-    def learner(self) -> Learner | None:
-        """Who learns, if anybody does."""
+    def trainer(self) -> Trainer | None:
+        """What trains it, if it learns."""
         return None
 
     def observe(self, window: Window, costs: WindowCosts, rounds: int) -> None:  # noqa: B027 - a hook
@@ -45,7 +45,7 @@ class Forecast(ABC):
         """Do what is due, before a plan is made."""
 
     def questions(self) -> Grid | None:
-        """What the last plan asked and nobody knew: ask the devices, then plan again; None: nothing."""
+        """What the last plan asked and the predictor did not know; it is asked, then planned again."""
         return None
 
     def enter(self, answers: GridAnswers) -> None:  # noqa: ARG002 - of those that ask
@@ -57,7 +57,7 @@ class Forecast(ABC):
         raise InvariantBroken(f"the predictor {self.name!r} asks nothing, but got answers")
 
 
-class Fixed(Forecast):
+class TableSource(PredictorSource):
     """`tables`: the devices' estimates at session start, and nothing more."""
 
     name = "tables"
@@ -67,43 +67,43 @@ class Fixed(Forecast):
 
     @property
     def predictor(self) -> Predictor:
-        """See Forecast.predictor."""
+        """See PredictorSource.predictor."""
         return self._tables
 
 
-class Learning(Forecast):
+class LearnedSource(PredictorSource):
     """`learned`: trained anew, where it is due, before a plan."""
 
     name = "learned"
 
-    def __init__(self, learner: Learner) -> None:
-        self._learner = learner
+    def __init__(self, trainer: Trainer) -> None:
+        self._trainer = trainer
 
     @property
     def predictor(self) -> Predictor:
-        """See Forecast.predictor."""
-        return self._learner.predictor
+        """See PredictorSource.predictor."""
+        return self._trainer.predictor
 
     @property
-    def learner(self) -> Learner:
-        """See Forecast.learner."""
-        return self._learner
+    def trainer(self) -> Trainer:
+        """See PredictorSource.trainer."""
+        return self._trainer
 
     def observe(self, window: Window, costs: WindowCosts, rounds: int) -> None:
-        """See Forecast.observe."""
-        self._learner.observe(window, costs, rounds)
+        """See PredictorSource.observe."""
+        self._trainer.observe(window, costs, rounds)
 
     @property
     def due(self) -> bool:
-        """See Forecast.due."""
-        return self._learner.due
+        """See PredictorSource.due."""
+        return self._trainer.due
 
     def train(self) -> None:
-        """See Forecast.train."""
-        self._learner.train()
+        """See PredictorSource.train."""
+        self._trainer.train()
 
 
-class Asking(Forecast):
+class OracleSource(PredictorSource):
     """`oracle`: the devices' own models."""
 
     name = "oracle"
@@ -113,28 +113,28 @@ class Asking(Forecast):
 
     @property
     def predictor(self) -> Oracle:
-        """See Forecast.predictor."""
+        """See PredictorSource.predictor."""
         return self._oracle
 
     def questions(self) -> Grid | None:
-        """See Forecast.questions."""
+        """See PredictorSource.questions."""
         return self._oracle.questions()
 
     def enter(self, answers: GridAnswers) -> None:
-        """See Forecast.enter."""
+        """See PredictorSource.enter."""
         self._oracle.enter(answers)
 
 
-def forecast_of(
+def predictor_source(
     kind: str, layout: Layout, replica: int, tables: Tables, table: RequestTable, seed: int
-) -> Forecast:
-    """The forecast of one replica.
+) -> PredictorSource:
+    """The predictor source of one replica.
 
     Args:
         kind: `scheduler.predictor`.
     """
-    if kind == Learning.name:
-        return Learning(Learner(layout, tables, table, (seed, replica)))
-    if kind == Asking.name:
-        return Asking(Oracle(layout, replica, tables))
-    return Fixed(tables)
+    if kind == LearnedSource.name:
+        return LearnedSource(Trainer(layout, tables, table, (seed, replica)))
+    if kind == OracleSource.name:
+        return OracleSource(Oracle(layout, replica, tables))
+    return TableSource(tables)

@@ -41,10 +41,10 @@ class AttentionTimeline(Timeline):
         self._memory = Memory(rules)
         self._no_rounds = RoundCosts.nothing(0, rules.ranksets).rows
 
-    def compose(
+    def simulate(
         self, costs: RoundCosts, start_ps: int, stop_ps: int, waits: list[Waits], gap_ps: int = 0
     ) -> Outcome:
-        """See `Timeline.compose`.
+        """See `Timeline.simulate`.
 
         Raises:
             InvariantBroken: costs that no round has or of other ranksets, a start in the past, a negative

@@ -142,7 +142,7 @@ TASKS = "BPDAUK"
 
 @dataclass(slots=True)
 class Outcome:
-    """What a call of `Timeline.compose` did.
+    """What a call of `Timeline.simulate` did.
 
     Attributes:
         rounds: rounds taken, 1 to k.
@@ -176,7 +176,7 @@ class Timeline(ABC):
     def __init__(self, rules: Rules) -> None: ...
 
     @abstractmethod
-    def compose(
+    def simulate(
         self, costs: RoundCosts, start_ps: int, stop_ps: int, waits: list[Waits], gap_ps: int = 0
     ) -> Outcome:
         """Walk rounds one after the other, each starting `gap_ps` after the join before it.

@@ -96,10 +96,10 @@ class GpuTimeline(Timeline):
         self._now = 0
         self._round = 0
 
-    def compose(
+    def simulate(
         self, costs: RoundCosts, start_ps: int, stop_ps: int, waits: list[Waits], gap_ps: int = 0
     ) -> Outcome:
-        """See `Timeline.compose`.
+        """See `Timeline.simulate`.
 
         Raises:
             InvariantBroken: a start in the past, or prefill KV that somebody waits for.

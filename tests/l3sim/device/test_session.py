@@ -137,12 +137,6 @@ PLACED = (KvPlacement(0, 0, 0),)
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        (window(2, replica=2), "window 2: there is no replica 2 of 2"),
-        (window(2, rounds=0), "window 2: must have at least 1 round, got 0"),
-        (window(2, batch([], [], index=2)), "sub-batches must be 0, 1 or 0 and 1, got [2]"),
-        (window(2, batch([0], [])), "window 2: 1 decoding requests but 0 contexts"),
-        (window(2, prefill(0, 8), rounds=2), "with a prefill chunk it must be 1 round long, got 2"),
-        (window(2, prefill(0, 0)), "a chunk of request 0 must have 1 to"),
         (
             window(2, places=(KvPlacement(1, 2, 0),)),
             "request 1 is placed at (2, 0), outside 2 ranksets of 2 ranks",

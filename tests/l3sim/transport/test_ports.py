@@ -2,7 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 
 from l3sim import PROTOCOL_VERSION
@@ -17,13 +20,13 @@ from l3sim.errors import (
     ProtocolMismatch,
     Unreachable,
 )
-from l3sim.ports import DevicePort
+from l3sim.ports import DevicePort, DeviceSession
 from l3sim.testing import FakeDevice
 from l3sim.testing.builders import small_hello, small_layout, small_window
 from l3sim.transport.grpc_port import GrpcPort, describe
 from l3sim.transport.in_process import InProcessPort, InProcessSource
 from l3sim.transport.server import DeviceServer
-from l3sim.work import Chunk, Commit, KvPlacement, Window
+from l3sim.work import Chunk, Commit, Hello, KvPlacement, SubBatch, Window
 from tests.l3sim.transport.equal import same
 
 IDENTITIES = (Identity("a", "dimm-00"), Identity("b", "dimm-01", {"slowness": 2}))
@@ -122,6 +125,76 @@ async def test_a_window_of_no_replica(port: DevicePort) -> None:
     await port.hello(HELLO)
     with pytest.raises(InvalidInput, match=r"^window.replica: must be below dp \(1\), got 3$"):
         await port.window(small_window(1, replica=3))
+
+
+def confused(device: FakeDevice, **changes: Any) -> FakeDevice:
+    """The device, whose answers to windows differ in one thing."""
+    open_session = device.open
+
+    def open_confused(hello: Hello) -> DeviceSession:
+        session = open_session(hello)
+        window, estimate = session.window, session.estimate
+        answers = {
+            "window": lambda asked: replace(window(asked), **changes),
+            "estimate": lambda asked: [replace(costs, **changes) for costs in estimate(asked)],
+        }
+        for name, answer in answers.items():
+            setattr(session, name, answer)
+        return session
+
+    setattr(device, "open", open_confused)  # noqa: B010 - a method, replaced
+    return device
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"window_id": 9}, "it answered window 9 where 1 was due"),
+        ({"valid_rounds": 0}, "it answered 0 rounds where 1 were asked"),
+        ({"valid_rounds": 2}, "it answered 2 rounds where 1 were asked"),
+    ],
+)
+@pytest.mark.parametrize("transport", ["in-process", "grpc"])
+@pytest.mark.parametrize("estimates", [False, True])
+async def test_an_answer_that_does_not_belong_to_its_window(
+    changes: dict[str, Any], text: str, transport: str, estimates: bool
+) -> None:
+    device = confused(FakeDevice(IDENTITIES), **changes)
+    async with DeviceServer(device) as server:
+        port = InProcessPort(device) if transport == "in-process" else GrpcPort(server.address)
+        await port.hello(HELLO)
+        with pytest.raises(DeviceLost, match=text):
+            await (port.estimate([PREFILL]) if estimates else port.window(PREFILL))
+        await port.abort()
+
+
+def batch(index: int, decode: list[int], context: list[int], *chunks: Chunk) -> SubBatch:
+    return SubBatch(index, np.array(decode, dtype=np.int64), np.array(context, dtype=np.int64), chunks)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rounds": 0}, "must have at least 1 round, got 0"),
+        ({"sub_batches": (batch(2, [], []),)}, r"sub-batches must be 0, 1 or 0 and 1, got \[2\]"),
+        ({"sub_batches": (batch(1, [], []), batch(0, [], []))}, r"sub-batches must be .*, got \[1, 0\]"),
+        ({"sub_batches": (batch(0, [0], []),)}, "1 decoding requests but 0 contexts"),
+        (
+            {"rounds": 2, "sub_batches": (batch(0, [], [], Chunk(0, 8, 0, last=True)),)},
+            "with a prefill chunk it must be 1 round long, got 2",
+        ),
+        (
+            {"sub_batches": (batch(0, [], [], Chunk(0, 0, 0, last=True)),)},
+            "a chunk of request 0 must have 1 to",
+        ),
+    ],
+)
+async def test_a_window_that_no_books_could_agree_with(
+    port: DevicePort, changes: dict[str, Any], message: str
+) -> None:
+    await port.hello(HELLO)
+    with pytest.raises(OutOfStep, match=rf"^dimm-00 \+1 more: window 1: {message}"):
+        await port.window(replace(small_window(1), **changes))
 
 
 async def test_a_window_before_hello(port: DevicePort) -> None:

@@ -1,7 +1,6 @@
 """A replica and its devices without an event loop: every ask is answered by a plain call."""
 
 from collections import Counter
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -117,10 +116,10 @@ def test_an_engine_runs_without_an_event_loop(monkeypatch: pytest.MonkeyPatch) -
 def test_a_predictor_that_learns_asks_for_trainings() -> None:
     bench = Bench(job_of("l3", scheduler__predictor="learned"))
     bench.run()
-    learner = bench.replica.planner.forecast.learner
+    trainer = bench.replica.planner.source.trainer
     assert ended(bench)
-    assert learner is not None
-    assert learner.trainings == bench.asked[TrainingAsk] > 0
+    assert trainer is not None
+    assert trainer.trainings == bench.asked[TrainingAsk] > 0
 
 
 def test_an_oracle_asks_for_grids() -> None:
@@ -149,12 +148,3 @@ def test_an_ask_is_answered_once_and_before_the_next() -> None:
     bench.answer(ask)
     with pytest.raises(InvariantBroken, match="replica 0 did not ask for this WindowAsk"):
         bench.replica.answer(ask, [])
-
-
-def test_answers_to_another_window_are_refused() -> None:
-    bench = Bench(job_of())
-    ask = bench.replica.step()
-    assert isinstance(ask, WindowAsk)
-    answers = [session.window(ask.window) for session in bench.sessions.values()]
-    with pytest.raises(InvariantBroken, match="do not belong to it"):
-        bench.replica.answer(ask, [replace(answer, window_id=99) for answer in answers])

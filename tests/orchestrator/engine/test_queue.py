@@ -1,4 +1,4 @@
-"""Who has not come yet, and who waits."""
+"""Requests that have not arrived, and the order of those that wait."""
 
 import pytest
 from hypothesis import given, settings
@@ -108,7 +108,7 @@ def test_the_urgent_rank_as_if_they_had_come_earlier(
     assert found[split:] == sorted(found[split:], key=rank)
     for place, one in enumerate(found[split:]):
         later = found[split + place + 1 :]
-        # Nobody is passed by who came more than nine steps of aging after it.
+        # None is passed by one that came more than nine steps of aging after it.
         assert all(arrival[one] <= arrival[other] + 9 * aging_ps for other in later)
 
 

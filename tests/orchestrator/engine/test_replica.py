@@ -211,7 +211,7 @@ def test_who_is_left_out_waits_for_the_horizon_and_no_longer(monkeypatch: pytest
         plans = [at for at, one in enumerate(told) if isinstance(one, Plan) and one.horizon == 3]
         lasted = Counter(rounds_from(told[at + 1 :]) for at in plans)
         assert len(plans) > 20
-        # Only where somebody ends is a plan shorter.
+        # Only where a request ends is a plan shorter.
         assert max(lasted) == 3
         assert lasted[3] > 0.5 * lasted.total()
 

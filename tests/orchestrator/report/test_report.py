@@ -15,7 +15,7 @@ from l3sim.orchestrator.engine.planning.decisions import DecisionLog
 from l3sim.orchestrator.engine.planning.planner import Planner
 from l3sim.orchestrator.engine.planning.regret import Study
 from l3sim.orchestrator.engine.policies import POLICIES
-from l3sim.orchestrator.engine.prediction.source import Fixed
+from l3sim.orchestrator.engine.prediction.source import TableSource
 from l3sim.orchestrator.engine.replica import Replica
 from l3sim.orchestrator.engine.requests import Phase, RequestTable
 from l3sim.orchestrator.job.resolve import ResolvedJob
@@ -58,7 +58,9 @@ def replica_of(ranks: int = 8, **changes: Any) -> Replica:
     nobody = Sharing(numbers([]), numbers([]), longest=False)
     kv = SimpleNamespace(shape=shape, peak_bytes=11, sharing=nobody)
     options = small_machine().scheduler
-    planner = Planner(POLICIES.get("fill")(), options, Fixed(predictor_of()), DecisionLog(0), Study(0, 0))
+    planner = Planner(
+        POLICIES.get("fill")(), options, TableSource(predictor_of()), DecisionLog(0), Study(0, 0)
+    )
     return cast(
         Replica, SimpleNamespace(index=0, metrics=metrics, kv=kv, occupancy=occupancy, planner=planner)
     )

@@ -111,7 +111,7 @@ async def test_a_cancelled_job_stops_at_a_window() -> None:
     cancel = asyncio.Event()
     cancel.set()
     job = job_of()
-    with pytest.raises(Cancelled, match="somebody asked the job to stop"):
+    with pytest.raises(Cancelled, match="the job was asked to stop"):
         await run_job(job.resolved, source_of(job.machine), Watcher(), cancel)
 
 

@@ -46,7 +46,7 @@ def accuracy(passes: Sequence[Floats], rounds: Sequence[int], seed: int) -> dict
 
 
 def nothing() -> dict[str, Any]:
-    """What `accuracy` says of a job in which nobody learned."""
+    """What `accuracy` says of a job in which nothing was learned."""
     none = {"samples": 0, "median": None, "p99": None}
     return {split: {term: dict(none) for term in TERMS} for split in ("random_split", "last_fifth")}
 

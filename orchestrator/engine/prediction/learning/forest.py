@@ -42,7 +42,7 @@ class Forest:
     value: Floats
 
     def at(self, first: Int64s, second: Int64s) -> Floats:
-        """Predictions of so many points: shape (n,)."""
+        """Predictions of this many points: shape (n,)."""
         return forest_at(*self._arrays, first, second)
 
     def line(self, first: int, most: int) -> Floats:

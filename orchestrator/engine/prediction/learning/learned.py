@@ -75,7 +75,7 @@ class LazyForest:
 
 
 @dataclass(frozen=True)
-class Learned(Predictor):
+class LearnedPredictor(Predictor):
     """Forests and lines where there were samples, tables where not.
 
     Attributes:
@@ -140,7 +140,7 @@ class Learned(Predictor):
         return np.asarray(tokens * self.attend[0] + self.attend[1], dtype=np.float64)
 
 
-class Learner:
+class Trainer:
     """Observes the rounds of one replica, and trains.
 
     Attributes:
@@ -153,7 +153,7 @@ class Learner:
         self.predictor: Predictor = cold
         self.trainings = 0
         self._cold = cold
-        self._nursery = ForestCache(np.random.SeedSequence(seed[0], spawn_key=(3, seed[1])))
+        self._forests = ForestCache(np.random.SeedSequence(seed[0], spawn_key=(3, seed[1])))
         self._next_rounds = FIRST_ROUNDS
 
     def observe(self, window: Window, costs: WindowCosts, rounds: int) -> None:
@@ -169,18 +169,18 @@ class Learner:
         """Train on what the reservoirs hold now."""
         while self._next_rounds <= self.samples.rounds:
             self._next_rounds *= 2
-        self.predictor = learn(self._cold, self.samples.passes()[:, 1:], self._nursery)
+        self.predictor = learn(self._cold, self.samples.passes()[:, 1:], self._forests)
         self.trainings += 1
 
 
 class ForestCache:
-    """The forests of one replica; whose samples are what they were is not grown again."""
+    """The forests of one replica; one whose samples are what they were is not grown again."""
 
     def __init__(self, seed: np.random.SeedSequence) -> None:
         self._seeds = dict(zip(FOREST_TERMS, seed.generate_state(2).tolist(), strict=True))
         self._known: dict[str, LazyForest] = {}
 
-    def sapling(self, term: str, passes: Floats) -> LazyForest | None:
+    def forest_of(self, term: str, passes: Floats) -> LazyForest | None:
         """Of a term, from its seed and these passes alone; None with too few samples."""
         features, times = distinct(*samples_of(term, passes))
         if len(times) < LEAST_SAMPLES:
@@ -191,9 +191,9 @@ class ForestCache:
         return known
 
 
-def learn(cold: Tables, passes: Floats, nursery: ForestCache) -> Learned:
+def learn(cold: Tables, passes: Floats, forests: ForestCache) -> LearnedPredictor:
     """Train all terms on passes, shape (n, WIDTH); `cold` speaks for those with too few samples."""
-    prefill, batch = nursery.sapling("t_p", passes), nursery.sapling("t_batch", passes)
+    prefill, batch = forests.forest_of("t_p", passes), forests.forest_of("t_batch", passes)
     lines = {term: _line(term, passes) for term in LINEAR_TERMS}
     comm = cold.comm.copy()
     for part, term in ((slice(0, 2), "t_comm"), (slice(2, 4), "t_kv")):
@@ -202,8 +202,8 @@ def learn(cold: Tables, passes: Floats, nursery: ForestCache) -> Learned:
             comm[part] = line
     with_chunks = np.unique(passes[passes[:, COLUMN["chunk_tokens"]] > 0, COLUMN["chunk_tokens"]])
     knows = len(with_chunks) >= LEAST_SAMPLES
-    # Every plan asks for t_batch: it is trained here, where nobody waits for the event loop.
-    return Learned(cold, prefill, batch.forest if batch else None, knows, lines["t_d"], comm)
+    # Every plan asks for t_batch: it is trained here, off the event loop.
+    return LearnedPredictor(cold, prefill, batch.forest if batch else None, knows, lines["t_d"], comm)
 
 
 def _line(term: str, passes: Floats) -> tuple[float, float] | None:

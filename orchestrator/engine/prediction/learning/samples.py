@@ -28,7 +28,7 @@ FEATURES = ("chunk_tokens", "finished_tokens", "decoding", "rank_tokens", "rank_
 TIMES = ("t_p", "t_batch", "t_d", "t_comm", "t_kv")
 COLUMN = {name: number for number, name in enumerate((*FEATURES, *TIMES))}
 WIDTH = len(COLUMN)
-#: Of one pass: chunk tokens, tokens finished before them, who decodes and the tokens that each holds.
+#: Of one pass: chunk tokens, tokens finished before them, requests that decode and the tokens of each.
 Members = tuple[int, int, Int64s, Int64s]
 NO_MEMBERS: Members = (0, 0, NO_REQUESTS, NO_REQUESTS)
 
@@ -54,7 +54,7 @@ class Reservoir:
         return self.rows[: min(self.seen, len(self.rows))]
 
     def offer(self, rounds: int) -> tuple[Int64s, Int64s]:
-        """Take notice of so many rounds: (which of them to keep, rows for them), both of shape (hits,)."""
+        """Take notice of this many rounds: (which of them to keep, rows for them), both of shape (hits,)."""
         drawn = self._stream.random(rounds)
         seen, self.seen = self.seen, self.seen + rounds
         return kept_of(drawn, seen, len(self.rows))
@@ -118,7 +118,7 @@ class Samples:
 
 @jit(cache=True, example=lambda: (np.zeros(1), 0, 1))
 def kept_of(drawn: Floats, seen: int, size: int) -> tuple[Int64s, Int64s]:
-    """(which of the next rounds to keep, rows for them), where so many were seen before: shape (hits,).
+    """(which of the next rounds to keep, rows for them), where this many were seen before: shape (hits,).
 
     Args:
         drawn: a number from 0 to 1 for each, shape (rounds,).
@@ -195,8 +195,8 @@ def note_rounds(
         kept: `Reservoir.rows`.
         into, which: as `Reservoir.offer` says, shape (m,).
         first_round: number of the window's first round.
-        members: of both passes: chunk tokens, tokens finished before them, who decodes and the tokens that
-            each holds.
+        members: of both passes: chunk tokens, tokens finished before them, decoding requests and the
+            tokens that each holds.
         costs: `RoundCosts.rows` of the window.
         parts: `PARTS`.
         offset, rank: of all requests.

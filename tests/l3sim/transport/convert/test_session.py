@@ -222,19 +222,6 @@ def parse_hello(**changes: Any) -> work.Hello:
         (lambda: parse_cost(layer_classes=0), "costs.layer_classes: head: must be at least 1, got 0"),
         (lambda: parse_cost(rounds=3), "costs.rounds: head: must be 1 or 2, got 3"),
         (
-            lambda: convert_rounds.costs_from_proto(pb.Costs()),
-            "costs.valid_rounds: must be at least 1, got 0",
-        ),
-        (
-            lambda: convert_rounds.window_from_proto(pb.Window()),
-            "window.rounds: must be at least 1, got 0",
-        ),
-        (lambda: parse_batch(index=2), "window.sub_batches.index: must be 0 or 1, got 2"),
-        (
-            lambda: parse_batch(decode_request=[1, 2], context_tokens=[3]),
-            "window.sub_batches.context_tokens: must be as long as decode_request (2), got 1",
-        ),
-        (
             lambda: parse_batch(decode_request=[2**63], context_tokens=[3]),
             "window.sub_batches.decode_request: must be below 2^63",
         ),

@@ -1,4 +1,4 @@
-"""The KV ledger against a slow one: where requests go, who must go, and how long there is room."""
+"""The KV ledger against a slow one: where requests go, which must leave, and how long there is room."""
 
 from collections.abc import Callable
 
@@ -62,7 +62,7 @@ class Life:
         return requests[self.draw(st.integers(0, len(requests) - 1))]
 
     def admit(self) -> None:
-        """The next one who waits enters, where both say."""
+        """A request enters, where both sides say."""
         request = self.pick(self.outside)
         tokens = self.table.booking(request)
         view, before = self.ledger.view(), self.slow.booked_blocks(self.ledger.residents)

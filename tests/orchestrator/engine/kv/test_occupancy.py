@@ -32,8 +32,8 @@ def test_a_window_counts_what_its_rounds_would(
         minlength=PLACES,
     ).astype(np.int64)
     blocks = sum(-(-held // size) for held, _ in ends + idle)
-    who = numbers([held for held, _ in ends]), numbers([place for _, place in ends])
-    books.add(numbers(times), blocks, tokens, *who)
+    at_end = numbers([held for held, _ in ends]), numbers([place for _, place in ends])
+    books.add(numbers(times), blocks, tokens, *at_end)
     assert (books.block_ps, books.place_ps.tolist()) == (block_ps, place_ps)
 
 

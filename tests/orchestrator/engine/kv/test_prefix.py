@@ -1,4 +1,4 @@
-"""Requests with a common prompt: who shares with whom, and what it is worth in whole jobs."""
+"""Requests with a common prompt: what they share, and what it is worth in whole jobs."""
 
 from typing import Any
 
@@ -86,7 +86,7 @@ def test_who_is_preempted_leaves_the_blocks_that_others_hold() -> None:
 
 
 def test_a_reservation_keeps_room_for_tokens_to_come() -> None:
-    """With as many tokens reserved as are asked for nobody is preempted; fewer decode at a time."""
+    """With as many tokens reserved as are asked for none is preempted; fewer decode at a time."""
     job = job_of("off", outputs=40, rank_tokens=13 * 16)
     kept = SmallJob(job.spec, job.machine.with_settings([("scheduler.kv_reserve_tokens", 40)]))
     grown, reserved = job.run().report, kept.run().report

@@ -77,10 +77,10 @@ def test_a_copied_timeline_goes_on_alike_and_alone() -> None:
         )
 
     timeline = TIMELINES.get("attention")(Rules(5, 2, overlap=True, half_duplex=True))
-    timeline.compose(costs(5, 400), 0, 2**62, [])
+    timeline.simulate(costs(5, 400), 0, 2**62, [])
     assert timeline.pending()
     twin, idle = timeline.copy(), timeline.copy()
-    ours, theirs = (each.compose(costs(9, 40), 10_000, 2**62, []) for each in (timeline, twin))
+    ours, theirs = (each.simulate(costs(9, 40), 10_000, 2**62, []) for each in (timeline, twin))
     assert ours.join_ps.tolist() == theirs.join_ps.tolist()
     assert ours.end_ps.tolist() == theirs.end_ps.tolist()
     assert timeline.drain(2**62)[0] == twin.drain(2**62)[0] > idle.drain(2**62)[0] > 0

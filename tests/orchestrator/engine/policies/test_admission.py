@@ -26,25 +26,25 @@ def test_a_chunk_is_the_rest_or_the_largest_multiple_of_64(rest: int, room: int,
 
 def test_running_prefills_first_then_the_queue_each_to_the_lighter_pass() -> None:
     view = view_of([Resident(300, 100), Resident(90, 10), Resident(7, 7)], waiting=[70, 30, 500])
-    dealt = plan_prefills(view, 2)
-    assert shown(dealt.chunks) == [
+    prefills = plan_prefills(view, 2)
+    assert shown(prefills.chunks) == [
         [(0, 200, 100, True)],
         [(1, 80, 10, True), (3, 70, 0, True), (4, 30, 0, True), (5, 64, 0, False)],
     ]
-    assert [placed.request for placed in dealt.admitted] == [3, 4, 5]
-    assert (dealt.blocked, dealt.unchunked) == ("", -1)
+    assert [placed.request for placed in prefills.admitted] == [3, 4, 5]
+    assert (prefills.blocked, prefills.unchunked) == ("", -1)
 
 
 def test_a_chunk_that_is_cut_leaves_the_rest_of_its_prompt_for_later() -> None:
-    dealt = plan_prefills(view_of([Resident(300, 100), Resident(90, 10)], waiting=[70]), 2)
-    assert (dealt.tokens, dealt.lightest) == ([200, 150], 1)
-    dealt.cut(0, 64)
-    assert shown(dealt.chunks)[0] == [(0, 64, 100, False)]
-    assert (dealt.tokens, dealt.lightest) == ([64, 150], 0)
+    prefills = plan_prefills(view_of([Resident(300, 100), Resident(90, 10)], waiting=[70]), 2)
+    assert (prefills.tokens, prefills.lightest) == ([200, 150], 1)
+    prefills.cut(0, 64)
+    assert shown(prefills.chunks)[0] == [(0, 64, 100, False)]
+    assert (prefills.tokens, prefills.lightest) == ([64, 150], 0)
 
 
 def test_a_long_queue_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A plan over 10,000 who wait costs what it admits."""
+    """A plan over 10,000 requests that wait costs what it admits."""
     looked: list[int] = []
     walk = Queue.__iter__
 
@@ -62,30 +62,30 @@ def test_a_long_queue_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_one_pass_takes_all() -> None:
-    dealt = plan_prefills(view_of(waiting=[70, 30]), 1)
-    assert shown(dealt.chunks) == [[(0, 70, 0, True), (1, 30, 0, True)]]
+    prefills = plan_prefills(view_of(waiting=[70, 30]), 1)
+    assert shown(prefills.chunks) == [[(0, 70, 0, True), (1, 30, 0, True)]]
 
 
 def test_a_round_prefills_no_more_than_the_limit() -> None:
-    dealt = plan_prefills(view_of(waiting=[600, 600, 5]), 2)
-    assert shown(dealt.chunks) == [[(0, 256, 0, False)], [(1, 256, 0, False)]]
-    assert dealt.blocked == "chunk"
-    assert [placed.request for placed in dealt.admitted] == [0, 1]
+    prefills = plan_prefills(view_of(waiting=[600, 600, 5]), 2)
+    assert shown(prefills.chunks) == [[(0, 256, 0, False)], [(1, 256, 0, False)]]
+    assert prefills.blocked == "chunk"
+    assert [placed.request for placed in prefills.admitted] == [0, 1]
 
 
 def test_nobody_overtakes_a_running_prefill_without_a_chunk() -> None:
     residents = [Resident(700, 0), Resident(700, 0), Resident(700, 64), Resident(65, 60)]
-    dealt = plan_prefills(view_of(residents, waiting=[5]), 2)
-    assert shown(dealt.chunks) == [[(0, 256, 0, False)], [(1, 256, 0, False)]]
-    assert (dealt.blocked, dealt.admitted) == ("chunk", [])
+    prefills = plan_prefills(view_of(residents, waiting=[5]), 2)
+    assert shown(prefills.chunks) == [[(0, 256, 0, False)], [(1, 256, 0, False)]]
+    assert (prefills.blocked, prefills.admitted) == ("chunk", [])
 
 
 def test_a_chunk_is_not_smaller_than_the_least_unless_it_is_the_rest() -> None:
     view = view_of(waiting=[200, 150, 100], min_chunk_tokens=128)
-    dealt = plan_prefills(view, 1)
+    prefills = plan_prefills(view, 1)
     # 56 tokens are left of 256: too few for a piece of 150.
-    assert shown(dealt.chunks) == [[(0, 200, 0, True)]]
-    assert dealt.blocked == "chunk"
+    assert shown(prefills.chunks) == [[(0, 200, 0, True)]]
+    assert prefills.blocked == "chunk"
 
 
 @pytest.mark.parametrize(
@@ -99,43 +99,43 @@ def test_a_chunk_is_not_smaller_than_the_least_unless_it_is_the_rest() -> None:
 )
 def test_the_head_waits_and_nobody_overtakes_it(changes: dict[str, Any], blocked: str) -> None:
     residents = [Resident(90, 90)] if "gpu_tokens" not in changes else [Resident(90, 20)]
-    dealt = plan_prefills(view_of(residents, waiting=[100, 1], **changes), 2)
-    assert dealt.blocked == blocked
-    assert dealt.admitted == []
+    prefills = plan_prefills(view_of(residents, waiting=[100, 1], **changes), 2)
+    assert prefills.blocked == blocked
+    assert prefills.admitted == []
 
 
 def test_admissions_of_one_plan_share_the_gpu_memory() -> None:
-    dealt = plan_prefills(view_of(waiting=[60, 60], gpu_tokens=100), 2)
-    assert [placed.request for placed in dealt.admitted] == [0]
-    assert dealt.blocked == "gpu_memory"
+    prefills = plan_prefills(view_of(waiting=[60, 60], gpu_tokens=100), 2)
+    assert [placed.request for placed in prefills.admitted] == [0]
+    assert prefills.blocked == "gpu_memory"
     assert len(plan_prefills(view_of(waiting=[60, 40], gpu_tokens=100), 2).admitted) == 2
 
 
 def test_admissions_of_one_plan_share_the_kv_room() -> None:
     # A prompt books one token more than it has.
-    dealt = plan_prefills(view_of(waiting=[60, 38, 1], room_tokens=100), 2)
-    assert [placed.request for placed in dealt.admitted] == [0, 1]
-    assert dealt.blocked == "kv"
+    prefills = plan_prefills(view_of(waiting=[60, 38, 1], room_tokens=100), 2)
+    assert [placed.request for placed in prefills.admitted] == [0, 1]
+    assert prefills.blocked == "kv"
 
 
 def test_a_prompt_without_room_goes_unchunked_and_alone() -> None:
-    dealt = plan_prefills(view_of(waiting=[390, 5], gpu_tokens=100), 2)
-    assert shown(dealt.chunks) == [[(0, 390, 0, True)], []]
-    assert (dealt.unchunked, dealt.blocked) == (0, "")
-    assert [placed.request for placed in dealt.admitted] == [0]
+    prefills = plan_prefills(view_of(waiting=[390, 5], gpu_tokens=100), 2)
+    assert shown(prefills.chunks) == [[(0, 390, 0, True)], []]
+    assert (prefills.unchunked, prefills.blocked) == (0, "")
+    assert [placed.request for placed in prefills.admitted] == [0]
 
 
 @pytest.mark.parametrize("residents", [[], [Resident(20, 10)]])
 def test_it_waits_until_nobody_else_prefills(residents: list[Resident]) -> None:
     waiting = [390] if residents else [5, 390]
-    dealt = plan_prefills(view_of(residents, waiting=waiting, gpu_tokens=100), 2)
-    assert (dealt.unchunked, dealt.blocked) == (-1, "gpu_memory")
-    assert len(dealt.chunks[0]) == 1
+    prefills = plan_prefills(view_of(residents, waiting=waiting, gpu_tokens=100), 2)
+    assert (prefills.unchunked, prefills.blocked) == (-1, "gpu_memory")
+    assert len(prefills.chunks[0]) == 1
 
 
 def test_it_decodes_beside_others_that_decode() -> None:
-    dealt = plan_prefills(view_of([Resident(20, 25)], waiting=[390], gpu_tokens=100), 2)
-    assert dealt.unchunked == 0
+    prefills = plan_prefills(view_of([Resident(20, 25)], waiting=[390], gpu_tokens=100), 2)
+    assert prefills.unchunked == 0
 
 
 def test_may_admit_is_asked_last_with_the_place_that_would_be_taken() -> None:
@@ -145,9 +145,9 @@ def test_may_admit_is_asked_last_with_the_place_that_would_be_taken() -> None:
         asked.append(placed)
         return Blocked.NOTHING if len(asked) < 3 else Blocked.ALIGNED
 
-    dealt = plan_prefills(view_of(waiting=[20, 20, 20, 20]), 2, twice)
-    assert dealt.blocked == "aligned"
-    assert dealt.admitted == asked[:2]
+    prefills = plan_prefills(view_of(waiting=[20, 20, 20, 20]), 2, twice)
+    assert prefills.blocked == "aligned"
+    assert prefills.admitted == asked[:2]
     assert asked == [KvPlacement(0, 0, 0), KvPlacement(1, 1, 0), KvPlacement(2, 0, 0)]
     asked.clear()
     assert plan_prefills(view_of(waiting=[200], room_tokens=100), 2, twice).blocked == "kv"

@@ -3,7 +3,7 @@
 from typing import Any
 
 from l3sim.orchestrator.engine.policies import POLICIES, Plan
-from tests.orchestrator.engine.policies.views import Resident, predictor_of, shown, view_of, who
+from tests.orchestrator.engine.policies.views import Resident, predictor_of, requests_of, shown, view_of
 
 
 def plan_of(*args: Any, **options: Any) -> Plan:
@@ -13,7 +13,7 @@ def plan_of(*args: Any, **options: Any) -> Plan:
 def test_what_decoding_leaves_of_the_budget_goes_to_prompts() -> None:
     residents = [Resident(5, 9), Resident(50, 8), Resident(5, 400)]
     plan = plan_of(residents, waiting=[30, 1000], token_budget=110)
-    assert [who(part.decode) for part in plan.passes] == [[0, 2], []]
+    assert [requests_of(part.decode) for part in plan.passes] == [[0, 2], []]
     # 108 tokens: the rest of a running prompt, a whole one, and any number of the next.
     assert shown([part.chunks for part in plan.passes]) == [
         [(1, 42, 8, True), (3, 30, 0, True), (4, 36, 0, False)],
@@ -24,7 +24,7 @@ def test_what_decoding_leaves_of_the_budget_goes_to_prompts() -> None:
 
 def test_a_budget_that_decoding_fills_leaves_no_chunk_and_the_first_decode() -> None:
     plan = plan_of([Resident(5, 9)] * 5 + [Resident(50, 8)], waiting=[30], token_budget=3)
-    assert who(plan.passes[0].decode) == [0, 1, 2]
+    assert requests_of(plan.passes[0].decode) == [0, 1, 2]
     assert plan.passes[0].chunks == ()
     assert plan.blocked == "chunk"
 

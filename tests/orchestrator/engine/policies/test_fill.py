@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from l3sim.orchestrator.engine.policies import NO_HORIZON, POLICIES
-from tests.orchestrator.engine.policies.views import Resident, predictor_of, shown, view_of, who
+from tests.orchestrator.engine.policies.views import Resident, predictor_of, requests_of, shown, view_of
 
 
 @settings(max_examples=60, derandomize=True)
@@ -15,12 +15,12 @@ def test_every_resident_decodes_longest_first_to_the_lighter_pass(held: list[int
     for request in sorted(range(len(held)), key=lambda one: (-held[one], one)):
         loads = [sum(held[one] for one in side) for side in sides]
         sides[1 if loads[1] < loads[0] else 0].append(request)
-    assert [who(part.decode) for part in plan.passes] == sides
+    assert [requests_of(part.decode) for part in plan.passes] == sides
     assert plan.horizon == NO_HORIZON
 
 
 def test_chunks_go_beside_them() -> None:
     plan = POLICIES.get("fill")().plan(view_of([Resident(5, 9)], waiting=[300, 30]), predictor_of())
-    assert [who(part.decode) for part in plan.passes] == [[0], []]
+    assert [requests_of(part.decode) for part in plan.passes] == [[0], []]
     assert shown([part.chunks for part in plan.passes]) == [[(1, 256, 0, False)], [(2, 30, 0, True)]]
     assert [placed.request for placed in plan.admitted] == [1, 2]

@@ -1,11 +1,11 @@
-"""`l3`: both sides end together; who is left out comes first in the next plan."""
+"""`l3`: both sides end together; a request that is left out comes first in the next plan."""
 
 import pytest
 
 from l3sim.orchestrator.engine.policies import NO_HORIZON, POLICIES, Plan, PlanView
 from l3sim.orchestrator.engine.prediction.predictor import Predictor
 from l3sim.testing.builders import small_layout
-from tests.orchestrator.engine.policies.views import Resident, predictor_of, shown, view_of, who
+from tests.orchestrator.engine.policies.views import Resident, predictor_of, requests_of, shown, view_of
 
 #: One rank: every request costs what it holds, and one more.
 ONE_RANK = small_layout(ranksets=1, ranks=1, groups=1, queries_per_read=1)
@@ -16,7 +16,7 @@ def plan_of(view: PlanView, predictor: Predictor) -> Plan:
 
 
 def decoding(plan: Plan) -> list[list[int]]:
-    return [who(part.decode) for part in plan.passes]
+    return [requests_of(part.decode) for part in plan.passes]
 
 
 def test_stops_when_both_attend_longer_than_the_gpu_works() -> None:
@@ -163,7 +163,7 @@ def test_what_was_weighed_is_told() -> None:
     residents = [Resident(1, 99), Resident(1, 99), Resident(900, 0)]
     view = view_of(residents, layout=ONE_RANK, max_chunk_tokens=512, min_chunk_tokens=64)
     plan = plan_of(view, predictor_of(fc=(0.0, 0.01), chunk_ps=1.0, layout=ONE_RANK))
-    # 64, 128, ..., 512 of the one chunk; the deal is made again beside the cut one.
+    # 64, 128, ..., 512 of the one chunk; the partition is made again beside the cut one.
     assert plan.considered["chunk_pairs"] == 8
     assert plan.considered["cut_tokens"] == 512 - 128
     assert plan.considered["decode_predictions"] > 0

@@ -22,7 +22,7 @@ Times = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
-class Deal:
+class Case:
     """One case: FC takes fc[0] + fc[1] * tokens, from one token on."""
 
     place: list[int]
@@ -88,7 +88,7 @@ class Deal:
 
 
 @st.composite
-def deals(draw: st.DrawFn) -> Deal:
+def cases(draw: st.DrawFn) -> Case:
     ranksets, ranks, count = draw(st.integers(1, 3)), draw(st.integers(1, 3)), draw(st.integers(0, 12))
     groups = draw(st.integers(1, 4))
     spread = [
@@ -96,7 +96,7 @@ def deals(draw: st.DrawFn) -> Deal:
         for first in range(ranks)
     ]
     small = st.integers(0, 6)
-    return Deal(
+    return Case(
         place=draw(st.lists(st.integers(0, ranksets * ranks - 1), min_size=count, max_size=count)),
         cost=draw(st.lists(st.integers(1, 9), min_size=count, max_size=count)),
         groups=spread,
@@ -129,88 +129,88 @@ def test_lighter(tokens: list[int]) -> None:
 
 
 @settings(max_examples=100, derandomize=True)
-@given(deals())
-def test_all(deal: Deal) -> None:
-    side, times, asked = partition_all(*deal.args())
-    assert asked == len(deal.place)
+@given(cases())
+def test_all(case: Case) -> None:
+    side, times, asked = partition_all(*case.args())
+    assert asked == len(case.place)
     sides: list[list[int]] = [[], []]
-    for one in range(len(deal.place)):
-        now = deal.times(sides, deal.chunks, deal.prefill)
-        sides[1 if deal.passes == 2 and now[3] < now[1] else 0].append(one)
+    for one in range(len(case.place)):
+        now = case.times(sides, case.chunks, case.prefill)
+        sides[1 if case.passes == 2 and now[3] < now[1] else 0].append(one)
     assert sides_of(side) == sides
-    assert tuple(times) == deal.times(sides, deal.chunks, deal.prefill)
+    assert tuple(times) == case.times(sides, case.chunks, case.prefill)
 
 
 @settings(max_examples=150, derandomize=True)
-@given(deals(), st.sampled_from([1, 3, 16]))
-def test_aligned(deal: Deal, step: int) -> None:
+@given(cases(), st.sampled_from([1, 3, 16]))
+def test_aligned(case: Case, step: int) -> None:
     """`step` at a time to each side whose PIM has a bubble; the least loaded placement gives its first.
 
     Then the ranks that are not the slowest are filled up to it.
     """
-    args = (*deal.args(), step)
+    args = (*case.args(), step)
     side, times, asked = partition_aligned(*args)
     sides: list[list[int]] = [[], []]
-    left = list(range(len(deal.place)))
+    left = list(range(len(case.place)))
     going, predictions = True, 0
     while going and left:
         going = False
-        for i in range(deal.passes):
-            now = deal.times(sides, deal.chunks, deal.prefill)
+        for i in range(case.passes):
+            now = case.times(sides, case.chunks, case.prefill)
             predictions += 1
-            if now[2 * i + 1] > deal.target * now[2 * i]:
+            if now[2 * i + 1] > case.target * now[2 * i]:
                 continue
             going = True
             for _ in range(min(step, len(left))):
-                chosen = min(left, key=lambda one, i=i: (load(deal, sides[i], one), one))  # type: ignore[misc]
+                chosen = min(left, key=lambda one, i=i: (load(case, sides[i], one), one))  # type: ignore[misc]
                 sides[i].append(chosen)
                 left.remove(chosen)
-    stopped = deal.times(sides, deal.chunks, deal.prefill)
-    full = [stopped[2 * i + 1] > deal.target * stopped[2 * i] for i in range(deal.passes)]
+    stopped = case.times(sides, case.chunks, case.prefill)
+    full = [stopped[2 * i + 1] > case.target * stopped[2 * i] for i in range(case.passes)]
     assert not left or all(full)
     assert asked == predictions
-    for members in sides[: deal.passes]:
-        while (filling := fits_beside(deal, members, left)) is not None:
+    for members in sides[: case.passes]:
+        while (filling := fits_beside(case, members, left)) is not None:
             members.append(filling)
             left.remove(filling)
     assert [sorted(one) for one in sides] == sides_of(side)
-    assert tuple(times) == deal.times(sides, deal.chunks, deal.prefill)
+    assert tuple(times) == case.times(sides, case.chunks, case.prefill)
     assert np.flatnonzero(side == OUT).tolist() == left
 
 
-def fits_beside(deal: Deal, members: list[int], left: list[int]) -> int | None:
+def fits_beside(case: Case, members: list[int], left: list[int]) -> int | None:
     """Who, of the first of each placement, makes no rank slower than the slowest one."""
-    slowest = max(deal.bins(members).values(), default=0)
-    firsts = {deal.place[one]: one for one in sorted(left, reverse=True)}.values()
-    fitting = [one for one in firsts if load(deal, [*members, one], one) <= slowest]
-    return min(fitting, key=lambda one: (load(deal, members, one), one), default=None)
+    slowest = max(case.bins(members).values(), default=0)
+    firsts = {case.place[one]: one for one in sorted(left, reverse=True)}.values()
+    fitting = [one for one in firsts if load(case, [*members, one], one) <= slowest]
+    return min(fitting, key=lambda one: (load(case, members, one), one), default=None)
 
 
-def load(deal: Deal, members: list[int], one: int) -> int:
+def load(case: Case, members: list[int], one: int) -> int:
     """Longest time so far among the ranks that a request would go to."""
-    bins, own = deal.bins(members), deal.bins([one])
+    bins, own = case.bins(members), case.bins([one])
     return max(bins.get(at, 0) for at in own)
 
 
 @settings(max_examples=60, derandomize=True)
-@given(deals(), st.sampled_from([1, 16]))
-def test_nobody_starves(deal: Deal, step: int) -> None:
-    """Longest idle first: with n residents, and no chunks in the way, everybody decodes within n plans."""
-    count = len(deal.place)
+@given(cases(), st.sampled_from([1, 16]))
+def test_nobody_starves(case: Case, step: int) -> None:
+    """Longest idle first: with n residents, and no chunks in the way, each decodes within n plans."""
+    count = len(case.place)
     planned = [-1] * count
     for plan in range(count):
         order = sorted(range(count), key=lambda one: (planned[one], one))
-        shuffled = Deal(
-            place=[deal.place[one] for one in order],
-            cost=[deal.cost[one] for one in order],
-            groups=deal.groups,
-            pace=deal.pace,
+        shuffled = Case(
+            place=[case.place[one] for one in order],
+            cost=[case.cost[one] for one in order],
+            groups=case.groups,
+            pace=case.pace,
             chunks=[0, 0],
-            prefill=deal.prefill,
-            fc=deal.fc,
-            comm=deal.comm,
-            passes=deal.passes,
-            target=deal.target,
+            prefill=case.prefill,
+            fc=case.fc,
+            comm=case.comm,
+            passes=case.passes,
+            target=case.target,
         )
         args = (*shuffled.args(), step)
         side, _, _ = partition_aligned(*args)
@@ -222,46 +222,46 @@ def test_nobody_starves(deal: Deal, step: int) -> None:
 
 
 @settings(max_examples=60, derandomize=True)
-@given(deals(), st.data())
-def test_slowest_ranks(deal: Deal, data: st.DataObject) -> None:
-    side = numbers([data.draw(st.sampled_from([OUT, 0, 1])) for _ in deal.place])
-    place, cost, groups, pace = deal.args()[:4]
-    expected = [max(deal.bins(members).values(), default=0) for members in sides_of(side)]
+@given(cases(), st.data())
+def test_slowest_ranks(case: Case, data: st.DataObject) -> None:
+    side = numbers([data.draw(st.sampled_from([OUT, 0, 1])) for _ in case.place])
+    place, cost, groups, pace = case.args()[:4]
+    expected = [max(case.bins(members).values(), default=0) for members in sides_of(side)]
     assert fullest_ranks(place, cost, side, groups, pace).tolist() == expected
 
 
 @settings(max_examples=100, derandomize=True)
-@given(deals(), st.data())
-def test_aligned_chunks_are_the_best_of_all_pairs(deal: Deal, data: st.DataObject) -> None:
+@given(cases(), st.data())
+def test_aligned_chunks_are_the_best_of_all_pairs(case: Case, data: st.DataObject) -> None:
     """Least sum of |target * T_GPU_i - T_PIM_i|; ties: the larger sum, then the larger c_0."""
     members: list[list[int]] = [[], []]
-    for one in range(len(deal.place)):
-        members[data.draw(st.integers(0, deal.passes - 1))].append(one)
+    for one in range(len(case.place)):
+        members[data.draw(st.integers(0, case.passes - 1))].append(one)
     unique = st.lists(st.integers(1, 30), min_size=1, max_size=5, unique=True)
-    sizes = [sorted(data.draw(unique)) for _ in range(deal.passes)] + [[0]] * (2 - deal.passes)
+    sizes = [sorted(data.draw(unique)) for _ in range(case.passes)] + [[0]] * (2 - case.passes)
     per_token = data.draw(st.integers(0, 3))
     spent = [[per_token * size for size in some] for some in sizes]
 
     def gap(pair: tuple[int, int]) -> float:
-        chunks = [deal.chunks[i] + pair[i] for i in (0, 1)]
-        prefill = [deal.prefill[i] + per_token * pair[i] for i in (0, 1)]
-        times = deal.times(members, chunks, prefill)
-        return sum(abs(deal.target * times[2 * i] - times[2 * i + 1]) for i in range(deal.passes))
+        chunks = [case.chunks[i] + pair[i] for i in (0, 1)]
+        prefill = [case.prefill[i] + per_token * pair[i] for i in (0, 1)]
+        times = case.times(members, chunks, prefill)
+        return sum(abs(case.target * times[2 * i] - times[2 * i + 1]) for i in range(case.passes))
 
     pairs = [(one, other) for one in sizes[0] for other in sizes[1]]
     best = min(pairs, key=lambda pair: (gap(pair), -sum(pair), -pair[0]))
-    place, cost, groups, pace = deal.args()[:4]
-    side = numbers([0 if one in members[0] else 1 for one in range(len(deal.place))])
+    place, cost, groups, pace = case.args()[:4]
+    side = numbers([0 if one in members[0] else 1 for one in range(len(case.place))])
     attend = fullest_ranks(place, cost, side, groups, pace)
-    attend += [deal.comm[0] + deal.comm[1] * len(some) if some else 0 for some in members]
+    attend += [case.comm[0] + case.comm[1] * len(some) if some else 0 for some in members]
     lasts = [
         LastChunk(
             numbers(sizes[i]),
-            floats([deal.prefill[i] + one for one in spent[i]]),
-            floats([deal.batch(deal.chunks[i] + one + len(members[i])) for one in sizes[i]]),
-            floats([deal.moved(deal.chunks[i] + one) for one in sizes[i]]),
+            floats([case.prefill[i] + one for one in spent[i]]),
+            floats([case.batch(case.chunks[i] + one + len(members[i])) for one in sizes[i]]),
+            floats([case.moved(case.chunks[i] + one) for one in sizes[i]]),
         )
         for i in (0, 1)
     ]
-    found = align_chunks(attend, deal.passes, deal.target, *lasts)
+    found = align_chunks(attend, case.passes, case.target, *lasts)
     assert tuple(found) == best

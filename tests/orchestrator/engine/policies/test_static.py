@@ -5,7 +5,7 @@ from typing import Any
 from l3sim.orchestrator.engine.policies import POLICIES, Plan
 from l3sim.specs.job import JobSpec
 from l3sim.testing.builders import small_model
-from tests.orchestrator.engine.policies.views import Resident, predictor_of, shown, view_of, who
+from tests.orchestrator.engine.policies.views import Resident, predictor_of, requests_of, shown, view_of
 from tests.orchestrator.small_jobs import SmallJob, lines_of, listed, small_machine
 
 
@@ -15,19 +15,19 @@ def plan_of(*args: Any, **options: Any) -> Plan:
 
 def test_nobody_decodes_while_the_batch_is_prefilled() -> None:
     plan = plan_of([Resident(5, 5), Resident(50, 8)], waiting=[30])
-    assert who(plan.decode) == []
+    assert requests_of(plan.decode) == []
     assert shown([plan.passes[0].chunks]) == [[(1, 42, 8, True), (2, 30, 0, True)]]
 
 
 def test_a_formed_batch_starts_together() -> None:
     plan = plan_of([Resident(5, 5), Resident(300, 300)], waiting=[30], room_tokens=306)
-    assert who(plan.decode) == [0, 1]
+    assert requests_of(plan.decode) == [0, 1]
     assert plan.blocked == "batch"
 
 
 def test_nobody_joins_a_running_batch() -> None:
     plan = plan_of([Resident(5, 9)], waiting=[30])
-    assert (who(plan.decode), plan.admitted, plan.blocked) == ([0], (), "batch")
+    assert (requests_of(plan.decode), plan.admitted, plan.blocked) == ([0], (), "batch")
     assert plan_of([Resident(5, 9)]).blocked == ""
 
 

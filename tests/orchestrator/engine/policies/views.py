@@ -31,7 +31,7 @@ OPTIONS: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Resident:
-    """Somebody with KV: decoding when all of the prompt is held."""
+    """A request with KV: decoding when all of the prompt is held."""
 
     prompt: int
     held: int
@@ -115,6 +115,6 @@ def shown(chunks: Sequence[Sequence[Chunk]]) -> list[list[tuple[int, int, int, b
     return [[(one.request, one.tokens, one.finished_tokens, one.last) for one in some] for some in chunks]
 
 
-def who(decode: np.ndarray) -> list[int]:
+def requests_of(decode: np.ndarray) -> list[int]:
     """Request numbers, in order."""
     return [int(one) for one in decode]

@@ -113,19 +113,19 @@ class Crowd:
 
 def _draw_call(rng: Random, scale: Scale, crowd: Crowd, n: int, machine: Machine) -> Call:
     crowd.preempt()
-    dealt: dict[int, list[Request]] = {0: [], 1: []}
+    prefills: dict[int, list[Request]] = {0: [], 1: []}
     for request in crowd.decoding:
         where = rng.choice([0, 1, 0, 1, None])
         if where is not None:
-            dealt[where].append(request)
+            prefills[where].append(request)
     chunked = {s for s in (0, 1) if rng.random() < 0.35}
     chunks = {s: crowd.chunks((n, s)) for s in sorted(chunked)}
-    present = [s for s in (0, 1) if dealt[s] or s in chunked] or [rng.randint(0, 1)]
+    present = [s for s in (0, 1) if prefills[s] or s in chunked] or [rng.randint(0, 1)]
     unchunked = {s for s in chunked if rng.random() < 0.2}
     absent = [[rng.random() < 0.07 for _ in range(machine.ranksets)] for _ in range(machine.ranksets)]
 
     def work(s: int) -> Pass:
-        decode = [request.offset for request in dealt[s]]
+        decode = [request.offset for request in prefills[s]]
         kv = scale.table(machine.ranksets, [request.offset for request in chunks.get(s, [])])
         return Pass(
             b_first=scale.draw(),
@@ -138,7 +138,7 @@ def _draw_call(rng: Random, scale: Scale, crowd: Crowd, n: int, machine: Machine
             kv=[[duration * scale.kv for duration in row] for row in kv],
             unchunked=s in unchunked,
             batch=(n, s),
-            requests=tuple(dealt[s]),
+            requests=tuple(prefills[s]),
         )
 
     idle = rng.random() < 0.35

@@ -55,7 +55,7 @@ def read(spans: Int64s) -> list[str]:
     ]
 
 
-def compose(
+def simulate(
     line: AttentionTimeline, round_costs: RoundCosts, start_ps: int = 0, waits: tuple[Waits, ...] = ()
 ) -> Outcome:
-    return line.compose(round_costs, start_ps, LATE, list(waits))
+    return line.simulate(round_costs, start_ps, LATE, list(waits))

@@ -82,7 +82,7 @@ def run_timeline(
     def window(call: Call, start_ps: int, seen: Seen) -> int:
         stop_ps = start_ps + call.stop_after_ps
         for rounds in [[one] for one in call.rounds] if lockstep else [call.rounds]:
-            out = timeline.compose(
+            out = timeline.simulate(
                 costs_of(rounds, machine),
                 start_ps,
                 stop_ps,

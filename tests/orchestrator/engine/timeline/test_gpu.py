@@ -25,7 +25,7 @@ def costs(b: tuple[int, int], p: tuple[int, int], a: list[tuple[int, int]]) -> R
 
 def test_one_pass_is_the_sum_of_its_tasks() -> None:
     timeline = GpuTimeline(Rules(2, 1, overlap=True, half_duplex=True))
-    out = timeline.compose(costs((10, 0), (0, 0), [(3, 0), (4, 0)]), 100, 10**6, [], gap_ps=5)
+    out = timeline.simulate(costs((10, 0), (0, 0), [(3, 0), (4, 0)]), 100, 10**6, [], gap_ps=5)
     assert out.join_ps.tolist() == [100 + 3 * 10 + 2 * 3, 136 + 5 + 3 * 10 + 2 * 4]
     assert out.start_ps.tolist() == [100, 141]
     assert out.end_ps[:, 1].tolist() == [0, 0]
@@ -35,7 +35,7 @@ def test_one_pass_is_the_sum_of_its_tasks() -> None:
 def test_two_passes_take_turns_by_who_was_ready_first() -> None:
     timeline = GpuTimeline(Rules(1, 1, overlap=True, half_duplex=True))
     timeline.record_rounds = 1
-    out = timeline.compose(costs((10, 20), (0, 5), [(3, 4)]), 0, 10**6, [])
+    out = timeline.simulate(costs((10, 20), (0, 5), [(3, 4)]), 0, 10**6, [])
     told = [
         (TASKS[task], s, layer, start, end)
         for _, s, layer, task, rankset, start, end in out.spans.tolist()
@@ -55,8 +55,8 @@ def test_two_passes_take_turns_by_who_was_ready_first() -> None:
 
 def test_a_window_stops_after_the_join_that_passes_an_arrival() -> None:
     timeline = GpuTimeline(Rules(1, 1, overlap=True, half_duplex=True))
-    out = timeline.compose(costs((10, 0), (0, 0), [(5, 0)] * 3), 0, 26, [])
+    out = timeline.simulate(costs((10, 0), (0, 0), [(5, 0)] * 3), 0, 26, [])
     assert (out.rounds, out.join_ps.tolist()) == (2, [25, 50])
     assert not timeline.pending()
     with pytest.raises(InvariantBroken, match="time is at 50 ps"):
-        timeline.compose(costs((10, 0), (0, 0), [(5, 0)]), 49, 100, [])
+        timeline.simulate(costs((10, 0), (0, 0), [(5, 0)]), 49, 100, [])

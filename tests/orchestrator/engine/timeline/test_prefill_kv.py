@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from l3sim.orchestrator.engine.timeline import Waits
-from tests.orchestrator.engine.timeline.hand import LATE, compose, costs, read, timeline
+from tests.orchestrator.engine.timeline.hand import LATE, costs, read, simulate, timeline
 
 
 def test_prefill_kv_yields_to_decoding_and_crosses_the_join() -> None:
     line = timeline()
-    outcome = compose(line, costs(d=4, a=6, u=3, kv=50))
+    outcome = simulate(line, costs(d=4, a=6, u=3, kv=50))
     # K is ready at 10 with D; at 14 the rankset goes to A, at 20 to U.
     assert read(outcome.spans)[-2:] == ["U(0,0,0) 20-23", "B(0,1) 23-33"]
     assert outcome.join_ps.tolist() == [33]
@@ -27,8 +27,8 @@ def test_prefill_kv_yields_to_decoding_and_crosses_the_join() -> None:
 
 def test_left_kv_holds_the_link_of_the_next_round() -> None:
     line = timeline()
-    compose(line, costs(kv=50))
-    outcome = compose(line, costs(d=4, a=6, u=3), start_ps=20)
+    simulate(line, costs(kv=50))
+    outcome = simulate(line, costs(d=4, a=6, u=3), start_ps=20)
     assert read(outcome.spans) == [
         "K(0,0,0) 10-60",
         "B(0,0) 20-30",
@@ -40,14 +40,14 @@ def test_left_kv_holds_the_link_of_the_next_round() -> None:
 
 
 def test_a_kv_task_overtakes_one_whose_rankset_computes() -> None:
-    outcome = compose(timeline(ranksets=2), costs(ranksets=2, d=[4, 0], a=[50, 0], u=[3, 0], kv=10))
+    outcome = simulate(timeline(ranksets=2), costs(ranksets=2, d=[4, 0], a=[50, 0], u=[3, 0], kv=10))
     assert [line for line in read(outcome.spans) if line[0] == "K"] == ["K(0,0,1) 14-24", "K(0,0,0) 67-77"]
 
 
 def test_kv_goes_on_in_the_gap_before_the_next_round() -> None:
     line = timeline(ranksets=2)
-    compose(line, costs(ranksets=2, kv=30))
-    outcome = compose(line, costs(ranksets=2), start_ps=120)
+    simulate(line, costs(ranksets=2, kv=30))
+    outcome = simulate(line, costs(ranksets=2), start_ps=120)
     assert read(outcome.spans)[:2] == ["K(0,0,0) 10-40", "K(0,0,1) 40-70"]
     assert line.batch_end_ps(0) == 70
 
@@ -68,17 +68,17 @@ def test_attention_waits_for_the_prefill_kv_of_its_requests(
     waiting: tuple[int, int], expected: list[str]
 ) -> None:
     line = timeline(ranksets=2)
-    compose(line, costs(ranksets=2, kv=50))
+    simulate(line, costs(ranksets=2, kv=50))
     passes = np.zeros((2, 2), dtype=bool)
     passes[waiting] = True
-    outcome = compose(line, DECODE_ON_1, start_ps=20, waits=(Waits(0, passes),))
+    outcome = simulate(line, DECODE_ON_1, start_ps=20, waits=(Waits(0, passes),))
     assert [text for text in read(outcome.spans) if text[0] != "B"][1:] == expected
 
 
 def test_attention_waits_for_its_own_layer_only() -> None:
     line = timeline(layers=2)
-    compose(line, costs(kv=50))  # K(0,0,0) 10-60, K(0,1,0) waits; join at 30
-    outcome = compose(
+    simulate(line, costs(kv=50))  # K(0,0,0) 10-60, K(0,1,0) waits; join at 30
+    outcome = simulate(
         line, costs(passes=(0, 1), d=4, a=6, u=3), start_ps=30, waits=(Waits(0, np.ones((2, 1), dtype=bool)),)
     )
     assert read(outcome.spans)[2:6] == [
@@ -91,22 +91,22 @@ def test_attention_waits_for_its_own_layer_only() -> None:
 
 @pytest.mark.parametrize(("unchunked", "last"), [(True, "B(0,1) 60-70"), (False, "B(0,1) 15-25")])
 def test_a_pass_with_an_unchunked_prompt_waits_for_its_kv(unchunked: bool, last: str) -> None:
-    outcome = compose(timeline(), costs(p=5, kv=50, unchunked=unchunked))
+    outcome = simulate(timeline(), costs(p=5, kv=50, unchunked=unchunked))
     assert last in read(outcome.spans)
 
 
 def test_kv_of_an_earlier_round_does_not_gate_an_unchunked_pass() -> None:
     line = timeline()
-    compose(line, costs(kv=100))
-    outcome = compose(line, costs(p=5, unchunked=True), start_ps=20)
+    simulate(line, costs(kv=100))
+    outcome = simulate(line, costs(p=5, unchunked=True), start_ps=20)
     assert outcome.join_ps.tolist() == [45]
 
 
 def test_records_the_rounds_asked_for_even_when_their_kv_ends_later() -> None:
     line = timeline()
     line.record_rounds = 1
-    first = compose(line, costs(kv=50))
-    second = compose(line, costs(kv=50), start_ps=20)
+    first = simulate(line, costs(kv=50))
+    second = simulate(line, costs(kv=50), start_ps=20)
     _, spans = line.drain(LATE)
     assert read(first.spans) == ["B(0,0) 0-10", "B(0,1) 10-20"]
     assert len(second.spans) == 0
@@ -120,7 +120,7 @@ def test_a_backlog_of_kv_grows_without_bound_and_keeps_its_order() -> None:
     line.record_rounds = 0
     now = 0
     for number in range(rounds):
-        outcome = compose(line, costs(ranksets=ranksets, kv=long), start_ps=now)
+        outcome = simulate(line, costs(ranksets=ranksets, kv=long), start_ps=now)
         assert outcome.batches == (number, -1)
         now = int(outcome.join_ps[0])
     each = layers * ranksets * long

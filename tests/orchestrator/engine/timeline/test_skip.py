@@ -5,7 +5,7 @@ import pytest
 
 from l3sim.orchestrator.engine.timeline import AttentionTimeline, RoundCosts, Rules
 from l3sim.units import Int64s
-from tests.orchestrator.engine.timeline.hand import LATE, compose, costs
+from tests.orchestrator.engine.timeline.hand import LATE, costs, simulate
 from tests.orchestrator.engine.timeline.packing import packed
 
 
@@ -45,8 +45,8 @@ def test_skipping_periods_changes_nothing(seed: int) -> None:
     rules = Rules(int(rng.integers(1, 97)), ranksets, bool(rng.integers(2)), bool(rng.integers(2)))
     window = random_costs(rng, ranksets, rounds=8)
     walked = AttentionTimeline(rules, skip=False)
-    expected = walked.compose(window, 0, LATE, [], 7)
-    outcome = AttentionTimeline(rules).compose(window, 0, LATE, [], 7)
+    expected = walked.simulate(window, 0, LATE, [], 7)
+    outcome = AttentionTimeline(rules).simulate(window, 0, LATE, [], 7)
     assert walked.skipped_layers == 0
     assert outcome.join_ps.tolist() == expected.join_ps.tolist()
     assert outcome.end_ps.tolist() == expected.end_ps.tolist()
@@ -56,13 +56,13 @@ def test_most_of_a_regular_round_is_skipped_but_never_while_recording_or_with_kv
     window = costs(ranksets=4, passes=(1, 1), b=[400, 390], d=15, a=[390, 400, 410, 420], u=10)
     line = AttentionTimeline(Rules(96, 4, True, True))
     line.record_rounds = 1
-    compose(line, window)
+    simulate(line, window)
     assert line.skipped_layers == 0
-    outcome = compose(line, window, start_ps=10**6)
+    outcome = simulate(line, window, start_ps=10**6)
     skipped = line.skipped_layers
     assert skipped > 48
     now = int(outcome.join_ps[0])
-    compose(line, costs(ranksets=4, passes=(1, 1), b=400, kv=1), start_ps=now)
+    simulate(line, costs(ranksets=4, passes=(1, 1), b=400, kv=1), start_ps=now)
     assert line.skipped_layers == skipped
 
 
@@ -70,10 +70,10 @@ def test_nothing_is_skipped_while_kv_of_an_earlier_round_is_left() -> None:
     joins = []
     for skip in (True, False):
         line = AttentionTimeline(Rules(16, 1, True, True), skip=skip)
-        join = int(compose(line, costs(b=1, kv=10)).join_ps[0])
+        join = int(simulate(line, costs(b=1, kv=10)).join_ps[0])
         # Two passes keep the only rankset busy, so that most K tasks wait the whole round.
         decoding = costs(passes=(1, 1), b=1, d=1, a=50, u=1)
-        outcome = compose(line, decoding, start_ps=join)
+        outcome = simulate(line, decoding, start_ps=join)
         assert line.pending()
         assert line.skipped_layers == 0
         joins.append(outcome.join_ps.tolist())

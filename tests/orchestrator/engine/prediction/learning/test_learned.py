@@ -7,7 +7,12 @@ import pytest
 
 from l3sim.orchestrator.engine.prediction.learning import forest, learned
 from l3sim.orchestrator.engine.prediction.learning.accuracy import TERMS, accuracy
-from l3sim.orchestrator.engine.prediction.learning.learned import ForestCache, Learned, learn, samples_of
+from l3sim.orchestrator.engine.prediction.learning.learned import (
+    ForestCache,
+    LearnedPredictor,
+    learn,
+    samples_of,
+)
 from l3sim.orchestrator.engine.prediction.learning.samples import COLUMN, WIDTH
 from l3sim.reports.sections import Errors
 from l3sim.specs.job import JobSpec
@@ -37,7 +42,7 @@ def passes_of(count: int, chunks: int = 0, seed: int = 0) -> np.ndarray:
     return passes
 
 
-def learn_from(passes: np.ndarray) -> Learned:
+def learn_from(passes: np.ndarray) -> LearnedPredictor:
     return learn(predictor_of(), passes, ForestCache(np.random.SeedSequence(1)))
 
 
@@ -82,25 +87,25 @@ def test_a_forest_grows_when_asked_and_only_from_new_samples(monkeypatch: pytest
         return forest.train(features, times, seed)
 
     monkeypatch.setattr(learned, "train", train)
-    passes, nursery = passes_of(300, chunks=100), ForestCache(np.random.SeedSequence(1))
+    passes, forests = passes_of(300, chunks=100), ForestCache(np.random.SeedSequence(1))
     chunks, size = [Chunk(0, 500, 0, last=False)], numbers([500])
-    first = learn(predictor_of(), passes, nursery)
+    first = learn(predictor_of(), passes, forests)
     assert len(grown) == 1
     assert first.prefill_ps(chunks, size) == first.prefill_ps(chunks, size)
     assert len(grown) == 2
     # More rounds that only decode: t_batch learns from them, t_p is what it was.
     more = np.concatenate([passes, passes_of(50, seed=1)])
-    second = learn(predictor_of(), more, nursery)
+    second = learn(predictor_of(), more, forests)
     assert second.prefill_ps(chunks, size) == first.prefill_ps(chunks, size)
     assert len(grown) == 3
-    learn(predictor_of(), more, nursery)
+    learn(predictor_of(), more, forests)
     assert len(grown) == 3
     # The same samples elsewhere grow the same forest, whatever was grown before.
     alone = learn(predictor_of(), more, ForestCache(np.random.SeedSequence(1)))
     assert alone.batch_line_ps(0, 300).tolist() == second.batch_line_ps(0, 300).tolist()
     slower = passes.copy()
     slower[:, COLUMN["t_p"]] *= 2
-    assert learn(predictor_of(), slower, nursery).prefill_ps(chunks, size) != first.prefill_ps(chunks, size)
+    assert learn(predictor_of(), slower, forests).prefill_ps(chunks, size) != first.prefill_ps(chunks, size)
 
 
 def test_samples_of_a_term_are_the_passes_that_have_it() -> None:

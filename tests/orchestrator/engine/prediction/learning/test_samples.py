@@ -104,20 +104,20 @@ def test_what_is_noted_of_a_round_is_what_it_took(data: st.DataObject) -> None:
             continue
         r = expected[row]
         assert kept[row, 0] == 100 + r
-        for s, (chunks, finished, who, context) in enumerate(members):
-            place = offset[who] * 2 + rank[who]
+        for s, (chunks, finished, rows, context) in enumerate(members):
+            place = offset[rows] * 2 + rank[rows]
             tokens, many = slowest_rank(place, context, groups, pace, np.array([r]))
             took = {
-                "decoding": len(who),
+                "decoding": len(rows),
                 "t_batch": costs.b_mid[r, s],
                 "chunk_tokens": chunks,
                 "finished_tokens": finished,
                 "t_p": costs.p[r, s] if chunks else 0,
                 "t_kv": costs.kv[r, s, 0].sum() if chunks else 0,
-                "rank_tokens": tokens[0] if len(who) else 0,
-                "rank_groups": many[0] if len(who) else 0,
-                "t_d": costs.a[r, s, 0].max() if len(who) else 0,
-                "t_comm": (costs.d[r, s, 0] + costs.u[r, s, 0]).sum() if len(who) else 0,
+                "rank_tokens": tokens[0] if len(rows) else 0,
+                "rank_groups": many[0] if len(rows) else 0,
+                "t_d": costs.a[r, s, 0].max() if len(rows) else 0,
+                "t_comm": (costs.d[r, s, 0] + costs.u[r, s, 0]).sum() if len(rows) else 0,
             }
             columns = kept[row, 1 + s * WIDTH : 1 + (s + 1) * WIDTH]
             assert {name: columns[at] for name, at in COLUMN.items()} == took
