@@ -13,6 +13,9 @@ from l3sim.services.dram.command.model import CommandModel
 from l3sim.services.dram.fast.table import AttendTable
 from l3sim.units import Floats, Int64s
 
+#: Gives the table of a kernel, made if there is none: `table_cache.table_of`, where files may be written.
+TableOf = Callable[[Kernel], AttendTable]
+
 
 class FastModel(LevelModel[tuple[Int64s, Int64s]]):
     """Level `fast`: cycles and picojoules of head groups from the table.

@@ -1,4 +1,4 @@
-"""The bytes of all ranks of a process: which rank holds which heads of whom, and functional work on them.
+"""The bytes of one session on all ranks of a process: which rank holds which heads, and the work on them.
 
 Layer l, head group g of a request placed at (offset o, rank b) lies on rankset (o + l) mod R and rank
 (b + g) mod n of its replica (`l3sim.placement`). A group whose heads do not fill its chips is filled up with
@@ -49,11 +49,11 @@ class _Piece:
     heads: slice
 
 
-class Store:
+class SessionMemory:
     """Functional work of one session.
 
     Args:
-        ledger: who is placed where.
+        ledger: where requests are placed.
 
     Raises:
         Unsupported: the session runs at another level than `command`.
