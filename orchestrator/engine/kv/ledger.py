@@ -17,6 +17,7 @@ from dataclasses import replace
 import numpy as np
 
 from l3sim.orchestrator.engine.kv.kernels import (
+    Bookings,
     bins_of,
     blocks_at,
     booked_tokens,
@@ -30,8 +31,6 @@ from l3sim.orchestrator.engine.kv.view import KvView
 from l3sim.orchestrator.engine.requests import Phase, RequestTable
 from l3sim.units import Int64s
 from l3sim.work import KvPlacement
-
-_DECODE = int(Phase.DECODE)
 
 
 class KvLedger:
@@ -63,6 +62,7 @@ class KvLedger:
         self.peak_bytes = 0
         self._admissions = 0
         self._limit = shape.limit_bytes(watermark)
+        self._bookings = Bookings(reserve_tokens, table.phase, table.held, table.target, shape.fit_tokens)
         # Kept until somebody comes or goes, or, but for who they are, grows.
         self._rows: Int64s | None = None
         self._places: Int64s | None = None
@@ -115,14 +115,7 @@ class KvLedger:
             tokens = table.prompt[requests] + table.output[requests] - 1
             bounded: Int64s = np.minimum(tokens, self.shape.fit_tokens[places])
             return bounded
-        return booked_tokens(requests, places, 0, *self._booking)
-
-    @property
-    def _booking(self) -> tuple[int, int, np.ndarray, Int64s, Int64s, Int64s]:
-        """What bookings depend on beside the request."""
-        table = self._table
-        columns = table.phase, table.held, table.target
-        return self._reserve_tokens, _DECODE, *columns, self.shape.fit_tokens
+        return booked_tokens(requests, places, 0, self._bookings)
 
     def _booked_now(self) -> Int64s:
         """Tokens that each resident has booked, in order of admission."""
@@ -234,7 +227,7 @@ class KvLedger:
             most,
             growing,
             self.places(growing),
-            *self._booking,
+            self._bookings,
             shape.layout.kv_block_tokens,
             self.booked_bytes(),
             shape.room_bytes,
