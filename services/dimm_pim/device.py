@@ -79,10 +79,10 @@ class _Kind:
 
 @dataclass(frozen=True)
 class _Replica:
-    """The lanes of one replica.
+    """The rank lanes of one replica: each is a rank, (device, domain).
 
     Attributes:
-        index: row of each (lane, layer class) in the sums of all kinds, stacked as (rankset offset, rank).
+        index: row of each (rank lane, layer class) in the sums of all kinds, stacked as (offset, rank).
     """
 
     device: tuple[int, ...]
@@ -160,7 +160,7 @@ class DimmPimSession(BookkeepingSession):
         )
 
     def audit(self) -> Sequence[Account]:
-        """See DeviceSession.audit. What was checked stands in the first account, for all devices here."""
+        """See DeviceSession.audit. The first account says what was checked, for all devices here."""
         first, *rest = super().audit()
         return [first if self._check is None else replace(first, fidelity=self._check.found), *rest]
 

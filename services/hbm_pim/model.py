@@ -68,7 +68,7 @@ class FastStack(StackModel):
         self._fast = channel
 
     def exact(self) -> Callable[[Int64s], tuple[int, int]]:
-        """Picoseconds and nanojoules of one call over heads of so many tokens, at level `command`."""
+        """Picoseconds and nanojoules of one call over heads of these tokens, at level `command`."""
         call = self._fast.exact()
         return lambda tokens: call(self.share(tokens))
 

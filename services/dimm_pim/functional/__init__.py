@@ -1,6 +1,6 @@
 """What the modules compute, bit by bit: the same command stream that the command level times, with data.
 
-memory          the chips' bytes, and who owns which row
+memory          the chips' bytes, and which head group owns which row
 relayout        how K and V get from the host's bytes into the chips, and back
 numeric         sums and exponentials that are the same on any computer
 operands        what each run of commands works on

@@ -2,7 +2,7 @@
 
 Layer l, head group g of a request placed at (offset o, rank b) lies on rankset (o + l) mod R and rank
 (b + g) mod n of its replica (`l3sim.placement`). A group whose heads do not fill its chips is filled up with
-zeros, which nobody sees.
+zeros, which no answer shows.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ from l3sim.services.dram.command.kernel import kernel_of
 from l3sim.specs.config import DimmPimConfig
 from l3sim.work import Hello
 
-#: (slot in Hello, domain of it)
+#: A rank lane: (slot in Hello, domain of it).
 Lane = tuple[int, int]
 
 
