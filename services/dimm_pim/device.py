@@ -17,12 +17,13 @@ from l3sim.rank_map import RankMap
 from l3sim.services.dimm_pim.model import level_model
 from l3sim.services.dram.fast.fidelity import FidelityCheck
 from l3sim.services.dram.fast.model import FastModel
+from l3sim.services.dram.fast.table_cache import table_of
 from l3sim.specs.config import DimmPimConfig
 from l3sim.units import Int64s
 from l3sim.work import Account, Costs, DeviceReady, Hello, MemoryRegion, Op, OpCost, Role, Window
 
 if TYPE_CHECKING:
-    from l3sim.services.dimm_pim.functional.store import Store
+    from l3sim.services.dimm_pim.functional.session_memory import SessionMemory
 
 
 class DimmPimDevice(ConfiguredDevice[DimmPimConfig]):
@@ -78,10 +79,10 @@ class _Kind:
 
 @dataclass(frozen=True)
 class _Replica:
-    """The lanes of one replica.
+    """The rank lanes of one replica: each is a rank, (device, domain).
 
     Attributes:
-        index: row of each (lane, layer class) in the sums of all kinds, stacked as (rankset offset, rank).
+        index: row of each (rank lane, layer class) in the sums of all kinds, stacked as (offset, rank).
     """
 
     device: tuple[int, ...]
@@ -107,7 +108,7 @@ class DimmPimSession(BookkeepingSession):
         self._replicas = [self._lanes(replica) for replica in range(hello.layout.dp)]
         share = max(config.check_fidelity for config in configs)
         self._check = FidelityCheck(share, hello.seed) if share > 0 else None
-        self._store: Store | None = None
+        self._memory: SessionMemory | None = None
 
     def ready(self) -> Sequence[DeviceReady]:
         """See DeviceSession.ready."""
@@ -159,7 +160,7 @@ class DimmPimSession(BookkeepingSession):
         )
 
     def audit(self) -> Sequence[Account]:
-        """See DeviceSession.audit. What was checked stands in the first account, for all devices here."""
+        """See DeviceSession.audit. The first account says what was checked, for all devices here."""
         first, *rest = super().audit()
         return [first if self._check is None else replace(first, fidelity=self._check.found), *rest]
 
@@ -178,19 +179,19 @@ class DimmPimSession(BookkeepingSession):
     def window(self, window: Window) -> Costs:
         """See DeviceSession.window; bytes of released requests are forgotten."""
         costs = super().window(window)
-        if self._store is not None:
+        if self._memory is not None:
             for request in window.releases:
-                self._store.release(request)
+                self._memory.release(request)
         return costs
 
     def functional(self, work: FunctionalRequest) -> FunctionalAnswer:
         """See DeviceSession.functional: at level `command` only, whose command streams it executes."""
-        if self._store is None:
+        if self._memory is None:
             # Only here: it loads the compiler, which devices that compute nothing do without.
-            from l3sim.services.dimm_pim.functional.store import Store
+            from l3sim.services.dimm_pim.functional.session_memory import SessionMemory
 
-            self._store = Store(self.hello, self._configs, self.ledger)
-        return self._store.answer(work)
+            self._memory = SessionMemory(self.hello, self._configs, self.ledger)
+        return self._memory.answer(work)
 
     def _lanes(self, replica: int) -> _Replica | None:
         """Lay out the used ranks of one replica; None when there are none here."""
@@ -225,7 +226,7 @@ class DimmPimSession(BookkeepingSession):
 def _level_model(config: DimmPimConfig, hello: Hello, slot: str) -> LevelModel[Any]:
     """The model of one module; what is refused is named by its slot."""
     try:
-        return level_model(config, hello.model, hello.layout)
+        return level_model(config, hello.model, hello.layout, table_of)
     except InvalidInput as error:
         raise InvalidInput(*((f"{slot}.{key}", text) for key, text in error.violations)) from None
     except ValueError as error:

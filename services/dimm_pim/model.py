@@ -24,8 +24,7 @@ from l3sim.services.dram.command.columns import WIDTH
 from l3sim.services.dram.command.energy import weights
 from l3sim.services.dram.command.kernel import kernel_of
 from l3sim.services.dram.command.model import CommandModel
-from l3sim.services.dram.fast import store
-from l3sim.services.dram.fast.model import FastModel
+from l3sim.services.dram.fast.model import FastModel, TableOf
 from l3sim.specs.dimm_pim import DimmPimConfig
 from l3sim.specs.model import ModelShape
 from l3sim.units import Int64s
@@ -47,8 +46,11 @@ class RooflineModel(HeadModel):
         return costs
 
 
-def level_model(pim: DimmPimConfig, model: ModelShape, layout: Layout) -> LevelModel[Any]:
+def level_model(pim: DimmPimConfig, model: ModelShape, layout: Layout, table_of: TableOf) -> LevelModel[Any]:
     """The model of a module's level.
+
+    Args:
+        table_of: called at level `fast`.
 
     Raises:
         InvalidInput: the model does not fit the module's chips or buffers; the field is a key of its section.
@@ -60,4 +62,4 @@ def level_model(pim: DimmPimConfig, model: ModelShape, layout: Layout) -> LevelM
     picojoules = sum(weights(kernel).values(), start=np.zeros(WIDTH))
     if pim.level == "command":
         return CommandModel(kernel, picojoules)
-    return FastModel(kernel, layout, store.table_of(kernel), picojoules)
+    return FastModel(kernel, layout, table_of(kernel), picojoules)

@@ -8,6 +8,7 @@ from l3sim.device.attention.levels import HeadCost, LevelModel
 from l3sim.device.attention.modules import Kind, ModuleDevice, ModuleSession
 from l3sim.device.attention.rank_sums import Decoding
 from l3sim.services.dram.fast.fidelity import FidelityCheck
+from l3sim.services.dram.fast.table_cache import table_of
 from l3sim.services.hbm_pim.model import FastStack, stack_model
 from l3sim.services.hbm_pim.roofline import Head
 from l3sim.specs.config import HbmPimConfig
@@ -30,7 +31,7 @@ class HbmPimDevice(ModuleDevice[HbmPimConfig]):
         """See ModuleDevice.level_model."""
         if config.level == "roofline":
             return super().level_model(config, hello)
-        return stack_model(config, hello.model, hello.layout)
+        return stack_model(config, hello.model, hello.layout, table_of)
 
     def session(
         self, hello: Hello, configs: Sequence[HbmPimConfig], models: Sequence[LevelModel[Any]]

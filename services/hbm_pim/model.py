@@ -20,8 +20,7 @@ from l3sim.device.attention.rank_sums import Decoding, RankSums
 from l3sim.placement import Layout
 from l3sim.services.dram.command.columns import each_cycle
 from l3sim.services.dram.command.model import CommandModel
-from l3sim.services.dram.fast import store
-from l3sim.services.dram.fast.model import FastModel
+from l3sim.services.dram.fast.model import FastModel, TableOf
 from l3sim.services.hbm_pim.channel import kernel_of
 from l3sim.specs.config import HbmPimConfig
 from l3sim.specs.model import ModelShape
@@ -69,13 +68,16 @@ class FastStack(StackModel):
         self._fast = channel
 
     def exact(self) -> Callable[[Int64s], tuple[int, int]]:
-        """Picoseconds and nanojoules of one call over heads of so many tokens, at level `command`."""
+        """Picoseconds and nanojoules of one call over heads of these tokens, at level `command`."""
         call = self._fast.exact()
         return lambda tokens: call(self.share(tokens))
 
 
-def stack_model(hbm: HbmPimConfig, model: ModelShape, layout: Layout) -> StackModel:
+def stack_model(hbm: HbmPimConfig, model: ModelShape, layout: Layout, table_of: TableOf) -> StackModel:
     """The model of a stack at level `command` or `fast`.
+
+    Args:
+        table_of: called at level `fast`.
 
     Raises:
         InvalidInput: the model does not fit the stack's units or buffers; the field is a key of its section.
@@ -85,5 +87,5 @@ def stack_model(hbm: HbmPimConfig, model: ModelShape, layout: Layout) -> StackMo
     picojoules = each_cycle(hbm.module_active_w * hbm.tck_ps)
     if hbm.level == "command":
         return StackModel(CommandModel(kernel, picojoules), hbm.pseudo_channels)
-    fast = FastModel(kernel, layout, store.table_of(kernel), picojoules)
+    fast = FastModel(kernel, layout, table_of(kernel), picojoules)
     return FastStack(fast, hbm.pseudo_channels)

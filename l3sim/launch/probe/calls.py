@@ -79,7 +79,7 @@ class Caller(ABC):
             from l3sim.services.dram.command.result import attend
 
             return told(self.kernel, attend(self.kernel, [share] * groups), self.weights(self.kernel))
-        from l3sim.services.dram.fast.store import table_of
+        from l3sim.services.dram.fast.table_cache import table_of
 
         took = table_of(self.kernel).call(np.full(groups, share, dtype=np.int64))
         return told(self.kernel, took, self.weights(self.kernel))

@@ -4,14 +4,32 @@ Ranks count as rankset * ranks + rank, placements as offset * ranks + first rank
 booked: see `l3sim.orchestrator.engine.kv.ledger`.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from l3sim.jit import jit
+from l3sim.orchestrator.engine.requests import Phase
 from l3sim.units import Int64s
 
 NOWHERE = -1
+_DECODE = int(Phase.DECODE)
+
+
+class Bookings(NamedTuple):
+    """What requests book by.
+
+    Attributes:
+        reserve: tokens booked beyond what is to be prefilled.
+        phase, held, target: of all requests, see `RequestTable`.
+        fit_tokens: the longest request that an empty replica holds, shape (P,).
+    """
+
+    reserve: int
+    phase: np.ndarray
+    held: Int64s
+    target: Int64s
+    fit_tokens: Int64s
 
 
 def _one() -> Int64s:
@@ -19,36 +37,23 @@ def _one() -> Int64s:
     return np.ones(1, dtype=np.int64)
 
 
-def _booking() -> tuple[int, int, np.ndarray, Int64s, Int64s, Int64s]:
-    """What one request books by."""
-    return 0, 0, np.zeros(1, dtype=np.int8), _one(), _one(), _one()
+def _bookings() -> Bookings:
+    """Of one request, which decodes."""
+    return Bookings(0, np.full(1, _DECODE, dtype=np.int8), _one(), _one(), _one())
 
 
-@jit(cache=True, example=lambda: (_one() - 1, _one() - 1, 0, *_booking()))
-def booked_tokens(
-    requests: Int64s,
-    places: Int64s,
-    ahead: int,
-    reserve: int,
-    decode: int,
-    phase: np.ndarray,
-    held: Int64s,
-    target: Int64s,
-    fit_tokens: Int64s,
-) -> Int64s:
-    """Tokens that each request books after this many more rounds of decoding: shape of `requests`.
+@jit(cache=True, example=lambda: (_one() - 1, _one() - 1, 0, _bookings()))
+def booked_tokens(requests: Int64s, places: Int64s, ahead: int, bookings: Bookings) -> Int64s:
+    """Tokens that each request books after so many more rounds of decoding: shape of `requests`.
 
     Args:
         places: of the requests, shape (n,).
-        reserve: booked beyond what is to be prefilled.
-        decode: the phase of decoding requests; an argument, for numba's cache would not see it change.
-        phase, held, target: of all requests.
-        fit_tokens: the longest request that an empty replica holds, shape (P,).
     """
+    reserve, phase, held, target, fit_tokens = bookings
     result = np.empty(len(requests), dtype=np.int64)
     for index in range(len(requests)):
         one = requests[index]
-        tokens = held[one] + ahead if phase[one] == decode else target[one]
+        tokens = held[one] + ahead if phase[one] == _DECODE else target[one]
         result[index] = min(max(tokens, target[one] + reserve) + 1, fit_tokens[places[index]])
     return result
 
@@ -119,7 +124,7 @@ def _lacks(more: Int64s, places: Int64s, booked: Int64s, room: Int64s, block_byt
 
 def _room() -> tuple[Any, ...]:
     """One request that decodes on one rank."""
-    return 1, _one() - 1, _one() - 1, *_booking(), 1, _one(), _one(), _one()[None]
+    return 1, _one() - 1, _one() - 1, _bookings(), 1, _one(), _one(), _one()[None]
 
 
 @jit(cache=True, example=_room)
@@ -127,12 +132,7 @@ def rounds_of_room(
     most: int,
     requests: Int64s,
     places: Int64s,
-    reserve: int,
-    decode: int,
-    phase: np.ndarray,
-    held: Int64s,
-    target: Int64s,
-    fit_tokens: Int64s,
+    bookings: Bookings,
     block_tokens: int,
     booked: Int64s,
     room: Int64s,
@@ -144,13 +144,12 @@ def rounds_of_room(
         most: it is not asked further than that.
         booked, room: bytes of each rank, shape (P,).
         block_bytes: that a block of a request at a placement takes on each rank, shape (P, P).
-        The others: as for `booked_tokens`.
     """
-    now = booked_tokens(requests, places, 0, reserve, decode, phase, held, target, fit_tokens)
+    now = booked_tokens(requests, places, 0, bookings)
     ahead = most
     enough, lacks = 0, most
     while True:
-        then = booked_tokens(requests, places, ahead, reserve, decode, phase, held, target, fit_tokens)
+        then = booked_tokens(requests, places, ahead, bookings)
         more = -(-then // block_tokens) + (-now // block_tokens)
         if _lacks(more, places, booked, room, block_bytes):
             lacks = ahead

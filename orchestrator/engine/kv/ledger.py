@@ -24,6 +24,7 @@ import numpy as np
 
 from l3sim.orchestrator.engine.kv import integrity
 from l3sim.orchestrator.engine.kv.kernels import (
+    Bookings,
     bins_of,
     blocks_at,
     booked_tokens,
@@ -37,8 +38,6 @@ from l3sim.orchestrator.engine.kv.view import KvView
 from l3sim.orchestrator.engine.requests import Phase, RequestTable
 from l3sim.units import Int64s
 from l3sim.work import Chunk, KvPlacement
-
-_DECODE = int(Phase.DECODE)
 
 
 class KvLedger:
@@ -69,7 +68,10 @@ class KvLedger:
         self.peak_bytes = 0
         self._admissions = 0
         self._limit = shape.limit_bytes(watermark)
-        # Kept until a request comes or goes or, but for which they are, grows.
+        self._bookings = Bookings(
+            reserve_tokens, table.phase, table.kv_tokens, table.target, shape.fit_tokens
+        )
+        # Kept until a request comes or goes or, except for which they are, grows.
         self._rows: Int64s | None = None
         self._places: Int64s | None = None
         self._tokens: Int64s | None = None
@@ -126,14 +128,7 @@ class KvLedger:
             tokens = table.prompt[requests] + table.output[requests] - 1
             bounded: Int64s = np.minimum(tokens, self.shape.fit_tokens[places])
             return bounded
-        return booked_tokens(requests, places, 0, *self._booking)
-
-    @property
-    def _booking(self) -> tuple[int, int, np.ndarray, Int64s, Int64s, Int64s]:
-        """What bookings depend on beside the request."""
-        table = self._table
-        columns = table.phase, table.kv_tokens, table.target
-        return self._reserve_tokens, _DECODE, *columns, self.shape.fit_tokens
+        return booked_tokens(requests, places, 0, self._bookings)
 
     def _booked_now(self) -> Int64s:
         """Tokens that each resident has booked, in order of admission."""
@@ -267,7 +262,7 @@ class KvLedger:
             most,
             growing,
             self.places(growing),
-            *self._booking,
+            self._bookings,
             shape.layout.kv_block_tokens,
             self.booked_bytes(),
             shape.room_bytes,

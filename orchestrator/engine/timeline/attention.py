@@ -125,7 +125,7 @@ class AttentionTimeline(Timeline):
             broken(f"costs of {costs.ranksets} ranksets, not {self._rules.ranksets}")
 
     def _spans(self, rounds: int) -> int:
-        """The most spans that so many rounds can write: L + 1 B, L P, and L of D, A, U and K by rankset."""
+        """The most spans that this many rounds can write: L + 1 B, L P, and L of D, A, U and K by rankset."""
         if self.record_rounds == 0:
             return 0
         m, layers = self._memory.m, self._rules.layers

@@ -34,7 +34,7 @@ class Rules:
 class RoundCosts:
     """Durations of k rounds' tasks; 0 where there is no such work. Any other is at least 1.
 
-    A round with K has k = 1. All stands in one array, so that compiled loops take a single argument;
+    A round with K has k = 1. All is in one array, so that compiled loops take a single argument;
     the other names are views into it that can be written.
 
     Attributes:
@@ -50,7 +50,7 @@ class RoundCosts:
 
     @classmethod
     def nothing(cls, rounds: int, ranksets: int) -> "RoundCosts":
-        """So many rounds without any work."""
+        """Rounds without any work."""
         rows = np.zeros((rounds, row_length(ranksets)), dtype=np.int64)
         return cls(rows, ranksets, np.zeros(2, dtype=np.bool_))
 
@@ -163,7 +163,7 @@ class Outcome:
 
 
 class Timeline(ABC):
-    """Who is busy when, exactly, for one replica.
+    """What is busy when, exactly, for one replica.
 
     Between calls it remembers only what crosses a join: K tasks that wait or run, and which batch they
     belong to. Rounds are numbered from 0 over the life of the timeline.

@@ -89,7 +89,7 @@ def walk_round(costs: Int64s, layers: int, begin: int, ends: Int64s, spans: Int6
 
 @TIMELINES.register("gpu")
 class GpuTimeline(Timeline):
-    """Round after round of one resource; d, u and kv of the costs are nobody's."""
+    """Round after round of one resource; d, u and kv of the costs are not used."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules, self._layers = rules, rules.layers
@@ -102,7 +102,7 @@ class GpuTimeline(Timeline):
         """See `Timeline.simulate`.
 
         Raises:
-            InvariantBroken: a start in the past, or prefill KV that somebody waits for.
+            InvariantBroken: a start in the past, or prefill KV to wait for.
         """
         if start_ps < self._now or waits:
             raise InvariantBroken(f"timeline: a round starts at {start_ps} ps, time is at {self._now} ps")

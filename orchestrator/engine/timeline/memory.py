@@ -1,4 +1,4 @@
-"""The memory of one timeline, as Python sees it: lays `m` out (see `layout.py`) and lets its tables grow."""
+"""The memory of one timeline, as Python sees it: lays `m` out (see `memory_map`) and lets its tables grow."""
 
 import numpy as np
 
@@ -86,7 +86,7 @@ class Memory:
         return twin
 
     def reserve(self, waits: int, spans: int) -> None:
-        """Have room for one more round's K tasks and batches, and for so many waits and spans.
+        """Make room for one more round's K tasks and batches, and for this many waits and spans.
 
         What a table holds is kept, but for waits and spans: those are of one call.
         """

@@ -1,13 +1,12 @@
 """What the compiled walk reads and writes: codes of tasks, bits of resources, and memory.
 
 All memory of a timeline is one flat int64 array `m`: scalars and small arrays at constant offsets, the
-cost row of the round that is walked, then tables whose offsets stand in scalars (`memory.py` sizes them).
+cost row of the round being walked, then tables whose offsets are kept in scalars (`memory.py` sizes them).
 So the compiled code has no references to count, which would cost more than the walk itself.
 
 A *code* names a task of the layer that its pass is at: (s, kind, j) in one integer, so that codes compare
-as (s, l, kind, j) does, because a pass is at one layer at a time. K tasks have s = 0 in their code: whose
-they are stands in their batch. A *lane* is where a running task is noted: one for the gpu, one for D and
-K, which both hold link_down, one for U, and one a rankset for A.
+as (s, l, kind, j) does, because a pass is at one layer at a time. K tasks have s = 0 in their code: their
+batch says which pass made them. Lanes and letters are explained at the top of the package.
 """
 
 from l3sim.orchestrator.engine.timeline import base

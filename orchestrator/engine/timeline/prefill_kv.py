@@ -1,4 +1,4 @@
-"""K tasks: batches, the rings where they wait, and who waits for them. Compiled."""
+"""K tasks: batches, the rings where they wait, and what waits for them. Compiled."""
 
 from l3sim.jit import jit
 from l3sim.orchestrator.engine.timeline import memory_map as at

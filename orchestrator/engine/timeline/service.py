@@ -1,4 +1,4 @@
-"""Who waits, who runs: tasks of class 0 become ready, and any task starts. Compiled."""
+"""Tasks of class 0 become ready and wait; any task starts. Compiled."""
 
 from l3sim.jit import jit
 from l3sim.orchestrator.engine.timeline import memory_map as at

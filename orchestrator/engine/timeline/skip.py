@@ -1,7 +1,7 @@
 """Skipping whole periods of a round whose relative state recurs. Compiled.
 
 Layers of one class cost the same, so between layers 1 and L - 1 the walk is a function of the relative
-state alone: what runs and for how much longer, who waits in which order, what each pass still waits
+state alone: what runs and for how much longer, which tasks wait in which order, what each pass still waits
 for, and how far apart the passes are. If the state of layer l recurs q * R layers on, so does all that
 lay between, shifted, until a pass comes to B(s,L), which has a cost of its own. B(s,0) has one as well:
 no snapshot is taken before l = R, when both passes have started (B(1,0) is ready before B(0,1)).

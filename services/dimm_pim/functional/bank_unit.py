@@ -31,7 +31,7 @@ def width_of(kernel: Kernel) -> type[np.floating[Any]]:
     """The format of sums.
 
     Raises:
-        InvalidInput: there is none of so many bytes.
+        InvalidInput: no format has this many bytes.
     """
     if kernel.pim.result_bytes not in WIDTHS:
         text = f"sums of {kernel.pim.result_bytes} bytes have no number format; use 2, 4 or 8"

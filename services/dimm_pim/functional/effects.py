@@ -8,7 +8,7 @@ commands: were a wait of the program missing, its data would be wrong as it woul
     ACT ...   t                   the row is open or closed; WR, RD: the column is written or read
     PIM_MAC   t                   all banks read their column
               t + CL              it meets the shared buffer, and is added to the result buffer
-              t + CL + latency    the sum is finished: before that, who reads it gets no number
+              t + CL + latency    the sum is finished: read before that, it is not a number
     PIM_WR_SB t + WL              the burst begins: what lay in the slot is lost
               t + WL + BL         the burst has arrived
     PIM_RD_RB t                   the result buffer is read

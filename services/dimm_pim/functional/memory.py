@@ -1,4 +1,4 @@
-"""The bytes of one rank's chips, and which rows of them belong to whom.
+"""The bytes of one rank's chips, and which head group owns which of their rows.
 
 A *row block* is the same row of all banks of all chips. It holds K or V of one head group, and nothing else:
 
@@ -22,15 +22,15 @@ from l3sim.services.dram.command.geometry import Geometry
 Bytes = NDArray[np.uint8]
 #: (request, layer, head group)
 Key = tuple[int, int, int]
-#: Of row blocks: whose, "K" or "V".
+#: Of row blocks: the head group, and "K" or "V".
 Owner = tuple[Key, str]
 
-#: What a row holds before anybody writes it: no number, so that whoever uses it shows.
+#: What a row holds until it is written: not a number, so that any use of it shows.
 UNWRITTEN = 0xFF
 
 
 class Chips:
-    """Bytes by row block; those that nobody wrote take no space."""
+    """Bytes by row block; those never written take no space."""
 
     def __init__(self, at: Geometry) -> None:
         self._shape = (at.chips, at.banks, at.row_columns, at.column_bytes)
@@ -66,11 +66,11 @@ class RowBlocks:
 
     @property
     def free(self) -> int:
-        """Row blocks that nobody owns."""
+        """Row blocks without an owner."""
         return self._blocks - self._untouched + len(self._freed)
 
     def check(self, wanted: Mapping[Owner, int]) -> None:
-        """Look whether each owner can have at least so many row blocks.
+        """Check that each owner can have at least this many row blocks.
 
         Raises:
             OutOfRoom: they do not all fit.
@@ -81,10 +81,10 @@ class RowBlocks:
             raise OutOfRoom(f"{text}; release a request first")
 
     def grow(self, wanted: Mapping[Owner, int]) -> None:
-        """Let each owner have at least so many row blocks.
+        """Let each owner have at least this many row blocks.
 
         Raises:
-            OutOfRoom: they do not all fit; then nobody gets any.
+            OutOfRoom: they do not all fit; then none is given.
         """
         self.check(wanted)
         for owner, blocks in wanted.items():

@@ -1,7 +1,7 @@
-"""One rank with data: its chips, who owns which rows, and attention on them.
+"""One rank with data: its chips, the owners of their rows, and attention on them.
 
 Capacity is handed out in row blocks, the same row of all banks of all chips: K of a head group takes whole
-ones, and V does. So a rank fills somewhat earlier than its KV in bytes says. One row block is for scratch.
+ones, and V does. So a rank is full somewhat earlier than its KV in bytes says. One row block is for scratch.
 """
 
 from collections.abc import Sequence

@@ -28,11 +28,7 @@ class Chunk:
 
 
 class Attention:
-    """Writes head groups into a program.
-
-    Args:
-        tokens: of each head group, the new one included, in the order in which they run.
-    """
+    """Writes head groups into a program."""
 
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
@@ -52,7 +48,11 @@ class Attention:
         self._begin = 0
 
     def call(self, tokens: Sequence[int]) -> Program:
-        """The program of one attend call on one rank."""
+        """The program of one attend call on one rank.
+
+        Args:
+            tokens: of each head group, the new one included, in the order in which they run.
+        """
         for number, count in enumerate(tokens):
             self.group(count, number)
             if number == len(tokens) - 1 or not self.kernel.pim.overlap_heads:

@@ -50,7 +50,7 @@ class Kernel:
         return self.pim
 
     def passes(self, queries: int) -> int:
-        """MACs of one column for so many queries."""
+        """MACs of one column for some queries."""
         return -(-queries // self.queries_per_read)
 
     @property
@@ -134,11 +134,11 @@ class Kernel:
         return self.geometry.row_columns * self.geometry.banks // self.token_bursts
 
     def softmax_tck(self, elements: int) -> int:
-        """Cycles of the rank's unit for so many exponentials, or scalings of them."""
+        """Cycles of the rank's unit for a number of exponentials, or scalings of them."""
         return ceil(elements * 1e12 / (self.pim.softmax_elements_per_s * self.pim.tck_ps))
 
     def adder_lag(self, sums: int) -> int:
-        """Cycles that the adders need beyond the time in which so many sums arrive over the bus."""
+        """Cycles that the adders need beyond the time in which these sums arrive over the bus."""
         cycles = ceil(sums * 1e12 / (self.pim.adder_sums_per_s * self.pim.tck_ps))
         bursts = -(-sums // (self.burst_sums * self.geometry.chips))
         return max(cycles - bursts * self.pim.burst_tck, 0)

@@ -35,13 +35,13 @@ class CommandModel(LevelModel[None]):
         shape = sums.shape(requests.bounds)
         time, energy = (np.zeros((*shape, rounds), dtype=np.int64) for _ in range(2))
         for at in np.ndindex(*shape):
-            who = sums.groups(requests.bounds, *at)
-            for i in range(rounds if len(who) else 0):
-                time[at][i], energy[at][i] = self.call(requests.tokens[who, i])
+            here = sums.groups(requests.bounds, *at)
+            for i in range(rounds if len(here) else 0):
+                time[at][i], energy[at][i] = self.call(requests.tokens[here, i])
         return time, energy
 
     def call(self, tokens: Int64s) -> tuple[int, int]:
-        """Picoseconds and nanojoules of one call over head groups of so many tokens."""
+        """Picoseconds and nanojoules of one call over head groups of these tokens."""
         key = tokens.tobytes()
         if key not in self._known:
             if len(self._known) >= 2**16:

@@ -25,7 +25,7 @@ def stream(
 
     Args:
         command: RD or WR. rows: of both sets together. columns: bursts of a row of one bank.
-        refresh_every: after so many rows close all of them and offer a refresh; 0: never.
+        refresh_every: rows after which all are closed and a refresh is offered; 0: never.
     """
     program = Program()
     moved: list[int] = []
@@ -64,7 +64,7 @@ def random_rows(command: Cmd, banks: int, bursts: int, ahead: int) -> Program:
     """A row for each burst, banks in turn.
 
     Args:
-        ahead: rows are closed so many bursts before their bank is opened again, at most banks - 1.
+        ahead: bursts by which a row is closed before its bank is opened again, at most banks - 1.
     """
     program = Program()
     moved: list[int] = []

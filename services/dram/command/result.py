@@ -44,7 +44,7 @@ class Outcome(Took):
 
 
 def attention_program(kernel: Kernel, tokens: Sequence[int]) -> tuple[Program, Sequence[RowName]]:
-    """The program of one attend call: head groups over so many tokens each, the new ones included.
+    """The program of one attend call: head groups over these tokens each, the new ones included.
 
     Raises:
         ValueError: no group, or one without tokens.
@@ -60,7 +60,7 @@ def attend(kernel: Kernel, tokens: Sequence[int], traced: int = 0) -> Outcome:
 
     Args:
         tokens: of each head group, the new one included.
-        traced: record so many commands.
+        traced: the first commands to record, at most.
     """
     program, rows = attention_program(kernel, tokens)
     # Exponentials of the scores, and their scaling.

@@ -41,7 +41,7 @@ class Rows:
         """Write row after row; once two of them are alike, the other whole ones follow from them.
 
         Args:
-            write: writes the row of so many tokens from a first one on; called in order.
+            write: writes a row's tokens, given the first one and how many; called in order.
             events: lists that it appends events to, one for each chunk.
             slots: chunks after which a buffer's slots are used again. Rows before that are alike too, but
                 they wait for no slot, and those that followed from them would not either.

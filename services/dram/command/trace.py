@@ -5,9 +5,9 @@
        258    161.25  ACT        g0.b0    0 K 0                      head group 0, tokens 0-63: score
        ...                       (14 ACT)
 
-What stands in a line comes from the program's own fields, so a line says which bytes a command touches. Work
-of the rank's unit is no command; it is worked out from the events that it waits for, and stands among them as
-UNIT, with the cycles that it takes.
+A line is made of the program's own fields, so it says which bytes a command touches. Work of the rank's unit
+is no command; it is worked out from the events that it waits for, and shown among them as UNIT, with the cycles
+that it takes.
 """
 
 from collections import Counter

@@ -1,7 +1,7 @@
 """Makes an `AttendTable` with the command level, of as many periods as prove on larger calls that it goes on.
 
 `python -m l3sim.services.dram.fast.build OUT < KERNEL` is how a device process has one made: it loads the
-compiler, the device does not. KERNEL is the JSON of `store`.
+compiler, the device does not. KERNEL is the JSON of `table_cache`.
 """
 
 import sys
@@ -116,7 +116,7 @@ def _refresh(pim: RankConfig) -> Int64s:
 
 def main(arguments: Sequence[str]) -> int:
     """Build the table of the kernel on standard input into a file."""
-    from l3sim.services.dram.fast.store import kernel_from, save
+    from l3sim.services.dram.fast.table_cache import kernel_from, save
 
     save(Path(arguments[0]), build(kernel_from(sys.stdin.buffer.read())))
     return 0

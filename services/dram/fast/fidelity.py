@@ -16,7 +16,7 @@ from l3sim.units import Int64s
 from l3sim.work import Fidelity
 
 PPM = 1_000_000
-#: Picoseconds and nanojoules of one call over head groups of so many tokens.
+#: Picoseconds and nanojoules of one call over head groups of these tokens.
 CallCost = Callable[[Int64s], tuple[int, int]]
 
 
@@ -65,12 +65,12 @@ class FidelityCheck:
             kind = int(np.argmax([time[batch, ..., 0].max() for time in times]))
             first = times[kind][batch, ..., 0]
             offset, rank = np.unravel_index(int(first.argmax()), first.shape)
-            who = sums[kind].groups(requests.bounds, batch, int(offset), int(rank))
-            if not len(who):
+            slowest = sums[kind].groups(requests.bounds, batch, int(offset), int(rank))
+            if not len(slowest):
                 continue
             told = int(first[offset, rank])
             exact = self._exact.setdefault(models[kind], models[kind].exact())
-            seen, _ = exact(requests.tokens[who, 0])
+            seen, _ = exact(requests.tokens[slowest, 0])
             calls += 1
             gap_ps = max(gap_ps, abs(told - seen))
             gap_ppm = max(gap_ppm, -(-abs(told - seen) * PPM // seen))

@@ -13,6 +13,9 @@ from l3sim.services.dram.command.model import CommandModel
 from l3sim.services.dram.fast.table import AttendTable
 from l3sim.units import Floats, Int64s
 
+#: Gives the table of a kernel, made if there is none: `table_cache.table_of`, where files may be written.
+TableOf = Callable[[Kernel], AttendTable]
+
 
 class FastModel(LevelModel[tuple[Int64s, Int64s]]):
     """Level `fast`: cycles and picojoules of head groups from the table.
@@ -59,11 +62,11 @@ class FastModel(LevelModel[tuple[Int64s, Int64s]]):
         return time, (energy + 500) // 1000
 
     def exact(self) -> Callable[[Int64s], tuple[int, int]]:
-        """Picoseconds and nanojoules of one call over head groups of so many tokens, at level `command`."""
+        """Picoseconds and nanojoules of one call over head groups of these tokens, at level `command`."""
         return CommandModel(self.kernel, self._picojoules).call
 
     def _extend(self, tokens: int) -> None:
-        """Tabulate up to so many tokens; the rows themselves are dropped, they are wide."""
+        """Tabulate up to this many tokens; the rows themselves are wide, and not kept."""
         cycles, energies = [np.zeros(1, dtype=np.int64)], [np.zeros(1, dtype=np.int64)]
         for first in range(1, tokens, 4096):
             rows = self._table.groups(np.arange(first, min(first + 4096, tokens)))

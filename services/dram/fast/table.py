@@ -90,7 +90,7 @@ class AttendTable:
         return np.maximum((work_tck - cost + self.phase_tck) // (self.refi_tck - cost), 0)
 
     def call(self, tokens: Int64s) -> Took:
-        """One attend call over head groups of so many tokens each, shape (groups,)."""
+        """One attend call over head groups of these tokens each, shape (groups,)."""
         work = self.groups(tokens).sum(axis=0) - (len(tokens) - 1) * self.saving
         refreshes = self.refreshes(cycles_of(work))
         return Took(work + refreshes * self.refresh)

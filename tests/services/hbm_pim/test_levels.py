@@ -9,7 +9,7 @@ from l3sim.device import Identity
 from l3sim.errors import InvalidInput
 from l3sim.ports import DeviceSession
 from l3sim.services.dram.command.result import attend
-from l3sim.services.dram.fast import store
+from l3sim.services.dram.fast import table_cache
 from l3sim.services.hbm_pim.channel import kernel_of
 from l3sim.services.hbm_pim.device import HbmPimDevice
 from l3sim.units import nj
@@ -40,7 +40,9 @@ def test_a_lane_is_the_call_of_the_busiest_channel(level: str, pu: str) -> None:
         for round_ in range(2):
             tokens = [-(-(context + 1 + round_) // 16)] * 2
             took = (
-                store.table_of(kernel).call(np.array(tokens)) if level == "fast" else attend(kernel, tokens)
+                table_cache.table_of(kernel).call(np.array(tokens))
+                if level == "fast"
+                else attend(kernel, tokens)
             )
             time = took.cycles * on.tck_ps
             assert cost.duration_ps[:, 0, round_].tolist() == [time] * 4

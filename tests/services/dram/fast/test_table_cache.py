@@ -13,7 +13,7 @@ import pytest
 from l3sim.errors import NotReady
 from l3sim.services.dram.command.columns import cycles_of
 from l3sim.services.dram.command.result import attend
-from l3sim.services.dram.fast import store
+from l3sim.services.dram.fast import table_cache
 from l3sim.services.dram.fast.build import build
 from l3sim.services.dram.fast.table import AttendTable
 from l3sim.specs.dimm_pim import DimmPimConfig
@@ -64,9 +64,9 @@ def test_a_digest_changes_with_what_changes_a_cycle(key: str) -> None:
         attend(one, tokens).values.tolist() != attend(other, tokens).values.tolist() for tokens in CALLS
     )
     if moved:
-        assert store.digest(one) != store.digest(other)
+        assert table_cache.digest(one) != table_cache.digest(other)
     elif key in ELSEWHERE:
-        assert store.digest(one) == store.digest(other)
+        assert table_cache.digest(one) == table_cache.digest(other)
 
 
 #: What an energy, a place, a rate of another level or a switch of the job is: no table depends on it.
@@ -80,21 +80,21 @@ ELSEWHERE = {
 
 def test_kind_is_part_of_every_digest_or_of_none() -> None:
     # A kernel is the same whether N_hc was asked for or is the bound's.
-    assert store.digest(kernel(8)) == store.digest(kernel(8, n_hc=1))
-    assert store.digest(kernel(8)) != store.digest(kernel(4, n_hc=1))
-    assert len(store.digest(kernel(8))) == 16
+    assert table_cache.digest(kernel(8)) == table_cache.digest(kernel(8, n_hc=1))
+    assert table_cache.digest(kernel(8)) != table_cache.digest(kernel(4, n_hc=1))
+    assert len(table_cache.digest(kernel(8))) == 16
 
 
 def test_a_kernel_survives_json() -> None:
     one = kernel(8, refresh_phase=0.25, relayout="cpu")
-    assert store.kernel_from(store.whole_kernel(one)) == one
-    assert msgspec.json.decode(store.whole_kernel(one))["queries_per_read"] == 8
+    assert table_cache.kernel_from(table_cache.whole_kernel(one)) == one
+    assert msgspec.json.decode(table_cache.whole_kernel(one))["queries_per_read"] == 8
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("L3_TABLES", str(tmp_path / "tables"))
-    store.table_of.cache_clear()
+    table_cache.table_of.cache_clear()
     return tmp_path / "tables"
 
 
@@ -105,20 +105,20 @@ def same(one: AttendTable, other: AttendTable) -> bool:
 
 def test_a_table_is_built_once_and_read_back(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     of = kernel(8)
-    made = store.table_of(of)
+    made = table_cache.table_of(of)
     assert same(made, build(of))
     assert sorted(path.name for path in folder.iterdir()) == [
-        f"{store.digest(of)}.lock",
-        f"{store.digest(of)}.npz",
+        f"{table_cache.digest(of)}.lock",
+        f"{table_cache.digest(of)}.npz",
     ]
-    monkeypatch.setattr(store, "_build", None)  # it would be called
-    store.table_of.cache_clear()
-    assert same(store.table_of(of), made)
+    monkeypatch.setattr(table_cache, "_build", None)  # it would be called
+    table_cache.table_of.cache_clear()
+    assert same(table_cache.table_of(of), made)
 
 
 def test_a_half_written_table_is_not_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     of = kernel(8)
-    path = folder / f"{store.digest(of)}.npz"
+    path = folder / f"{table_cache.digest(of)}.npz"
 
     def torn(file: Any, **_: Any) -> None:
         file.write(b"half")
@@ -127,26 +127,26 @@ def test_a_half_written_table_is_not_seen(folder: Path, monkeypatch: pytest.Monk
     with monkeypatch.context() as patch:
         patch.setattr(np, "savez", torn)
         with pytest.raises(OSError, match="No space left on device"):
-            store.table_of(of)
+            table_cache.table_of(of)
     assert not path.exists()
-    assert cycles_of(store.table_of(of).base)[1] > 0
+    assert cycles_of(table_cache.table_of(of).base)[1] > 0
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tmp_path.chmod(0o500)
     monkeypatch.setenv("L3_TABLES", str(tmp_path / "tables"))
-    store.table_of.cache_clear()
+    table_cache.table_of.cache_clear()
     with pytest.raises(NotReady, match=r"cannot keep tables of level fast in .*: Permission denied"):
-        store.table_of(kernel(8))
+        table_cache.table_of(kernel(8))
 
 
 def test_a_file_where_the_folder_should_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "tables").write_text("")
     monkeypatch.setenv("L3_TABLES", str(tmp_path / "tables"))
-    store.table_of.cache_clear()
+    table_cache.table_of.cache_clear()
     with pytest.raises(NotReady) as told:
-        store.table_of(kernel(8))
+        table_cache.table_of(kernel(8))
     assert str(told.value) == (
         f"cannot keep tables of level fast in {tmp_path / 'tables'}: File exists; "
         "set L3_TABLES to a folder of yours"
@@ -157,14 +157,14 @@ def test_a_file_where_the_folder_should_be(tmp_path: Path, monkeypatch: pytest.M
 WANTS = """
 import sys
 from pathlib import Path
-from l3sim.services.dram.fast import store
-build = store._build
+from l3sim.services.dram.fast import table_cache
+build = table_cache._build
 def counted(kernel, path):
     with Path(sys.argv[1]).open("a") as file:
         file.write("built\\n")
     build(kernel, path)
-store._build = counted
-table = store.table_of(store.kernel_from(sys.stdin.buffer.read()))
+table_cache._build = counted
+table = table_cache.table_of(table_cache.kernel_from(sys.stdin.buffer.read()))
 print(table.base.sum(), sorted({"numba", "llvmlite"} & set(sys.modules)))
 """
 
@@ -180,7 +180,7 @@ def test_two_processes_build_one_table_and_load_no_compiler(folder: Path, tmp_pa
     said = []
     for process in wanting:  # both have begun before either is told what it wants
         assert process.stdin is not None
-        process.stdin.write(store.whole_kernel(of))
+        process.stdin.write(table_cache.whole_kernel(of))
         process.stdin.close()
     for process in wanting:
         assert process.stdout is not None
@@ -193,13 +193,13 @@ def test_two_processes_build_one_table_and_load_no_compiler(folder: Path, tmp_pa
 
 def test_a_build_that_fails_says_why(folder: Path) -> None:
     code = (
-        "import sys; from l3sim.services.dram.fast import store\n"
-        "try: store.table_of(store.kernel_from(sys.stdin.buffer.read()))\n"
+        "import sys; from l3sim.services.dram.fast import table_cache\n"
+        "try: table_cache.table_of(table_cache.kernel_from(sys.stdin.buffer.read()))\n"
         "except Exception as error: print(type(error).__name__, error)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        input=store.whole_kernel(kernel(8, refi_tck=100)),
+        input=table_cache.whole_kernel(kernel(8, refi_tck=100)),
         capture_output=True,
         check=True,
     )
@@ -213,13 +213,13 @@ def test_a_build_that_fails_says_why(folder: Path) -> None:
 @pytest.mark.parametrize("keep", [0, 30, -40])
 def test_a_damaged_table_is_refused_by_its_path(folder: Path, keep: int) -> None:
     of = kernel(8)
-    path = folder / f"{store.digest(of)}.npz"
-    whole = store.table_of(of)
+    path = folder / f"{table_cache.digest(of)}.npz"
+    whole = table_cache.table_of(of)
     path.write_bytes(path.read_bytes()[:keep])
-    store.table_of.cache_clear()
+    table_cache.table_of.cache_clear()
     with pytest.raises(NotReady) as told:
-        store.table_of(of)
+        table_cache.table_of(of)
     assert str(told.value).startswith(f"{path} is no table of level fast (")
     assert str(told.value).endswith("; delete it")
     path.unlink()
-    assert same(store.table_of(of), whole)
+    assert same(table_cache.table_of(of), whole)

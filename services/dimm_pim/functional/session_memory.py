@@ -1,8 +1,8 @@
-"""The bytes of all ranks of a process: which rank holds which heads of whom, and functional work on them.
+"""The bytes of one session on all ranks of a process: which rank holds which heads, and the work on them.
 
 Layer l, head group g of a request placed at (offset o, rank b) lies on rankset (o + l) mod R and rank
 (b + g) mod n of its replica (`l3sim.placement`). A group whose heads do not fill its chips is filled up with
-zeros, which nobody sees.
+zeros, which no answer shows.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,7 +31,7 @@ from l3sim.services.dram.command.kernel import kernel_of
 from l3sim.specs.config import DimmPimConfig
 from l3sim.work import Hello
 
-#: (slot in Hello, domain of it)
+#: A rank lane: (slot in Hello, domain of it).
 Lane = tuple[int, int]
 
 
@@ -48,11 +48,11 @@ class _Piece:
     heads: slice
 
 
-class Store:
+class SessionMemory:
     """Functional work of one session.
 
     Args:
-        ledger: who is placed where.
+        ledger: where requests are placed.
 
     Raises:
         Unsupported: the session runs at another level than `command`.
