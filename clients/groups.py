@@ -1,4 +1,4 @@
-"""Groups of options: dataclasses that a command takes as one parameter each."""
+"""Groups of options that a command takes as one parameter each: dataclasses, or with `parameters()`."""
 
 import functools
 import inspect
@@ -10,18 +10,18 @@ from typing import Any, get_type_hints
 def grouped(command: Callable[..., Any]) -> Callable[..., Any]:
     """Unfold the parameters of `command` that are option groups, so that typer sees every option."""
     hints = get_type_hints(command, include_extras=True)
-    groups = {name: hint for name, hint in hints.items() if is_dataclass(hint) and isinstance(hint, type)}
+    groups = {name: _parameters(hint) for name, hint in hints.items() if _is_group(hint)}
     unfolded: list[inspect.Parameter] = []
     for parameter in inspect.signature(command).parameters.values():
         if parameter.name in groups:
-            unfolded += _parameters(groups[parameter.name])
+            unfolded += groups[parameter.name]
         else:
-            unfolded.append(_keyword(parameter.name, hints[parameter.name], parameter.default))
+            unfolded.append(keyword(parameter.name, hints[parameter.name], parameter.default))
 
     @functools.wraps(command)
     def run(**values: Any) -> Any:
-        for name, group in groups.items():
-            values[name] = group(**{field.name: values.pop(field.name) for field in fields(group)})
+        for name, own in groups.items():
+            values[name] = hints[name](**{one.name: values.pop(one.name) for one in own})
         return command(**values)
 
     run.__signature__ = inspect.Signature(unfolded)  # type: ignore[attr-defined]
@@ -29,17 +29,25 @@ def grouped(command: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def _parameters(group: type[Any]) -> list[inspect.Parameter]:
+def keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    """A parameter as typer reads it."""
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _is_group(hint: Any) -> bool:
+    return isinstance(hint, type) and (is_dataclass(hint) or hasattr(hint, "parameters"))
+
+
+def _parameters(group: Any) -> list[inspect.Parameter]:
+    if hasattr(group, "parameters"):
+        own: list[inspect.Parameter] = group.parameters()
+        return own
     hints = get_type_hints(group, include_extras=True)
     return [
-        _keyword(
+        keyword(
             field.name,
             hints[field.name],
             inspect.Parameter.empty if field.default is MISSING else field.default,
         )
         for field in fields(group)
     ]
-
-
-def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

@@ -8,24 +8,21 @@ A command takes a group as one parameter, and `groups.grouped` unfolds it for ty
         spec = job.spec(workload)
 """
 
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from l3sim.clients.numbers import pairs, positive, shares, whole
-from l3sim.clients.workloads import workload_spec
+from l3sim.clients.groups import keyword
+from l3sim.clients.job_spec import OPTIONS, job_spec
+from l3sim.clients.numbers import positive, whole
 from l3sim.errors import InvalidInput
-from l3sim.specs.catalog import is_path, load_model, parse_value
-from l3sim.specs.job import DEFAULT_MAX_WINDOW, DEFAULT_POLICY, JobSpec
-from l3sim.specs.model import ModelShape
-from l3sim.specs.workload import DEFAULT_REQUESTS, MAX_CV, MAX_REQUESTS, MAX_THINK_S, MAX_TOKENS
-
-MAX_RATE = MAX_SPEED = 1e9
-MAX_DEGREE = 1024
-MAX_UINT32 = 2**32 - 1
-MAX_SEED = 2**64 - 1
+from l3sim.specs.catalog import parse_value
+from l3sim.specs.job import JobSpec
+from l3sim.specs.option import Declared
 
 WorkloadArgument = Annotated[
     str,
@@ -46,140 +43,36 @@ SetOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and only that.")]
 
 
-@dataclass(frozen=True)
-class JobOptions:
-    """What to serve, how it arrives, and on which model and policy; None is the default."""
+CheckFidelityOption = Annotated[
+    float | None,
+    typer.Option(
+        parser=positive("--check-fidelity", 1, "a share"),
+        metavar="P",
+        help="Cost a share P of the windows by the more faithful level as well; print the largest gap.",
+    ),
+]
 
-    model: Annotated[
-        str,
-        typer.Option(
-            help="A name from models/, a YAML file or a Hugging Face config.json; default: the machine's.",
-            show_default=False,
-        ),
-    ] = ""
-    policy: Annotated[str, typer.Option(help="l3, fill, serial, chunked, static, or an installed one.")] = (
-        DEFAULT_POLICY
-    )
-    requests: Annotated[
-        int | None,
-        typer.Option(
-            parser=whole("--requests", 1, MAX_REQUESTS),
-            metavar="N",
-            help=f"Default: {DEFAULT_REQUESTS}, or all of a trace.",
-        ),
-    ] = None
-    seed: Annotated[
-        int,
-        typer.Option(parser=whole("--seed", 0, MAX_SEED), metavar="S", help="Root of all random streams."),
-    ] = 0
-    rate: Annotated[
-        float | None,
-        typer.Option(
-            parser=positive("--rate", MAX_RATE, "requests a second"),
-            metavar="R",
-            help="Open loop: arrivals, Poisson but for --cv, requests a second.",
-        ),
-    ] = None
-    concurrency: Annotated[
-        int | None,
-        typer.Option(
-            parser=whole("--concurrency", 1, MAX_REQUESTS),
-            metavar="C",
-            help="Closed loop: clients that each wait for their answer.",
-        ),
-    ] = None
-    cv: Annotated[
-        float | None,
-        typer.Option(
-            parser=positive("--cv", MAX_CV, "standard deviations a mean"),
-            metavar="CV",
-            help="With --rate: gamma arrivals, gaps with this coefficient of variation; default: Poisson.",
-        ),
-    ] = None
-    think: Annotated[
-        float | None,
-        typer.Option(
-            parser=positive("--think", MAX_THINK_S, "seconds"),
-            metavar="S",
-            help="With --concurrency: a client waits so long before its next request.",
-        ),
-    ] = None
-    priorities: Annotated[
-        str,
-        typer.Option(metavar="P:SHARE,...", help="Draw priorities, 0 (usual) to 9 (urgent): 0:0.9,5:0.1."),
-    ] = ""
-    max_output: Annotated[
-        int | None,
-        typer.Option(
-            parser=whole("--max-output", 1, MAX_TOKENS),
-            metavar="N",
-            help="Every request's output is cut to so many tokens.",
-        ),
-    ] = None
-    slo: Annotated[
-        str,
-        typer.Option(metavar="METRIC:S,...", help="Objectives, for goodput: ttft_s:2,tbt_s:0.1."),
-    ] = ""
-    oracle_lengths: Annotated[
-        bool, typer.Option("--oracle-lengths", help="The scheduler knows every output length.")
-    ] = False
-    regret: Annotated[
-        int | None,
-        typer.Option(
-            parser=whole("--regret", 1, 1000),
-            metavar="K",
-            help="Compare so many plans of each replica with their alternatives.",
-        ),
-    ] = None
-    speed: Annotated[
-        float,
-        typer.Option(
-            parser=positive("--speed", MAX_SPEED, "times real time"),
-            metavar="F",
-            help="A trace's times are divided by this.",
-        ),
-    ] = 1.0
-    tp: Annotated[
-        int | None,
-        typer.Option(
-            parser=whole("--tp", 1, MAX_DEGREE),
-            metavar="N",
-            help="Tensor parallel; default: by model and machine.",
-        ),
-    ] = None
-    dp: Annotated[
-        int | None,
-        typer.Option(
-            parser=whole("--dp", 1, MAX_DEGREE),
-            metavar="N",
-            help="Data parallel; default: by model and machine.",
-        ),
-    ] = None
-    max_window: Annotated[
-        int,
-        typer.Option(
-            parser=whole("--max-window", 1, MAX_UINT32),
-            metavar="K",
-            help="Most rounds in a window; 1: lockstep, same result.",
-        ),
-    ] = DEFAULT_MAX_WINDOW
-    settings: SetOption = None
-    check_fidelity: Annotated[
-        float | None,
-        typer.Option(
-            parser=positive("--check-fidelity", 1, "a share"),
-            metavar="P",
-            help="Cost a share P of the windows by the more faithful level as well; print the largest gap.",
-        ),
-    ] = None
-    spans: Annotated[
-        int | None,
-        typer.Option(
-            parser=whole("--spans", 1, MAX_UINT32),
-            metavar="K",
-            help="Keep the tasks of each replica's first K rounds.",
-        ),
-    ] = None
+
+class JobOptions:
+    """What to serve, how it arrives, and on which model and policy.
+
+    Its options are those that `JobSpec` and `WorkloadSpec` declare, `--set`, and short ways to set a key.
+
+    Args:
+        values: by keyword; those that are left out have their defaults.
+    """
+
+    def __init__(self, **values: Any) -> None:
+        self._values = values
+
+    @classmethod
+    def parameters(cls) -> list[inspect.Parameter]:
+        """What a command takes, for `groups.grouped`."""
+        return [
+            *(keyword(name, _annotation(one), _default(one)) for name, one in OPTIONS.items()),
+            keyword("settings", SetOption, None),
+            keyword("check_fidelity", CheckFidelityOption, None),
+        ]
 
     def spec(self, workload: str, machine: str = "") -> JobSpec:
         """The job that these options describe; reads the trace and the model file.
@@ -190,36 +83,34 @@ class JobOptions:
         Raises:
             InvalidInput: whatever of it is refused, by option, or by `file:line` of a trace.
         """
-        if not self.policy:
-            raise InvalidInput(("--policy", "must not be empty"))
-        return JobSpec(
-            settings=split_settings([*(self.settings or []), *self._checks()]),
-            model=_model(self.model),
-            workload=workload_spec(
-                workload,
-                self.requests,
-                self.rate,
-                self.concurrency,
-                self.speed,
-                cv=self.cv,
-                think_s=self.think or 0.0,
-                priorities=shares("--priorities", self.priorities),
-                max_output=self.max_output,
-            ),
-            machine=machine,
-            policy=self.policy,
-            seed=self.seed,
-            tp=self.tp or 0,
-            dp=self.dp or 0,
-            max_window=self.max_window,
-            spans_rounds=self.spans or 0,
-            slo=pairs("--slo", self.slo),
-            oracle_lengths=self.oracle_lengths,
-            regret_plans=self.regret or 0,
-        )
+        values = dict(self._values)
+        settings, share = values.pop("settings", None) or [], values.pop("check_fidelity", None)
+        checks = [] if share is None else [f"attention.check_fidelity={share}"]
+        return job_spec(workload, machine, split_settings([*settings, *checks]), **values)
 
-    def _checks(self) -> list[str]:
-        return [] if self.check_fidelity is None else [f"attention.check_fidelity={self.check_fidelity}"]
+
+def _annotation(one: Declared) -> Any:
+    """The option as typer reads it."""
+    option = one.option
+    if one.kind is bool:
+        return Annotated[bool, typer.Option(option.flag, help=option.help)]
+    parser: Callable[[object], Any] | None = None
+    if one.kind is int:
+        parser = whole(option.flag, option.least, int(option.most))
+    elif one.kind is float:
+        parser = positive(option.flag, option.most, option.unit)
+    kind = one.kind if parser else str
+    made = typer.Option(option.flag, parser=parser, metavar=option.metavar or None, help=option.help)
+    return Annotated[kind | None, made]
+
+
+def _default(one: Declared) -> Any:
+    """What help shows: the default, unless it stands for something else, as 0 does where 1 is the least."""
+    default, option = one.default, one.option
+    means_else = (one.kind is int and default is not None and default < option.least) or (
+        one.kind is float and not default
+    )
+    return None if means_else or default in ("", ()) else default
 
 
 @dataclass(frozen=True)
@@ -233,10 +124,6 @@ class OutputOptions:
             metavar="DIR", help="Also write report.json and the files beside it there (docs/report.md)."
         ),
     ] = None
-
-
-def _model(name_or_path: str) -> str | ModelShape:
-    return load_model(name_or_path) if is_path(name_or_path) else name_or_path
 
 
 def split_settings(texts: list[str]) -> tuple[tuple[str, str], ...]:

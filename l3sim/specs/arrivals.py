@@ -18,10 +18,8 @@ def arrivals_ps(count: int, rate: float, seed: int, cv: float | None = None) -> 
     Gamma gaps of shape 1 / cv^2 and mean 1 / rate have the coefficient of variation cv; 1 is Poisson.
 
     Raises:
-        InvalidInput: the rate is not positive, or so small that times leave the clock.
+        InvalidInput: the rate is so small that times leave the clock.
     """
-    if not (math.isfinite(rate) and rate > 0):
-        raise InvalidInput(("workload.rate", f"must be above 0 requests a second, got {rate}"))
     stream = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(1,))))
     if cv is None:
         gaps_s = stream.standard_exponential(count) / rate
@@ -48,6 +46,21 @@ def scaled_ps(arrival_ps: Int64s, speed: float) -> Int64s:
     if scaled and scaled[-1] > LAST_PS:
         raise InvalidInput(("workload.speed", f"{speed} stretches the trace beyond {LAST_PS // PS_PER_S} s"))
     return np.array(scaled, dtype=np.int64)
+
+
+def check_priorities(shares: tuple[tuple[int, float], ...], most: int) -> None:
+    """Refuse levels above `most`, shares that are none, and a level that comes twice.
+
+    Raises:
+        InvalidInput: naming the level.
+    """
+    for level, share in shares:
+        if not 0 <= level <= most:
+            raise InvalidInput(("workload.priorities", f"a priority must be 0 to {most}, got {level}"))
+        if not (math.isfinite(share) and share > 0):
+            raise InvalidInput(("workload.priorities", f"the share of {level} must be above 0, got {share}"))
+    if len({level for level, _ in shares}) < len(shares):
+        raise InvalidInput(("workload.priorities", "a priority has two shares; give each once"))
 
 
 def draw_priorities(shares: tuple[tuple[int, float], ...], count: int, seed: int) -> Int64s:

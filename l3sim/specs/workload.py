@@ -4,15 +4,16 @@ Lengths and times are drawn from streams of their own (`lengths`, `arrivals`). T
 that were drawn.
 """
 
-import math
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 
 from l3sim.errors import InvalidInput
 from l3sim.registry import unknown
-from l3sim.specs.arrivals import LAST_PS, arrivals_ps, draw_priorities, scaled_ps
+from l3sim.specs.arrivals import LAST_PS, arrivals_ps, check_priorities, draw_priorities, scaled_ps
 from l3sim.specs.lengths import PUBLISHED, log_normal, uniform
+from l3sim.specs.option import Option, check_bounds
 from l3sim.units import PS_PER_S, Int64s
 
 #: One request may not claim more than this; a machine refuses far earlier.
@@ -25,6 +26,7 @@ MAX_PRIORITY = 9
 #: Of a gamma process; beyond, nearly all requests come at once.
 MAX_CV = 100.0
 MAX_THINK_S = 10**5
+MAX_RATE = MAX_SPEED = 1e9
 #: What can be drawn beside the plain names.
 FORMS = ("NAME:max=TOKENS", "fixed:IN:OUT", "fixed:A..B:C..D")
 
@@ -82,19 +84,72 @@ class WorkloadSpec:
         cv: coefficient of variation of the gaps between arrivals (gamma process), with rate; None: Poisson.
         think_s: time that a client waits between its answer and its next request. Needs concurrency.
         priorities: (level, share) to draw each request's priority from; () for those of the trace, or 0.
-        max_output: output tokens that every request may make at most, beside its own limit; None: any number.
+        max_output_tokens: that every request may make at most, beside its own limit; None: any number.
     """
 
     name: str
-    count: int | None = None
+    count: Annotated[
+        int | None,
+        Option(
+            "--requests",
+            f"Default: {DEFAULT_REQUESTS}, or all of a trace.",
+            "N",
+            1,
+            MAX_REQUESTS,
+            named="requests",
+        ),
+    ] = None
     listed: Requests | None = None
-    rate: float | None = None
-    concurrency: int | None = None
-    speed: float = 1.0
-    cv: float | None = None
-    think_s: float = 0.0
-    priorities: tuple[tuple[int, float], ...] = ()
-    max_output: int | None = None
+    rate: Annotated[
+        float | None,
+        Option(
+            "--rate",
+            "Open loop: arrivals, Poisson but for --cv, requests a second.",
+            "R",
+            most=MAX_RATE,
+            unit="requests a second",
+        ),
+    ] = None
+    concurrency: Annotated[
+        int | None,
+        Option(
+            "--concurrency", "Closed loop: clients that each wait for their answer.", "C", 1, MAX_REQUESTS
+        ),
+    ] = None
+    speed: Annotated[
+        float,
+        Option(
+            "--speed", "A trace's times are divided by this.", "F", most=MAX_SPEED, unit="times real time"
+        ),
+    ] = 1.0
+    cv: Annotated[
+        float | None,
+        Option(
+            "--cv",
+            "With --rate: gamma arrivals, gaps with this coefficient of variation; default: Poisson.",
+            "CV",
+            most=MAX_CV,
+            unit="standard deviations a mean",
+        ),
+    ] = None
+    think_s: Annotated[
+        float,
+        Option(
+            "--think",
+            "With --concurrency: a client waits so long before its next request.",
+            "S",
+            most=MAX_THINK_S,
+            unit="seconds",
+        ),
+    ] = 0.0
+    priorities: Annotated[
+        tuple[tuple[int, float], ...],
+        Option("--priorities", "Draw priorities, 0 (usual) to 9 (urgent): 0:0.9,5:0.1.", "P:SHARE,..."),
+    ] = ()
+    max_output_tokens: Annotated[
+        int | None,
+        Option("--max-output", "Every request's output is cut to so many tokens.", "N", 1, MAX_TOKENS),
+    ] = None
 
 
 def workload_names() -> list[str]:
@@ -108,7 +163,7 @@ def requests_of(spec: WorkloadSpec, seed: int) -> Requests:
     Raises:
         InvalidInput: an unknown name, or a size, rate or time that is refused.
     """
-    _check(spec)
+    check_workload(spec)
     requests = draw(spec.name, _count(spec), seed) if spec.listed is None else _checked(spec.listed)
     if spec.rate is not None:
         arrival = arrivals_ps(len(requests), spec.rate, seed, spec.cv)
@@ -120,37 +175,30 @@ def requests_of(spec: WorkloadSpec, seed: int) -> Requests:
     if spec.priorities:
         priority = draw_priorities(spec.priorities, len(requests), seed)
     limit = requests.limit
-    if spec.max_output is not None:
-        limit = np.minimum(MAX_TOKENS if limit is None else limit, np.full(len(requests), spec.max_output))
+    if spec.max_output_tokens is not None:
+        limit = np.minimum(
+            MAX_TOKENS if limit is None else limit, np.full(len(requests), spec.max_output_tokens)
+        )
     output = requests.output if limit is None else np.minimum(requests.output, limit)
     cut = int((output < requests.output).sum())
     return replace(requests, output=output, arrival_ps=arrival, priority=priority, limit=limit, cut=cut)
 
 
-def _check(spec: WorkloadSpec) -> None:
-    """Refuse options of a workload that are out of range or contradict each other."""
+def check_workload(spec: WorkloadSpec) -> None:
+    """Refuse options of a workload that are out of range or contradict each other.
+
+    Raises:
+        InvalidInput: by field.
+    """
+    check_bounds(spec, "workload.")
     if spec.rate is not None and spec.concurrency is not None:
-        raise InvalidInput(("workload.rate", "rate (open loop) excludes concurrency (closed loop)"))
-    if not (math.isfinite(spec.speed) and spec.speed > 0):
-        raise InvalidInput(("workload.speed", f"must be above 0, got {spec.speed}"))
-    if spec.concurrency is not None and spec.concurrency < 1:
-        raise InvalidInput(("workload.concurrency", f"must be at least 1, got {spec.concurrency}"))
-    if spec.cv is not None:
-        if spec.rate is None:
-            raise InvalidInput(
-                ("workload.cv", "needs a rate: it says how bursty an open loop's arrivals are")
-            )
-        if not 0 < spec.cv <= MAX_CV:
-            raise InvalidInput(("workload.cv", f"must be above 0 and at most {MAX_CV:g}, got {spec.cv}"))
-    if not 0 <= spec.think_s <= MAX_THINK_S:
-        raise InvalidInput(("workload.think_s", f"must be 0 to {MAX_THINK_S} seconds, got {spec.think_s}"))
+        raise InvalidInput(("workload", "--rate (open loop) excludes --concurrency (closed loop); keep one"))
+    if spec.cv is not None and spec.rate is None:
+        raise InvalidInput(("workload.cv", "needs --rate: it says how bursty an open loop's arrivals are"))
     if spec.think_s and spec.concurrency is None:
-        raise InvalidInput(
-            ("workload.think_s", "needs a concurrency: only the clients of a closed loop think")
-        )
-    if spec.max_output is not None and not 1 <= spec.max_output <= MAX_TOKENS:
-        raise InvalidInput(("workload.max_output", f"must be 1 to {MAX_TOKENS}, got {spec.max_output}"))
-    _check_priorities(spec.priorities)
+        text = "needs --concurrency: only the clients of a closed loop think"
+        raise InvalidInput(("workload.think_s", text))
+    check_priorities(spec.priorities, MAX_PRIORITY)
     if spec.concurrency and spec.think_s * _count(spec) / spec.concurrency > 10**6:
         text = f"{spec.think_s} s between requests spread {_count(spec)} of them too far"
         raise InvalidInput(("workload.think_s", text))
@@ -162,28 +210,12 @@ def _count(spec: WorkloadSpec) -> int:
     return DEFAULT_REQUESTS if spec.count is None else spec.count
 
 
-def _check_priorities(priorities: tuple[tuple[int, float], ...]) -> None:
-    for level, share in priorities:
-        if not 0 <= level <= MAX_PRIORITY:
-            raise InvalidInput(
-                ("workload.priorities", f"a priority must be 0 to {MAX_PRIORITY}, got {level}")
-            )
-        if not (math.isfinite(share) and share > 0):
-            raise InvalidInput(("workload.priorities", f"the share of {level} must be above 0, got {share}"))
-    if len({level for level, _ in priorities}) < len(priorities):
-        raise InvalidInput(("workload.priorities", "a priority has two shares; give each once"))
-
-
 def draw(name: str, count: int, seed: int) -> Requests:
     """Draw `count` requests of a named workload, all at time 0.
 
     Raises:
-        InvalidInput: no such workload, or a count or size that is refused.
+        InvalidInput: no such workload, or a size that is refused.
     """
-    if not 1 <= count <= MAX_REQUESTS:
-        raise InvalidInput(("workload.requests", f"must be 1 to {MAX_REQUESTS}, got {count}"))
-    if not 0 <= seed < 2**64:
-        raise InvalidInput(("seed", f"must be 0 to 2^64 - 1, got {seed}"))
     plain, colon, bound = name.partition(":max=")
     if name.startswith("fixed:"):
         prompt, output = _fixed(name, count, seed)

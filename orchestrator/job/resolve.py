@@ -13,13 +13,12 @@ from l3sim.orchestrator.job.memory_budget import check_sizes, prefill_room, usab
 from l3sim.orchestrator.job.slo import check_slo
 from l3sim.placement import Layout, layout_of
 from l3sim.specs.catalog import load_model, parse_value
-from l3sim.specs.job import JobSpec
+from l3sim.specs.job import JobSpec, check_job
 from l3sim.specs.machine import Machine, digest_of
 from l3sim.specs.model import ModelShape
+from l3sim.specs.option import plain_options
 from l3sim.specs.workload import Requests, requests_of
 
-MAX_SPANS_ROUNDS = 10_000
-MAX_REGRET_PLANS = 1000
 #: Keys of `scheduler` that the KV ledger reads, whatever the policy.
 KV_KEYS = frozenset({"kv_reserve_tokens", "prefix_sharing"})
 #: Keys of `scheduler` that are read whatever the policy: by the queue and by the KV ledger.
@@ -75,15 +74,11 @@ class ResolvedJob:
             "submitted_digest": self.digest,
             "machine": self.machine.resolved(),
             "model": msgspec.to_builtins(self.model),
-            "policy": spec.policy,
-            "seed": spec.seed,
+            # Options of a plain value as asked for; what the job came to stands in their place below.
+            **plain_options(spec),
             "tp": self.layout.tp,
             "dp": self.layout.dp,
-            "max_window": spec.max_window,
-            "spans_rounds": spec.spans_rounds,
             "slo": [f"{metric}:{at_most_s:g}" for metric, at_most_s in spec.slo],
-            "oracle_lengths": spec.oracle_lengths,
-            "regret_plans": spec.regret_plans,
             "settings": [f"{key}={value}" for key, value in spec.settings],
             "workload": {
                 "name": workload.name,
@@ -94,7 +89,7 @@ class ResolvedJob:
                 "speed": workload.speed,
                 "cv": workload.cv,
                 "think_s": workload.think_s,
-                "max_output_tokens": workload.max_output,
+                "max_output_tokens": workload.max_output_tokens,
                 "priorities": [f"{level}:{share:g}" for level, share in workload.priorities],
                 "digest": _digest_requests(self.table),
             },
@@ -107,6 +102,7 @@ def resolve(spec: JobSpec, machine: Machine) -> ResolvedJob:
     Raises:
         InvalidInput: anything that is unknown, out of range, or can never run on this machine.
     """
+    check_job(spec)
     if spec.machine and spec.machine != machine.name:
         raise InvalidInput(("machine", f"this machine is {machine.name!r}, not {spec.machine!r}"))
     settings = tuple((key, parse_value(key, value)) for key, value in spec.settings)
@@ -115,12 +111,6 @@ def resolve(spec: JobSpec, machine: Machine) -> ResolvedJob:
     policy = policy_named(spec.policy)
     _check_placement(spec, policy, machine)
     _check_scheduler(spec, policy, machine)
-    if not 1 <= spec.max_window <= 10**9:
-        raise InvalidInput(("max_window", f"must be 1 to 1,000,000,000, got {spec.max_window}"))
-    if not 0 <= spec.spans_rounds <= MAX_SPANS_ROUNDS:
-        raise InvalidInput(("spans_rounds", f"must be 0 to {MAX_SPANS_ROUNDS}, got {spec.spans_rounds}"))
-    if not 0 <= spec.regret_plans <= MAX_REGRET_PLANS:
-        raise InvalidInput(("regret_plans", f"must be 0 to {MAX_REGRET_PLANS}, got {spec.regret_plans}"))
     check_slo(spec.slo, HostStages.of(machine.host))
     table = requests_of(spec.workload, spec.seed)
     layout = layout_of(machine.attention, model, *_parallel(spec, machine, model))
@@ -254,17 +244,18 @@ def _digest_requests(table: Requests) -> str:
 
 def _digest(spec: JobSpec, machine: Machine, model: ModelShape, layout: Layout, table: Requests) -> str:
     """Of everything here that the result depends on; `max_window`, spans and regret change none."""
+    workload = spec.workload
     return digest_of(
         [
             VERSION,
             machine.name,
             machine.digest,
             msgspec.to_builtins(model),
-            [spec.policy, *([ORIGINS[spec.policy]] if spec.policy in ORIGINS else [])],
+            [spec.policy, ORIGINS[spec.policy]] if spec.policy in ORIGINS else spec.policy,
             spec.seed,
             [layout.tp, layout.dp],
-            [spec.workload.name, spec.workload.concurrency, spec.workload.rate, spec.workload.speed],
-            [spec.workload.cv, spec.workload.think_s, spec.workload.priorities, spec.workload.max_output],
+            [workload.name, workload.concurrency, workload.rate, workload.speed],
+            [workload.cv, workload.think_s, workload.priorities, workload.max_output_tokens],
             [spec.slo, spec.oracle_lengths],
             _digest_requests(table),
         ]

@@ -42,7 +42,7 @@ def test_every_option_reaches_the_specification() -> None:
             speed=4.0,
             think_s=2.5,
             priorities=((0, 0.9), (5, 0.1)),
-            max_output=77,
+            max_output_tokens=77,
         ),
         machine="l3-mini",
         model="opt-66b",

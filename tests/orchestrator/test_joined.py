@@ -51,7 +51,7 @@ def job_of(policy: str, oracle: bool, sharing: str = "longest") -> SmallJob:
 @pytest.mark.parametrize("policy", EVERY_POLICY)
 def test_prefixes_under_every_policy(policy: str, oracle: bool) -> None:
     job = job_of(policy, oracle)
-    job = job.but(workload=replace(job.spec.workload, max_output=MOST_OUTPUT))
+    job = job.but(workload=replace(job.spec.workload, max_output_tokens=MOST_OUTPUT))
     result = job.run()
     report = result.report
     assert report.invariants == "ok"

@@ -72,7 +72,7 @@ ROWS: list[tuple[str, str]] = [
     ),
     (
         "submit fixed:16:8 --max-window 0",
-        "--max-window: must be a whole number from 1 to 4294967295, got '0'",
+        "--max-window: must be a whole number from 1 to 1000000000, got '0'",
     ),
     (
         "run fixed:16:8 --modules-per-process 0",

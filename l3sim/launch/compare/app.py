@@ -44,7 +44,7 @@ def compare(
     from l3sim.launch.compare.tables import comparison, csv_of
 
     spec = job.spec(workload)
-    if job.spans is not None:
+    if spec.spans_rounds:
         raise InvalidInput(("--spans", "compare keeps no spans; use run"))
     if plot is not None:
         check_plot()

@@ -7,8 +7,9 @@ import typer
 
 from l3sim.clients.cli import print_json
 from l3sim.clients.numbers import whole
-from l3sim.clients.options import MAX_DEGREE, JsonOption
+from l3sim.clients.options import JsonOption
 from l3sim.errors import InvalidInput
+from l3sim.specs.job import MAX_DEGREE
 
 if TYPE_CHECKING:
     from l3sim.specs.config import GpuConfig

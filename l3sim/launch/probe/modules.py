@@ -8,9 +8,10 @@ import typer
 
 from l3sim.clients.cli import print_json
 from l3sim.clients.numbers import whole
-from l3sim.clients.options import MAX_DEGREE, JsonOption
+from l3sim.clients.options import JsonOption
 from l3sim.errors import InvalidInput
 from l3sim.launch.options import DEFAULT_MACHINE
+from l3sim.specs.job import MAX_DEGREE
 
 MAX_BATCH = 65_536
 MAX_CONTEXT = 100_000_000

@@ -1,55 +1,40 @@
 """Jobs as users ask for them: `l3sim.specs.job.JobSpec` <-> the message of `job.proto`.
 
-`spec_from_proto` checks the form of a message: what is missing, what excludes what, lists that differ in
-length. What the values mean is checked where they are resolved.
+Options of a plain value travel under their field's name (`l3sim/specs/option.py`): a new one needs a field
+of that name in `job.proto`, and nothing here. `spec_from_proto` checks the form of a message: what is
+missing, lists that differ in length. What the values mean is checked where they are resolved.
 """
 
-import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from l3sim.errors import InvalidInput
-from l3sim.specs.job import DEFAULT_MAX_WINDOW, DEFAULT_POLICY, JobSpec
+from l3sim.specs.job import JobSpec, check_job
 from l3sim.specs.model import ModelShape
+from l3sim.specs.option import PLAIN, declared, plain_options
 from l3sim.specs.workload import DEFAULT_REQUESTS, Prefixes, Requests, WorkloadSpec
 from l3sim.transport.convert.rounds import integers_from_proto
 from l3sim.transport.convert.session import model_from_proto, model_to_proto
 from l3sim.units import Int64s
 from l3sim.v1 import job_pb2 as pb
 
-_U32 = 2**32
-_U64 = 2**64
-
 
 def spec_to_proto(spec: JobSpec) -> pb.JobSpec:
     """A job, on its way to the orchestrator.
 
     Raises:
-        InvalidInput: a number is negative or too large for the message, naming its field.
+        InvalidInput: it is one that no machine takes, by field; a number of a listed request is negative.
     """
-    for field, number, limit in (
-        ("seed", spec.seed, _U64),
-        ("tp", spec.tp, _U32),
-        ("dp", spec.dp, _U32),
-        ("max_window", spec.max_window, _U32),
-        ("spans_rounds", spec.spans_rounds, _U32),
-        ("regret_plans", spec.regret_plans, _U32),
-    ):
-        _check_range(field, number, limit)
+    # Whatever is in bounds fits the message, and is told from what is left out.
+    check_job(spec)
     message = pb.JobSpec(
         machine=spec.machine,
-        policy=spec.policy,
         workload=workload_to_proto(spec.workload),
-        seed=spec.seed,
-        tp=spec.tp,
-        dp=spec.dp,
-        max_window=spec.max_window,
         settings=[pb.Setting(key=key, value=value) for key, value in spec.settings],
-        spans_rounds=spec.spans_rounds,
         slo=[pb.Slo(metric=metric, at_most_s=at_most) for metric, at_most in spec.slo],
-        oracle_lengths=spec.oracle_lengths,
-        regret_plans=spec.regret_plans,
+        **plain_options(spec),
     )
     if isinstance(spec.model, ModelShape):
         message.model_shape.CopyFrom(model_to_proto(spec.model))
@@ -76,53 +61,23 @@ def spec_from_proto(message: pb.JobSpec) -> JobSpec:
         workload=workload_from_proto(message.workload),
         machine=message.machine,
         model=model,
-        policy=message.policy or DEFAULT_POLICY,
-        seed=message.seed,
-        tp=message.tp,
-        dp=message.dp,
-        max_window=message.max_window or DEFAULT_MAX_WINDOW,
         settings=tuple((setting.key, setting.value) for setting in message.settings),
-        spans_rounds=message.spans_rounds,
         slo=tuple((slo.metric, slo.at_most_s) for slo in message.slo),
-        oracle_lengths=message.oracle_lengths,
-        regret_plans=message.regret_plans,
+        **_given(message, JobSpec),
     )
 
 
 def workload_to_proto(spec: WorkloadSpec) -> pb.Workload:
-    """A workload; requests that are neither listed nor counted are DEFAULT_REQUESTS.
-
-    Raises:
-        InvalidInput: a number is negative or too large for the message, or two exclude each other.
-    """
-    # 0 on the wire means 1, so that somebody's own 0 is refused here.
-    if not (math.isfinite(spec.speed) and spec.speed > 0):
-        raise InvalidInput(("workload.speed", f"must be above 0, got {spec.speed}"))
-    message = pb.Workload(name=spec.name, speed=spec.speed, think_s=spec.think_s)
-    if spec.cv is not None:
-        # 0 on the wire means none.
-        if not spec.cv > 0:
-            raise InvalidInput(("workload.cv", f"must be above 0, got {spec.cv}"))
-        message.cv = spec.cv
-    if spec.max_output is not None:
-        _check_range("workload.max_output", spec.max_output - 1, _U64 - 1)
-        message.max_output_tokens = spec.max_output
+    """A workload; requests that are neither listed nor counted are DEFAULT_REQUESTS."""
+    # How many there are stands in the message of the source.
+    plain = {name: value for name, value in plain_options(spec).items() if name != "count"}
+    message = pb.Workload(name=spec.name, **plain)
     for level, share in spec.priorities:
-        _check_range("workload.priorities", level, _U32)
         message.priorities.add(priority=level, share=share)
     if spec.listed is not None:
         message.listed.CopyFrom(requests_to_proto(spec.listed))
     else:
-        count = DEFAULT_REQUESTS if spec.count is None else spec.count
-        _check_range("workload.requests", count, _U32)
-        message.generated.requests = count
-    if spec.rate is not None and spec.concurrency is not None:
-        raise InvalidInput(("workload.rate", "rate (open loop) excludes concurrency (closed loop)"))
-    if spec.rate is not None:
-        message.rate = spec.rate
-    if spec.concurrency is not None:
-        _check_range("workload.concurrency", spec.concurrency, _U32)
-        message.concurrency = spec.concurrency
+        message.generated.requests = DEFAULT_REQUESTS if spec.count is None else spec.count
     return message
 
 
@@ -135,19 +90,28 @@ def workload_from_proto(message: pb.Workload) -> WorkloadSpec:
     source = message.WhichOneof("source")
     if source is None:
         raise InvalidInput(("workload.source", "is missing; give generated or listed requests"))
-    arrivals = message.WhichOneof("arrivals")
     return WorkloadSpec(
         name=message.name,
         count=message.generated.requests if source == "generated" else None,
         listed=requests_from_proto(message.listed) if source == "listed" else None,
-        rate=message.rate if arrivals == "rate" else None,
-        concurrency=message.concurrency if arrivals == "concurrency" else None,
-        speed=message.speed or 1.0,
-        cv=message.cv or None,
-        think_s=message.think_s,
         priorities=tuple((one.priority, one.share) for one in message.priorities),
-        max_output=message.max_output_tokens or None,
+        **_given(message, WorkloadSpec),
     )
+
+
+def _given(message: pb.JobSpec | pb.Workload, spec: type[JobSpec] | type[WorkloadSpec]) -> dict[str, Any]:
+    """Options that are plain fields of a message, those left out with their defaults.
+
+    0 and "" are left out, but in a oneof (rate, concurrency), where a number that is given is one.
+    """
+    found = {}
+    for field in message.DESCRIPTOR.fields:
+        one = declared(spec).get(field.name)
+        if one is not None and one.kind in PLAIN:
+            value = getattr(message, field.name)
+            given = message.HasField(field.name) if field.containing_oneof is not None else bool(value)
+            found[field.name] = value if given else one.default
+    return found
 
 
 def requests_to_proto(requests: Requests) -> pb.ListedRequests:
@@ -210,8 +174,3 @@ def _list(values: Sequence[int], name: str, count: int) -> Int64s:
     if len(values) != count:
         raise InvalidInput((field, f"must be as long as prompt_tokens ({count}), got {len(values)}"))
     return integers_from_proto(values, field)
-
-
-def _check_range(field: str, number: int, limit: int) -> None:
-    if not 0 <= number < limit:
-        raise InvalidInput((field, f"must be 0 to {limit - 1}, got {number}"))

@@ -36,7 +36,7 @@ def test_an_output_is_cut_to_the_lower_of_both_limits() -> None:
     spec = listed([5] * 4, [10, 3, 8, 9])
     assert spec.listed is not None
     limited = replace(spec.listed, limit=numbers([4, 100, 100, 7]))
-    cut = requests_of(replace(spec, listed=limited, max_output=8), 0)
+    cut = requests_of(replace(spec, listed=limited, max_output_tokens=8), 0)
     assert cut.output.tolist() == [4, 3, 8, 7]
     assert cut.limit is not None
     assert cut.limit.tolist() == [4, 8, 8, 7]
@@ -46,12 +46,15 @@ def test_an_output_is_cut_to_the_lower_of_both_limits() -> None:
 @pytest.mark.parametrize(
     ("spec", "text"),
     [
-        (WorkloadSpec("openr1", cv=2.0), "workload.cv: needs a rate"),
-        (WorkloadSpec("openr1", rate=1.0, cv=0.0), "workload.cv: must be above 0 and at most 100, got 0.0"),
-        (WorkloadSpec("openr1", think_s=1.0), "workload.think_s: needs a concurrency"),
+        (WorkloadSpec("openr1", cv=2.0), "workload.cv: needs --rate"),
+        (
+            WorkloadSpec("openr1", rate=1.0, cv=0.0),
+            "workload.cv: must be above 0 and at most 100 standard deviations a mean, got 0.0",
+        ),
+        (WorkloadSpec("openr1", think_s=1.0), "workload.think_s: needs --concurrency"),
         (
             WorkloadSpec("openr1", concurrency=1, think_s=-1.0),
-            "workload.think_s: must be 0 to 100000 seconds",
+            "workload.think_s: must be above 0 and at most 100000 seconds",
         ),
         (
             WorkloadSpec("openr1", 100, concurrency=1, think_s=2e4),
@@ -69,7 +72,10 @@ def test_an_output_is_cut_to_the_lower_of_both_limits() -> None:
             WorkloadSpec("openr1", priorities=((1, 1.0), (1, 2.0))),
             "workload.priorities: a priority has two shares",
         ),
-        (WorkloadSpec("openr1", max_output=0), "workload.max_output: must be 1 to 100000000, got 0"),
+        (
+            WorkloadSpec("openr1", max_output_tokens=0),
+            "workload.max_output_tokens: must be 1 to 100000000, got 0",
+        ),
     ],
 )
 def test_refused(spec: WorkloadSpec, text: str) -> None:

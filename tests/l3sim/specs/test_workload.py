@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from l3sim.errors import InvalidInput
 from l3sim.specs.arrivals import LAST_PS, arrivals_ps, scaled_ps
+from l3sim.specs.job import JobSpec, check_job
 from l3sim.specs.lengths import MAX_DRAWN_TOKENS, PUBLISHED
 from l3sim.specs.workload import (
     Prefixes,
@@ -219,23 +220,32 @@ FORM = (
         (WorkloadSpec("openr1", count=-4), "workload.requests: must be 1 to 10000000, got -4"),
         (
             WorkloadSpec("openr1", count=1, rate=1.0, concurrency=1),
-            "workload.rate: rate (open loop) excludes concurrency (closed loop)",
+            "workload: --rate (open loop) excludes --concurrency (closed loop); keep one",
         ),
         (
             WorkloadSpec("openr1", count=1, rate=0.0),
-            "workload.rate: must be above 0 requests a second, got 0.0",
+            "workload.rate: must be above 0 and at most 1e+09 requests a second, got 0.0",
         ),
         (
             WorkloadSpec("openr1", count=1, rate=math.inf),
-            "workload.rate: must be above 0 requests a second, got inf",
+            "workload.rate: must be above 0 and at most 1e+09 requests a second, got inf",
         ),
         (
             WorkloadSpec("openr1", count=9, rate=1e-9),
             "workload.rate: 1e-09 requests a second spread 9 requests too far",
         ),
-        (WorkloadSpec("openr1", count=1, speed=0.0), "workload.speed: must be above 0, got 0.0"),
-        (WorkloadSpec("openr1", count=1, speed=math.nan), "workload.speed: must be above 0, got nan"),
-        (WorkloadSpec("openr1", count=1, concurrency=0), "workload.concurrency: must be at least 1, got 0"),
+        (
+            WorkloadSpec("openr1", count=1, speed=0.0),
+            "workload.speed: must be above 0 and at most 1e+09 times real time, got 0.0",
+        ),
+        (
+            WorkloadSpec("openr1", count=1, speed=math.nan),
+            "workload.speed: must be above 0 and at most 1e+09 times real time, got nan",
+        ),
+        (
+            WorkloadSpec("openr1", count=1, concurrency=0),
+            "workload.concurrency: must be 1 to 10000000, got 0",
+        ),
         (with_list(prompt=[], output=[], arrival_ps=[], line=[]), "workload: has no requests"),
         (
             with_list(prompt=[5, 0, 5], line=[2, 3, 5]),
@@ -279,7 +289,7 @@ def test_prefixes_go_with_their_requests() -> None:
         {"rate": 1.0},
         {"concurrency": 2},
         {"speed": 2.0},
-        {"max_output": 1},
+        {"max_output_tokens": 1},
         {"priorities": ((1, 1.0),)},
     ):
         found = requests_of(replace(spec, **changes), seed=0).prefixes
@@ -310,8 +320,8 @@ def test_prefixes_of_other_lengths_are_refused() -> None:
 
 @pytest.mark.parametrize("seed", [-1, 2**64])
 def test_seeds_outside_64_bits_are_refused(seed: int) -> None:
-    with pytest.raises(InvalidInput, match=r"seed: must be 0 to 2\^64 - 1, got"):
-        draw("openr1", 1, seed)
+    with pytest.raises(InvalidInput, match=r"seed: must be 0 to 18446744073709551615, got"):
+        check_job(JobSpec(WorkloadSpec("openr1"), seed=seed))
 
 
 def test_a_thousand_by_default() -> None:

@@ -1,0 +1,90 @@
+"""From the options of a job, by keyword, to its specification: for the command line and for Python alike.
+
+An option's keyword is its flag without dashes (`max_output` for `--max-output`). What there is, and what each
+may be, is declared at the fields of `JobSpec` and `WorkloadSpec` alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from l3sim.clients.numbers import pairs, shares
+from l3sim.clients.workloads import workload_spec
+from l3sim.errors import InvalidInput
+from l3sim.registry import unknown
+from l3sim.specs.catalog import is_path, load_model
+from l3sim.specs.job import JobSpec, check_job
+from l3sim.specs.option import PLAIN, Declared, declared
+from l3sim.specs.workload import WorkloadSpec
+
+#: Every option by keyword, in the order in which help shows them.
+OPTIONS: Mapping[str, Declared] = {
+    one.option.keyword: one for one in (*declared(JobSpec).values(), *declared(WorkloadSpec).values())
+}
+_OF_WORKLOAD = frozenset(declared(WorkloadSpec))
+
+
+def job_spec(
+    workload: str | WorkloadSpec,
+    machine: str = "",
+    settings: tuple[tuple[str, str], ...] = (),
+    **options: Any,
+) -> JobSpec:
+    """The job that options describe; reads the trace and the model file.
+
+    Args:
+        workload: a name, `fixed:IN:OUT`, a trace file, or a specification, which the options change.
+        machine: name of the machine that must answer, or "" for any.
+        settings: (`slot.key`, value as YAML text) above the machine file.
+        options: of OPTIONS; None is the default.
+
+    Raises:
+        InvalidInput: whatever of it is refused, by flag, or by `file:line` of a trace.
+    """
+    fields: dict[str, Any] = {}
+    for keyword, value in options.items():
+        if keyword not in OPTIONS:
+            raise InvalidInput((keyword, unknown("option", keyword, list(OPTIONS))))
+        if value is not None:
+            fields[OPTIONS[keyword].field] = _converted(OPTIONS[keyword], value)
+    of_workload = {name: fields.pop(name) for name in _OF_WORKLOAD & fields.keys()}
+    try:
+        if isinstance(workload, WorkloadSpec):
+            served = replace(workload, **of_workload)
+        else:
+            served = workload_spec(workload, of_workload.pop("count", None), **of_workload)
+        spec = JobSpec(served, machine, settings=settings, **fields)
+        check_job(spec)
+    except InvalidInput as refused:
+        raise InvalidInput(*((_flag(field), text) for field, text in refused.violations)) from None
+    return spec
+
+
+def _converted(one: Declared, value: Any) -> Any:
+    flag = one.option.flag
+    if isinstance(value, np.generic):
+        value = value.item()
+    if one.kind in PLAIN:
+        try:
+            return msgspec.convert(value, one.kind)
+        except msgspec.ValidationError as error:
+            raise InvalidInput((flag, f"{error}, got {value!r}")) from None
+    if one.field == "model":
+        return load_model(value) if isinstance(value, str) and is_path(value) else value
+    if isinstance(value, Mapping):
+        return tuple(value.items())
+    if not isinstance(value, str):
+        return value
+    return shares(flag, value) if one.field == "priorities" else pairs(flag, value)
+
+
+def _flag(field: str) -> str:
+    """A field of a specification as people know it: `--cv` for `workload.cv`."""
+    for spec, prefix in ((JobSpec, ""), (WorkloadSpec, "workload.")):
+        for one in declared(spec).values():
+            if field == prefix + (one.option.named or one.field) and field != "model":
+                return one.option.flag
+    return field
