@@ -91,7 +91,8 @@ async def deliver(client: L3Client, job_id: str, output: OutputOptions) -> None:
                 artifacts[name] = await client.artifact(job_id, name)
             except NotFound:
                 continue
-        note(f"wrote {', '.join(str(path) for path in save(output.out, report, artifacts))}")
+        written = await asyncio.to_thread(save, output.out, report, artifacts)
+        note(f"wrote {', '.join(map(str, written))}")
     if output.json:
         print(report_json(report))
     else:
