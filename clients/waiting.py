@@ -94,7 +94,8 @@ async def deliver(client: L3Client, job_id: str, output: OutputOptions) -> None:
                 artifacts[name] = await client.artifact(job_id, name)
             except NotFound:
                 continue
-        note(f"wrote {', '.join(str(path) for path in save(output.out, plain, artifacts))}")
+        written = await asyncio.to_thread(save, output.out, plain, artifacts)
+        note(f"wrote {', '.join(map(str, written))}")
     if output.json:
         print(plain)
     else:

@@ -43,10 +43,10 @@ def main(argv: Sequence[str]) -> int:
 async def serve(arguments: Arguments) -> int:
     """Serve one machine. Returns: 0, or 1 when a part of the process failed."""
     name, clock = arguments.machine.name, WallClock()
-    journal = Journal(arguments.state)
+    journal = await asyncio.to_thread(Journal, arguments.state)
     try:
         async with lifetime.StopSignal(lifeline=arguments.lifeline) as stop, MqttBus(arguments.bus) as bus:
-            machine = kept(arguments.state, arguments.machine)
+            machine = await asyncio.to_thread(kept, arguments.state, arguments.machine)
             if machine is not arguments.machine:
                 _log.warning("going on with a machine that was changed", extra={"machine": machine.name})
             discovery = Discovery(bus, machine, describe_soon, clock, name)

@@ -170,8 +170,7 @@ class Health:
         """Everything works."""
         await self._set(_SERVING)
         if self._file is not None:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            self._file.touch()
+            await asyncio.to_thread(_touch, self._file)
 
     async def not_serving(self) -> None:
         """No new calls, please; watchers are told."""
@@ -182,3 +181,8 @@ class Health:
     async def _set(self, status: int) -> None:
         for name in self._names:
             await self._servicer.set(name, status)
+
+
+def _touch(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch()

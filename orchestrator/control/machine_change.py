@@ -5,6 +5,7 @@
 Nothing changes before all of it holds, so a machine that was refused leaves the old one as it was.
 """
 
+import asyncio
 import json
 import socket
 from collections.abc import Callable, Sequence
@@ -57,8 +58,9 @@ class Changing:
         try:
             await self._discovery.look(machine)
             await self._greet(machine)
+            fresh = await asyncio.to_thread(_written, self._state, resolved_yaml)
             refuse_busy(self._jobs())
-            _keep(self._state, resolved_yaml)
+            fresh.replace(self._state / FILE)  # no await between: no job comes in that sees two machines
         except BaseException:
             self._discovery.change(self._discovery.machine)
             raise
@@ -113,10 +115,11 @@ def forget(state: Path) -> None:
     (state / FILE).unlink(missing_ok=True)
 
 
-def _keep(state: Path, resolved_yaml: str) -> None:
+def _written(state: Path, resolved_yaml: str) -> Path:
+    """A file that may take the place of the one that says which machine this is."""
     fresh = state / f"{FILE}.new"
     fresh.write_text(json.dumps({"host": socket.gethostname(), "machine": resolved_yaml}), encoding="utf-8")
-    fresh.replace(state / FILE)
+    return fresh
 
 
 def _parsed(text: str) -> Any:
