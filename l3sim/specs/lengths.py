@@ -20,6 +20,10 @@ import numpy as np
 from l3sim.errors import InvalidInput
 from l3sim.units import Int64s
 
+#: One request may not claim more than this; a machine refuses far earlier.
+MAX_TOKENS = 100_000_000
+#: Between the name of a workload and its bound.
+BOUND = ":max="
 #: prompt + output of a drawn request never exceed this.
 MAX_DRAWN_TOKENS = 32_768
 #: The least bound, over that at which lengths could only be 0 or the bound itself.
@@ -102,9 +106,44 @@ def cut_parameters(mean: float, std: float, limit: float) -> tuple[float, float]
     return _mu_with(mean, high, limit), high
 
 
-def uniform(most: tuple[int, int], count: int, stream: np.random.Generator) -> Int64s:
-    """Whole numbers between two, both included, each as likely as any other: shape (count,)."""
-    return stream.integers(most[0], most[1], size=count, endpoint=True, dtype=np.int64)
+def bound_of(name: str) -> int:
+    """The N of `NAME:max=N`.
+
+    Raises:
+        InvalidInput: it is no whole number of tokens.
+    """
+    text = name.partition(BOUND)[2]
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_TOKENS):
+        raise InvalidInput(
+            ("workload", f"{name!r}: max must be a whole number of tokens from 1 to {MAX_TOKENS}")
+        )
+    return int(text)
+
+
+def fixed(name: str, count: int, seed: int) -> tuple[Int64s, Int64s]:
+    """Prompt and output tokens of `fixed:IN:OUT`; a range A..B is drawn from evenly, both ends included.
+
+    Raises:
+        InvalidInput: it has another form, or a size that is refused.
+    """
+    form = (
+        f"{name!r} must be fixed:IN:OUT with whole numbers of tokens from 1 to {MAX_TOKENS}, "
+        "or ranges of them like 64..4096"
+    )
+    parts = name.split(":")[1:]
+    ranges = [tuple(part.split("..")) for part in parts]
+    if len(parts) != 2 or any(len(ends) > 2 for ends in ranges):
+        raise InvalidInput(("workload", form))
+    stream = np.random.Generator(np.random.PCG64(seed))
+    lengths = []
+    for ends in ranges:
+        if not all(end.isascii() and end.isdigit() and 1 <= int(end) <= MAX_TOKENS for end in ends):
+            raise InvalidInput(("workload", form))
+        least, most = int(ends[0]), int(ends[-1])
+        if least > most:
+            raise InvalidInput(("workload", f"{name!r}: a range must begin with its smaller end"))
+        lengths.append(stream.integers(least, most, size=count, endpoint=True, dtype=np.int64))
+    return lengths[0], lengths[1]
 
 
 def _parameters(mean: float, std: float) -> tuple[float, float]:

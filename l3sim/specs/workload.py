@@ -12,12 +12,10 @@ import numpy as np
 from l3sim.errors import InvalidInput
 from l3sim.registry import unknown
 from l3sim.specs.arrivals import LAST_PS, arrivals_ps, check_priorities, draw_priorities, scaled_ps
-from l3sim.specs.lengths import PUBLISHED, log_normal, uniform
+from l3sim.specs.lengths import BOUND, MAX_TOKENS, PUBLISHED, bound_of, fixed, log_normal
 from l3sim.specs.option import Option, check_bounds
 from l3sim.units import PS_PER_S, Int64s
 
-#: One request may not claim more than this; a machine refuses far earlier.
-MAX_TOKENS = 100_000_000
 MAX_REQUESTS = 10_000_000
 #: Requests that are drawn when nobody says how many.
 DEFAULT_REQUESTS = 1000
@@ -216,46 +214,16 @@ def draw(name: str, count: int, seed: int) -> Requests:
     Raises:
         InvalidInput: no such workload, or a size that is refused.
     """
-    plain, colon, bound = name.partition(":max=")
+    plain, colon, _ = name.partition(BOUND)
     if name.startswith("fixed:"):
-        prompt, output = _fixed(name, count, seed)
+        prompt, output = fixed(name, count, seed)
     elif plain in PUBLISHED:
-        prompt, output = log_normal(PUBLISHED[plain], count, seed, _bound(name, bound) if colon else None)
+        prompt, output = log_normal(PUBLISHED[plain], count, seed, bound_of(name) if colon else None)
     else:
         names = [*workload_names(), *FORMS]
         raise InvalidInput(("workload", unknown("workload", name, names)))
     lines = np.arange(1, count + 1, dtype=np.int64)
     return Requests(prompt, output, np.zeros(count, dtype=np.int64), lines)
-
-
-def _bound(name: str, text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_TOKENS):
-        raise InvalidInput(
-            ("workload", f"{name!r}: max must be a whole number of tokens from 1 to {MAX_TOKENS}")
-        )
-    return int(text)
-
-
-def _fixed(name: str, count: int, seed: int) -> tuple[Int64s, Int64s]:
-    """Prompt and output tokens of `fixed:IN:OUT`; a range A..B is drawn from evenly, both ends included."""
-    form = (
-        f"{name!r} must be fixed:IN:OUT with whole numbers of tokens from 1 to {MAX_TOKENS}, "
-        "or ranges of them like 64..4096"
-    )
-    parts = name.split(":")[1:]
-    ranges = [tuple(part.split("..")) for part in parts]
-    if len(parts) != 2 or any(len(ends) > 2 for ends in ranges):
-        raise InvalidInput(("workload", form))
-    stream = np.random.Generator(np.random.PCG64(seed))
-    lengths = []
-    for ends in ranges:
-        if not all(end.isascii() and end.isdigit() and 1 <= int(end) <= MAX_TOKENS for end in ends):
-            raise InvalidInput(("workload", form))
-        least, most = int(ends[0]), int(ends[-1])
-        if least > most:
-            raise InvalidInput(("workload", f"{name!r}: a range must begin with its smaller end"))
-        lengths.append(uniform((least, most), count, stream))
-    return lengths[0], lengths[1]
 
 
 def _checked(listed: Requests) -> Requests:

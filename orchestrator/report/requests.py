@@ -4,7 +4,7 @@ import json
 
 from l3sim.orchestrator.engine.requests import RequestTable
 from l3sim.orchestrator.job.slo import Targets, met
-from l3sim.specs.workload import MAX_TOKENS
+from l3sim.specs.lengths import MAX_TOKENS
 from l3sim.units import seconds
 
 
