@@ -1,5 +1,6 @@
 """The checks in order, and how they are run against an address."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -106,7 +107,9 @@ async def _meet(question: Question, channel: grpc.aio.Channel) -> Subject:
     if wanted not in devices:
         raise InvalidInput(("device", unknown("device", wanted, list(devices))))
     description = description_from_proto(devices[wanted])
-    subject = subject_of(
+    # In a thread: to check the configuration a machine may look for installed kinds.
+    subject = await asyncio.to_thread(
+        subject_of,
         question.address,
         channel,
         described,

@@ -61,7 +61,7 @@ def test_policies_are_those_of_the_engine_and_of_installed_packages(monkeypatch:
     for name in completion.POLICIES:
         policies.policy_named(name)
     shipped = {path.stem for path in Path(policies.__file__).parent.glob("*.py")}
-    assert shipped - {"__init__", "base", "admission", "partition"} == set(completion.POLICIES)
+    assert shipped - {"__init__", "base", "admission", "partition", "last_chunks"} == set(completion.POLICIES)
     assert completion.POLICY_GROUP == policies.GROUP
 
     class Point:

@@ -10,6 +10,7 @@ from scipy import integrate, stats
 
 from l3sim.errors import InvalidInput
 from l3sim.specs.lengths import PUBLISHED, cut_parameters, log_normal
+from l3sim.specs.workload import draw
 
 
 def cut_moments(mu: float, sigma: float, limit: float) -> tuple[float, float]:
@@ -66,3 +67,41 @@ def test_a_bound_that_no_distribution_meets_is_refused_with_one_that_does() -> N
     assert np.isfinite(log_normal(moments, 10, seed=0, bound=bound)[1]).all()
     with pytest.raises(InvalidInput, match="use a bound of"):
         log_normal(moments, 10, seed=0, bound=bound - 1)
+
+
+def test_ranges_are_drawn_evenly_by_the_seed() -> None:
+    drawn = draw("fixed:128..131:64..4096", 4000, seed=9)
+    assert sorted(set(drawn.prompt.tolist())) == [128, 129, 130, 131]
+    assert np.bincount(drawn.prompt)[128:].min() > 900
+    assert (drawn.output.min() >= 64, drawn.output.max() <= 4096) == (True, True)
+    assert drawn.output.mean() == pytest.approx(2080, rel=0.02)
+    assert (draw("fixed:128..131:64..4096", 4000, seed=9).output == drawn.output).all()
+    assert (draw("fixed:128..131:64..4096", 4000, seed=8).output != drawn.output).any()
+
+
+def test_fixed() -> None:
+    drawn = draw("fixed:128:7", 3, seed=9)
+    assert drawn.prompt.tolist() == [128] * 3
+    assert drawn.output.tolist() == [7] * 3
+
+
+FORM = (
+    "must be fixed:IN:OUT with whole numbers of tokens from 1 to 100000000, or ranges of them like 64..4096"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("fixed:5:1..2..3", FORM),
+        ("fixed:5:..3", FORM),
+        ("fixed:5:9..3", "a range must begin with its smaller end"),
+        ("openr1:max=many", "max must be a whole number of tokens from 1 to 100000000"),
+        ("openr1:max=0", "max must be a whole number of tokens from 1 to 100000000"),
+        ("openr1:max=12000", "use a bound of 18700 or more"),
+    ],
+)
+def test_other_forms_are_refused(name: str, text: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        draw(name, 1, 0)
+    assert text in str(refused.value)

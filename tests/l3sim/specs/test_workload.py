@@ -108,22 +108,6 @@ def test_poisson_gaps(rate: float) -> None:
     assert (gaps < math.log(2) / rate).mean() == pytest.approx(0.5, abs=0.01)
 
 
-def test_ranges_are_drawn_evenly_by_the_seed() -> None:
-    drawn = draw("fixed:128..131:64..4096", 4000, seed=9)
-    assert sorted(set(drawn.prompt.tolist())) == [128, 129, 130, 131]
-    assert np.bincount(drawn.prompt)[128:].min() > 900
-    assert (drawn.output.min() >= 64, drawn.output.max() <= 4096) == (True, True)
-    assert drawn.output.mean() == pytest.approx(2080, rel=0.02)
-    assert (draw("fixed:128..131:64..4096", 4000, seed=9).output == drawn.output).all()
-    assert (draw("fixed:128..131:64..4096", 4000, seed=8).output != drawn.output).any()
-
-
-def test_fixed() -> None:
-    drawn = draw("fixed:128:7", 3, seed=9)
-    assert drawn.prompt.tolist() == [128] * 3
-    assert drawn.output.tolist() == [7] * 3
-
-
 SPEEDS = st.one_of(st.sampled_from([0.1, 0.3, 3.0, 7.5, 1e-3, 1e3]), st.floats(0.01, 100))
 
 
@@ -197,21 +181,6 @@ FORM = (
         ),
         (WorkloadSpec("fixed:0:5", count=1), f"workload: 'fixed:0:5' {FORM}"),
         (WorkloadSpec("fixed:5", count=1), f"workload: 'fixed:5' {FORM}"),
-        (WorkloadSpec("fixed:5:1..2..3", count=1), f"workload: 'fixed:5:1..2..3' {FORM}"),
-        (WorkloadSpec("fixed:5:..3", count=1), f"workload: 'fixed:5:..3' {FORM}"),
-        (
-            WorkloadSpec("fixed:5:9..3", count=1),
-            "workload: 'fixed:5:9..3': a range must begin with its smaller end",
-        ),
-        (
-            WorkloadSpec("openr1:max=many", count=1),
-            "workload: 'openr1:max=many': max must be a whole number of tokens from 1 to 100000000",
-        ),
-        (
-            WorkloadSpec("openr1:max=12000", count=1),
-            "workload: no lengths up to 12000 have a mean of 12684.1 and a standard deviation of 8464.6; "
-            "use a bound of 18700 or more",
-        ),
         (WorkloadSpec("fixed:5:-1", count=1), f"workload: 'fixed:5:-1' {FORM}"),
         (WorkloadSpec("fixed:5:1e3", count=1), f"workload: 'fixed:5:1e3' {FORM}"),
         (WorkloadSpec("fixed:5:\u0663", count=1), f"workload: 'fixed:5:\u0663' {FORM}"),
