@@ -207,6 +207,8 @@ class Window:
 class OpCost:
     """One operation of one sub-batch, dense over lanes, layer classes and rounds.
 
+    A lane here is one domain of one device; those of attention devices are their ranks: *rank lanes*.
+
     Attributes:
         device: index into Hello.slots of each lane, shape (lanes,).
         domain: index into that device's domains of each lane, shape (lanes,).

@@ -11,7 +11,7 @@ import numpy as np
 
 from l3sim.errors import DeviceLost, InvariantBroken
 from l3sim.orchestrator.engine.costs.kernels import GPU_OPS, complete, enter_attention, enter_blocks
-from l3sim.orchestrator.engine.timeline.base import PARTS, RoundCosts
+from l3sim.orchestrator.engine.timeline.base import RoundCosts
 from l3sim.placement import Layout
 from l3sim.rank_map import RankMap
 from l3sim.specs.model import ModelShape
@@ -154,8 +154,8 @@ class Assembler:
         durations.d[:] = table.link[Op.TRANSFER_DOWN].transpose(3, 0, 2, 1)
         durations.u[:] = table.link[Op.TRANSFER_UP].transpose(3, 0, 2, 1)
         durations.kv[:] = table.link[Op.TRANSFER_KV].transpose(3, 0, 2, 1)
-        enter_blocks(durations.rows, PARTS, table.gpu)
-        rank_ps = enter_attention(durations.rows, PARTS, table.attend, self._layout.ranksets, self._layers)
+        enter_blocks(durations.rows, table.gpu)
+        rank_ps = enter_attention(durations.rows, table.attend, self._layout.ranksets, self._layers)
         self._check(window, table, durations)
         table.busy["gpu"] += self._gpu_layers @ table.gpu.sum(axis=1)
         table.energy[Role.GPU] += self._gpu_layers @ table.gpu_nj.sum(axis=1)
@@ -170,7 +170,7 @@ class Assembler:
             decodes[batch.index] = len(batch.decode) > 0
             prefills[batch.index] = len(batch.chunks) > 0
         rows, ranksets = durations.rows, durations.ranksets
-        if not complete(rows, PARTS, table.gpu, ranksets, works, decodes, prefills, self._on_gpu):
+        if not complete(rows, table.gpu, ranksets, works, decodes, prefills, self._on_gpu):
             raise InvariantBroken(f"window {window.window_id}: some work has no cost, or a cost has no work")
 
 

@@ -1,13 +1,13 @@
 """The loops of `costs/assembler.py`, compiled: what every window needs, whatever it holds.
 
-Rows are `RoundCosts.rows`, with their `PARTS`. A table `gpu` has a row an operation, in the order of
+Rows are `RoundCosts.rows`. A table `gpu` has a row an operation, in the order of
 `GPU_OPS`: shape (operations, 2, rounds).
 """
 
 import numpy as np
 
 from l3sim.jit import jit
-from l3sim.orchestrator.engine.timeline.base import PARTS, Parts, RoundCosts
+from l3sim.orchestrator.engine.timeline.base import B_FIRST, B_LAST, B_MID, P_COST, TABLES, RoundCosts
 from l3sim.units import Int64s
 from l3sim.work import Op
 
@@ -16,32 +16,31 @@ GPU_OPS = (Op.EMBED, Op.BLOCK_IN, Op.BLOCK_OUT, Op.HEAD, Op.ATTEND_PREFILL)
 _EMBED, _BLOCK_IN, _BLOCK_OUT, _HEAD, _PREFILL = range(len(GPU_OPS))
 
 
-def _example() -> tuple[Int64s, Parts, Int64s]:
-    """Rows, parts and GPU costs of one round on one rankset."""
+def _example() -> tuple[Int64s, Int64s]:
+    """Rows and GPU costs of one round on one rankset."""
     gpu = np.ones((len(GPU_OPS), 2, 1), dtype=np.int64)
-    return RoundCosts.nothing(1, 1).rows, PARTS, gpu
+    return RoundCosts.nothing(1, 1).rows, gpu
 
 
 @jit(cache=True, example=_example)
-def enter_blocks(rows: Int64s, parts: Parts, gpu: Int64s) -> None:
+def enter_blocks(rows: Int64s, gpu: Int64s) -> None:
     """Write b_first, b_mid, b_last and p of every round."""
-    b_first, b_mid, b_last, p_cost, _ = parts
     for r in range(len(rows)):
         for s in range(2):
-            rows[r, b_first + s] = gpu[_EMBED, s, r] + gpu[_BLOCK_IN, s, r]
-            rows[r, b_mid + s] = gpu[_BLOCK_OUT, s, r] + gpu[_BLOCK_IN, s, r]
-            rows[r, b_last + s] = gpu[_BLOCK_OUT, s, r] + gpu[_HEAD, s, r]
-            rows[r, p_cost + s] = gpu[_PREFILL, s, r]
+            rows[r, B_FIRST + s] = gpu[_EMBED, s, r] + gpu[_BLOCK_IN, s, r]
+            rows[r, B_MID + s] = gpu[_BLOCK_OUT, s, r] + gpu[_BLOCK_IN, s, r]
+            rows[r, B_LAST + s] = gpu[_BLOCK_OUT, s, r] + gpu[_HEAD, s, r]
+            rows[r, P_COST + s] = gpu[_PREFILL, s, r]
 
 
-def _one_rank() -> tuple[Int64s, Parts, Int64s, int, Int64s]:
+def _one_rank() -> tuple[Int64s, Int64s, int, Int64s]:
     """One rank that attends for one round."""
-    rows, parts, _ = _example()
-    return rows, parts, np.ones((2, 1, 1, 1), dtype=np.int64), 1, np.ones(1, dtype=np.int64)
+    rows, _ = _example()
+    return rows, np.ones((2, 1, 1, 1), dtype=np.int64), 1, np.ones(1, dtype=np.int64)
 
 
 @jit(cache=True, example=_one_rank)
-def enter_attention(rows: Int64s, parts: Parts, attend: Int64s, ranksets: int, layers: Int64s) -> Int64s:
+def enter_attention(rows: Int64s, attend: Int64s, ranksets: int, layers: Int64s) -> Int64s:
     """Write a, the slowest rank of each rankset, of every round.
 
     Args:
@@ -55,7 +54,7 @@ def enter_attention(rows: Int64s, parts: Parts, attend: Int64s, ranksets: int, l
     square = ranksets * ranksets
     result = np.zeros((places, rounds), dtype=np.int64)
     for s in range(2):
-        first = parts[-1] + 2 * square + s * square
+        first = TABLES + 2 * square + s * square
         for place in range(places):
             j = place // ranks
             for c in range(ranksets):
@@ -70,7 +69,6 @@ def enter_attention(rows: Int64s, parts: Parts, attend: Int64s, ranksets: int, l
 @jit(cache=True, example=lambda: (*_example(), 1, *np.ones((3, 2), dtype=np.int64), False))
 def complete(
     rows: Int64s,
-    parts: Parts,
     gpu: Int64s,
     ranksets: int,
     works: Int64s,
@@ -84,13 +82,12 @@ def complete(
         works, decodes, prefills: whether a pass has anything, decoding requests, chunks: shape (2,), 0 or 1.
         on_gpu: the GPU attends itself: nothing crosses a link.
     """
-    _, _, _, p_cost, tables = parts
     row, square = rows[0], ranksets * ranksets
     for s in range(2):
         for op in (_EMBED, _BLOCK_IN, _BLOCK_OUT, _HEAD):
             if (gpu[op, s, 0] > 0) != works[s]:
                 return False
-        down = tables + s * square
+        down = TABLES + s * square
         attends = moves = False
         for cell in range(down, down + square):
             here = row[cell + 2 * square] > 0
@@ -99,7 +96,7 @@ def complete(
             crosses = row[cell] > 0, row[cell + 4 * square] > 0
             if not on_gpu and (crosses[0] != here or crosses[1] != here):
                 return False
-        if (row[p_cost + s] > 0) != prefills[s] or attends != decodes[s]:
+        if (row[P_COST + s] > 0) != prefills[s] or attends != decodes[s]:
             return False
         if not on_gpu and moves != prefills[s]:
             return False

@@ -14,7 +14,7 @@ import numpy as np
 from l3sim.jit import jit
 from l3sim.orchestrator.engine.policies.base import Plan, PlanView
 from l3sim.orchestrator.engine.reasons import Because, Blocked
-from l3sim.orchestrator.engine.timeline.base import PARTS, Outcome, Parts, RoundCosts
+from l3sim.orchestrator.engine.timeline.base import B_MID, P_COST, TABLES, Outcome, RoundCosts
 from l3sim.units import Int64s, seconds
 
 
@@ -133,23 +133,22 @@ def happened(costs: RoundCosts, terms: int) -> tuple[int, ...]:
     Args:
         terms: 4, or 2 for a plan with one sub-batch: its own fully connected layers count then.
     """
-    return tuple(first_round(costs.rows, PARTS, costs.ranksets, terms // 2).tolist())
+    return tuple(first_round(costs.rows, costs.ranksets, terms // 2).tolist())
 
 
-@jit(cache=True, example=lambda: (RoundCosts.nothing(1, 1).rows, PARTS, 1, 2))
-def first_round(costs: Int64s, parts: Parts, ranksets: int, passes: int) -> Int64s:
+@jit(cache=True, example=lambda: (RoundCosts.nothing(1, 1).rows, 1, 2))
+def first_round(costs: Int64s, ranksets: int, passes: int) -> Int64s:
     """T_GPU and T_PIM of each pass, shape (2 * passes,); `costs` as `RoundCosts.rows`."""
-    _, b_mid, _, p_cost, tables = parts
     row, result = costs[0], np.zeros(2 * passes, dtype=np.int64)
     square = ranksets * ranksets
     for i in range(passes):
         other = passes - 1 - i
-        own, others = tables + i * square, tables + other * square
+        own, others = TABLES + i * square, TABLES + other * square
         attends = 0
         for j in range(ranksets):
             attends = max(attends, row[own + 2 * square + j])
             result[2 * i + 1] += row[own + j] + row[own + 4 * square + j] + row[others + 6 * square + j]
-        result[2 * i] = row[p_cost + i] + row[b_mid + other]
+        result[2 * i] = row[P_COST + i] + row[B_MID + other]
         result[2 * i + 1] += attends
     return result
 

@@ -110,9 +110,6 @@ class RoundCosts:
 
 #: Where the parts of a row of costs begin: by pass; then the tables.
 B_FIRST, B_MID, B_LAST, P_COST, TABLES = 0, 2, 4, 6, 8
-#: For compiled loops elsewhere, as an argument: numba's cache would not see a constant change here.
-PARTS = (B_FIRST, B_MID, B_LAST, P_COST, TABLES)
-Parts = tuple[int, int, int, int, int]
 
 
 def row_length(ranksets: int) -> int:

@@ -6,8 +6,8 @@
        ...                       (14 ACT)
 
 A line is made of the program's own fields, so it says which bytes a command touches. Work of the rank's unit
-is no command; it is worked out from the events that it waits for, and shown among them as UNIT, with the
-cycles that it takes.
+is no command; it is worked out from the events that it waits for, and shown among them as UNIT with its
+cycles.
 """
 
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Modules as devices: every lane against a plain loop, however modules are packed."""
+"""Modules as devices: every rank lane against a plain loop, however modules are packed."""
 
 from dataclasses import replace
 from functools import cache

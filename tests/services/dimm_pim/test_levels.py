@@ -1,4 +1,7 @@
-"""What modules answer at levels `fast` and `command`: a lane is an attend call over its head groups."""
+"""What modules answer at levels `fast` and `command`: a rank lane is an attend call over its head groups.
+
+This tests `model`, and the models of `services/dram/fast` and `services/dram/command`.
+"""
 
 from functools import cache
 

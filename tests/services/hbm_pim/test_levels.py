@@ -1,4 +1,7 @@
-"""What stacks answer at levels `fast` and `command`: a lane is the call of its busiest pseudo channel."""
+"""What stacks answer at levels `fast` and `command`: a rank lane is the call of its busiest pseudo channel.
+
+This tests `model` and `device`.
+"""
 
 from typing import Any
 

@@ -14,7 +14,7 @@ import numpy as np
 from l3sim.jit import jit
 from l3sim.orchestrator.engine.costs.assembler import WindowCosts
 from l3sim.orchestrator.engine.requests import RequestTable
-from l3sim.orchestrator.engine.timeline.base import PARTS, Parts, RoundCosts
+from l3sim.orchestrator.engine.timeline.base import B_MID, P_COST, TABLES, RoundCosts
 from l3sim.placement import Layout
 from l3sim.units import Floats, Int64s
 from l3sim.work import NO_REQUESTS, Window
@@ -90,7 +90,6 @@ class Samples:
                 self.rounds,
                 self._members(window),
                 durations.rows,
-                PARTS,
                 durations.ranksets,
                 self._table.offset,
                 self._table.rank,
@@ -171,7 +170,7 @@ def _example() -> tuple[Any, ...]:
     zero, one = np.zeros(1, dtype=np.int64), np.ones((1, 1), dtype=np.int64)
     kept, costs = np.zeros((1, 1 + 2 * WIDTH)), RoundCosts.nothing(1, 1)
     members = ((1, 1, zero, zero), NO_MEMBERS)
-    return kept, zero, zero, 0, members, costs.rows, PARTS, 1, zero, zero, one, np.ones((1, 1))
+    return kept, zero, zero, 0, members, costs.rows, 1, zero, zero, one, np.ones((1, 1))
 
 
 @jit(cache=True, example=_example)
@@ -182,7 +181,6 @@ def note_rounds(
     first_round: int,
     members: tuple[Members, Members],
     costs: Int64s,
-    parts: Parts,
     ranksets: int,
     offset: Int64s,
     rank: Int64s,
@@ -198,11 +196,9 @@ def note_rounds(
         members: of both passes: chunk tokens, tokens finished before them, decoding requests and the
             tokens that each holds.
         costs: `RoundCosts.rows` of the window.
-        parts: `PARTS`.
         offset, rank: of all requests.
         groups, pace: as for `slowest_rank`.
     """
-    _, b_mid, _, p_cost, tables = parts
     kept[into] = 0.0
     for number in range(len(into)):
         kept[into[number], 0] = first_round + which[number]
@@ -212,13 +208,13 @@ def note_rounds(
         place = offset[decode] * len(groups) + rank[decode]
         load, paced = slowest_rank(place, context, groups, pace, which)
         # Layers of class 0: their ranksets are the offsets.
-        down = tables + s * square
+        down = TABLES + s * square
         attend, up, moved = down + 2 * square, down + 4 * square, down + 6 * square
         for number in range(len(into)):
             row, values = costs[which[number]], kept[into[number], 1 + s * WIDTH :]
-            values[_DECODING], values[_BATCH] = len(decode), row[b_mid + s]
+            values[_DECODING], values[_BATCH] = len(decode), row[B_MID + s]
             if chunks > 0:
-                values[_CHUNKS], values[_FINISHED], values[_P] = chunks, finished, row[p_cost + s]
+                values[_CHUNKS], values[_FINISHED], values[_P] = chunks, finished, row[P_COST + s]
                 values[_KV] = row[moved : moved + ranksets].sum()
             if len(decode) > 0:
                 values[_RANK_TOKENS], values[_RANK_GROUPS] = load[number], paced[number]

@@ -1,5 +1,7 @@
 """The compiled timeline is the brute force, to the picosecond; and a broken rule would be noticed.
 
+This tests `walk`, `tasks`, `service`, `base` and `memory_map`, which make sense only together.
+
 Every case is a small random job: windows of one or more rounds, idle gaps, drains, prefill KV that crosses
 joins, requests that wait for it, preempted ones that no longer do (`cases.py`, `runs.py`).
 """

@@ -1,4 +1,4 @@
-"""K tasks in timelines worked out by hand: who yields to whom, joins, and who waits for them."""
+"""K tasks in timelines worked out by hand: which yields to which, joins, and what waits for them."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,7 @@
-"""Attention bank by bank against float64, within a bound from unit round-off (`builders.reference`)."""
+"""Attention bank by bank against float64, within a bound from unit round-off (`builders.reference`).
+
+This tests `execute`, `execute_rank`, `operands`, `effects`, `bank_unit`, `rank_unit` and `rank`.
+"""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Who owns which row, and what rows hold."""
+"""Which head group owns which row, and what rows hold."""
 
 import numpy as np
 import pytest

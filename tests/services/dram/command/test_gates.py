@@ -1,4 +1,4 @@
-"""Every row of the timing table holds its command back by so much and no more."""
+"""Every row of the timing table (`constraints`) holds its command back by its cycles and no more."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,7 @@
-"""Banks are state machines, queues are first in first out, and rows that repeat are laid down once."""
+"""Banks are state machines, queues are first in first out, and rows that repeat are laid down once.
+
+This tests `engine`, `result`, `rows` and `memory_map`.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,7 @@
-"""Every switch changes the command stream: commands of 100 tokens, counted by hand."""
+"""Every switch changes the command stream: commands of 100 tokens, counted by hand.
+
+This tests `attention`, `rank_attention`, `kernel` and `commands`.
+"""
 
 from typing import Any
 

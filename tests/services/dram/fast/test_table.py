@@ -1,4 +1,7 @@
-"""Level `fast` says what level `command` says: over the whole domain, single calls to the cycle."""
+"""Level `fast` says what level `command` says: over the whole domain, single calls to the cycle.
+
+This tests `build`, too; `model` is tested by `tests/services/dimm_pim/test_levels.py`.
+"""
 
 from functools import cache
 from typing import Any

@@ -13,7 +13,6 @@ from l3sim.orchestrator.engine.prediction.learning.samples import (
     slowest_rank,
 )
 from l3sim.orchestrator.engine.timeline import RoundCosts
-from l3sim.orchestrator.engine.timeline.base import PARTS
 
 
 def reservoir(size: int, seed: int = 0) -> Reservoir:
@@ -95,7 +94,7 @@ def test_what_is_noted_of_a_round_is_what_it_took(data: st.DataObject) -> None:
     )
     into = np.array([data.draw(st.integers(0, 3)) for _ in which], dtype=np.int64)
     kept = np.full((4, 1 + 2 * WIDTH), -1.0)
-    args = (costs.rows, PARTS, 2, offset, rank, groups, pace)
+    args = (costs.rows, 2, offset, rank, groups, pace)
     note_rounds(kept, into, which, 100, (members[0], members[1]), *args)
     expected = {int(row): int(number) for row, number in zip(into, which, strict=True)}
     for row in range(4):
