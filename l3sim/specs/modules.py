@@ -90,7 +90,7 @@ class ModuleConfig(RanklessConfig, frozen=True, forbid_unknown_fields=True, kw_o
 class HbmPimConfig(ModuleConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """HBM stacks with units beside banks, bank groups or at the buffer die; of the GPUs, or of their own."""
 
-    kind: Literal["hbm-pim"] = "hbm-pim"
+    kind: str = "hbm-pim"
     level: Literal["fast", "command", "roofline"] = "fast"
     inside_gpu: bool  # the GPUs' own memory: weights, reserve and prefill KV take their part of it
     memory_reserve_share: Annotated[float, Meta(ge=0, lt=1)] = 0.0  # inside_gpu: as of the GPUs
@@ -192,7 +192,7 @@ _COMMAND_ONLY = frozenset(
 class CpuAttentionConfig(ModuleConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The host's cores and memory channels; a module is a channel with an even share of the cores."""
 
-    kind: Literal["cpu-attention"] = "cpu-attention"
+    kind: str = "cpu-attention"
     level: Literal["roofline"] = "roofline"
     memory_bytes_per_s: Positive  # of one channel
     memory_efficiency: Share
