@@ -86,7 +86,7 @@ def answer(kind: str, asked: Asked, switches: Mapping[str, Any], shown: Shown) -
     shape = load_model(asked.model)
     values = probe(machine, shape, asked.batch, asked.context, asked.tp, asked.dp)
     lines = listing(machine, shape, values) if traced else []
-    tck_ps = machine.attention.tck_ps
+    tck_ps = machine.section("attention")["tck_ps"]
     if shown.as_json:
         all_lines = {"trace": [line.values(tck_ps) for line in lines]} if traced else {}
         print_json({**values, **all_lines})
