@@ -65,6 +65,10 @@ DEVICE_PAGES: dict[str, list[tuple[str, str]]] = {
             "./l3 compare fixed:128:64 --requests 20 --machine l3-mini --machine ./cxl-mini.yaml",
             AS_WRITTEN,
         ),
+        (
+            "./l3 probe attention --machine ./cxl-mini.yaml --model llama-2-7b --batch 16 --context 2048",
+            AS_WRITTEN,
+        ),
         ("./l3 up --machine l3-mini --detach", AS_WRITTEN),
         ("./l3 swap attention --with ./cxl_pim.py --machine ./cxl-mini.yaml", AS_WRITTEN),
         ("./l3 submit fixed:128:64 --requests 20 --wait", AS_WRITTEN),

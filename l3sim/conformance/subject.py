@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc.aio
-import msgspec
 
 from l3sim import PROTOCOL_VERSION
 from l3sim.conformance.talk import Talk
@@ -130,7 +129,7 @@ def subject_of(
         try:
             values = config_of(section, description.config_schema_json, machine.name)
         except InvalidInput as error:
-            values, refused = msgspec.to_builtins(section), str(error)
+            values, refused = section.values(), str(error)
     attention = section if isinstance(section, AttentionSection) else machine.attention
     # One replica of one GPU: what every device can play.
     layout = layout_of(attention, model, 1, 1)

@@ -16,7 +16,7 @@ from l3sim.device.identity import Identity
 from l3sim.errors import InvalidInput, NotFound
 from l3sim.ports import Device, DeviceSession
 from l3sim.registry import unknown
-from l3sim.specs.machine import fill
+from l3sim.specs.machine import fields_of, fill
 from l3sim.specs.section import Section
 from l3sim.work import DeviceDescription, Hello, Op, Role, SlotAssignment
 
@@ -113,7 +113,7 @@ class ConfiguredDevice(Device, Generic[ConfigT]):
         level = values.get("level", self.levels[0])
         if level not in self.levels:
             raise InvalidInput((f"{slot.slot}.level", unknown("level", str(level), list(self.levels))))
-        if "kind" not in self.struct.__struct_fields__:
+        if "kind" not in [field.name for field in self._fields()]:
             values.pop("kind", None)
         of = self.struct.struct_for(values) if issubclass(self.struct, Section) else self.struct
         try:
@@ -123,12 +123,14 @@ class ConfiguredDevice(Device, Generic[ConfigT]):
             raise InvalidInput(*renamed) from None
 
     def _fields(self) -> tuple[msgspec.structs.FieldInfo, ...]:
-        return msgspec.structs.fields(self.further[-1] if self.further else self.struct)
+        return fields_of(self.further[-1] if self.further else self.struct)
 
     def _schema(self) -> dict[str, Any]:
         """JSON schema of the configuration: any of the structs that it may be."""
         if not self.further:
-            return msgspec.json.schema(self.struct)
+            return (
+                self.struct.schema() if issubclass(self.struct, Section) else msgspec.json.schema(self.struct)
+            )
         schemas, named = msgspec.json.schema_components((self.struct, *self.further))
         return {"anyOf": list(schemas), "$defs": named}
 

@@ -36,7 +36,7 @@ from l3sim.specs.section import (
 class GpuConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Kind `gpu`: tensor-parallel groups of one GPU type, as its data sheet has it: level `roofline`."""
 
-    kind: Literal["gpu"] = "gpu"
+    kind: str = "gpu"
     level: Literal["roofline", "calibrated"] = "roofline"
     type: str = "unnamed"  # of the GPU file
     gpus: Count
@@ -108,7 +108,7 @@ class CalibratedGpuConfig(GpuConfig, frozen=True, forbid_unknown_fields=True, kw
 class LinkConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Kind `interconnect`: PCIe per GPU and the host's memory channels, level `roofline`."""
 
-    kind: Literal["interconnect"] = "interconnect"
+    kind: str = "interconnect"
     level: Literal["roofline"] = "roofline"
     pcie_generation: Annotated[int, Meta(ge=1, le=6)] | None = None  # with pcie_lanes: the rate by the table
     pcie_lanes: Annotated[int, Meta(ge=1, le=16)] | None = None

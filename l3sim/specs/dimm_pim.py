@@ -18,7 +18,7 @@ from l3sim.specs.section import Bytes, Count, NonNegative, Positive, Share
 class DimmPimConfig(RankConfig, AttentionSection, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Modules, their processing units, and the switches of a job."""
 
-    kind: Literal["dimm-pim"] = "dimm-pim"
+    kind: str = "dimm-pim"
     level: Literal["fast", "command", "roofline"] = "fast"
     modules: Annotated[int, Meta(ge=2, le=4096)]
     modules_per_channel: Annotated[int, Meta(ge=1, le=8)]

@@ -121,7 +121,7 @@ def config_of(section: Section, schema_json: str, where: str = "the machine") ->
     Raises:
         InvalidInput: the schema cannot be read, or lists keys, but not one that the file sets.
     """
-    values: dict[str, Any] = msgspec.to_builtins(section)
+    values = section.values()
     if not is_foreign(section):
         return values
     name, base = next((name, base) for name, base in FOREIGN.items() if isinstance(section, base))

@@ -65,7 +65,7 @@ class Machine:
 
     def section(self, name: str) -> dict[str, Any]:
         """A section as plain values."""
-        result: dict[str, Any] = msgspec.to_builtins(getattr(self, name))
+        result: dict[str, Any] = getattr(self, name).values()
         return result
 
     def kind_said(self, role: str) -> str:
@@ -105,7 +105,7 @@ class Machine:
             section, _, key = path.partition(".")
             if section not in SECTIONS or not key:
                 raise InvalidInput(("set", unknown("section", section, list(SECTIONS))))
-            fields = list(getattr(self, section).__struct_fields__)
+            fields = [field.name for field in getattr(self, section).fields()]
             if key not in fields and not is_foreign(getattr(self, section)):
                 raise InvalidInput((f"{section}.{key}", unknown("key", key, fields)))
             if key in {"kind", "modules", "gpus", "type"}:
@@ -204,20 +204,27 @@ def fill(name: str, struct: type[StructT], values: Mapping[str, Any], where: str
     Raises:
         InvalidInput: naming `section.key`, what it got and what there is.
     """
+    fields = fields_of(struct)
+    names = [field.name for field in fields]
     for key in values:
-        if key not in struct.__struct_fields__:
-            text = unknown("key", key, list(struct.__struct_fields__))
-            raise InvalidInput((f"{name}.{key}", f"{where}: {text}"))
-    for field in msgspec.structs.fields(struct):
+        if key not in names:
+            raise InvalidInput((f"{name}.{key}", f"{where}: {unknown('key', key, names)}"))
+    for field in fields:
         if field.required and field.name not in values:
             why = "; level calibrated needs it (docs/gpus.md)" if field.name in CALIBRATION_KEYS else ""
             raise InvalidInput((f"{name}.{field.name}", f"{where}: missing{why}"))
         if field.name in values:
             _check_value(name, field, values[field.name], where)
-    filled = msgspec.convert(dict(values), struct)
-    if isinstance(filled, Section):
-        filled.check(where)
+    if not issubclass(struct, Section):
+        return msgspec.convert(dict(values), struct)
+    filled = struct.filled(values)
+    filled.check(where)
     return filled
+
+
+def fields_of(struct: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """The keys of a section that a struct is filled from."""
+    return struct.fields() if issubclass(struct, Section) else msgspec.structs.fields(struct)
 
 
 def _struct(name: str, values: Mapping[str, Any], where: str, foreign: bool) -> tuple[type[Section], str]:

@@ -13,7 +13,7 @@ from l3sim.errors import InvalidInput
 from l3sim.specs.attention import Assignment, AttentionSection
 from l3sim.specs.layout import DecodePlacement, Layout
 from l3sim.specs.model import ModelShape
-from l3sim.specs.rank import Cycles, PseudoChannelConfig
+from l3sim.specs.rank import ChannelConfig, Cycles, PseudoChannelConfig
 from l3sim.specs.section import Bytes, Count, NonNegative, Positive, Share
 
 #: Where prefill makes KV in its place, none is ever on its way: more than anybody books.
@@ -90,49 +90,17 @@ class ModuleConfig(RanklessConfig, frozen=True, forbid_unknown_fields=True, kw_o
 class HbmPimConfig(ModuleConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """HBM stacks with units beside banks, bank groups or at the buffer die; of the GPUs, or of their own."""
 
-    kind: Literal["hbm-pim"] = "hbm-pim"
+    kind: str = "hbm-pim"
     level: Literal["fast", "command", "roofline"] = "fast"
     inside_gpu: bool  # the GPUs' own memory: weights, reserve and prefill KV take their part of it
     memory_reserve_share: Annotated[float, Meta(ge=0, lt=1)] = 0.0  # inside_gpu: as of the GPUs
     prefill_share: Annotated[float, Meta(ge=0, lt=1)] = 0.0  # inside_gpu: of what is left, for prefill KV
     pu: Literal["bank", "bank-group", "buffer"] = "bank"  # where K and V are multiplied
     pseudo_channels: Annotated[int, Meta(ge=1, le=128)]  # of a stack
-    bank_groups: Annotated[int, Meta(ge=1, le=64)]  # of a pseudo channel, in all its stack ids
+    channel: ChannelConfig  # a pseudo channel: its timing, shape, buffers and switches
     banks: Annotated[int, Meta(ge=1, le=256)]  # of a pseudo channel, in all its stack ids
-    column_bytes: Annotated[int, Meta(ge=1, le=256)]  # of one burst of a pseudo channel
-    row_bytes: Bytes  # of one bank
-    tck_ps: Count
-    bl_tck: Annotated[int, Meta(ge=1, le=64)]  # a burst on a pseudo channel's bus
-    ccd_s_tck: Annotated[int, Meta(ge=1, le=1_000_000)]  # column to column, another bank group
-    ccd_l_tck: Annotated[int, Meta(ge=1, le=1_000_000)]  # the same bank group
-    rrd_s_tck: Cycles
-    rrd_l_tck: Cycles
-    faw_tck: Cycles  # window of four activations
-    rcd_tck: Cycles  # to a read
-    rcd_wr_tck: Cycles  # to a write
-    ras_tck: Cycles
-    rp_tck: Cycles
-    rc_tck: Cycles
-    cl_tck: Cycles
-    wl_tck: Cycles
-    wtr_s_tck: Cycles
-    wtr_l_tck: Cycles
-    wr_tck: Cycles
-    rtp_tck: Cycles
-    refi_tck: Annotated[int, Meta(ge=1, le=10_000_000)]  # between two refreshes of all banks
-    rfc_tck: Cycles  # by density
-    pim_activation: Literal["faw", "exempt"] = "faw"  # are activations of all banks bound by tFAW?
-    pipelining: bool = True  # collecting overlaps with computing
-    overlap_heads: bool = True  # a head's rows open while the outputs of the one before are collected
-    refresh: bool = True
-    refresh_phase: Annotated[float, Meta(ge=0, lt=1)] = 0.0  # of tREFI that has passed when a call begins
     check_fidelity: Annotated[float, Meta(ge=0, le=1)] = 0.0  # share of windows costed by command as well
-    result_bytes: Annotated[int, Meta(ge=1, le=8)]  # of one collected sum
-    result_buffer_bytes: Bytes  # of one unit
-    shared_buffer_bytes: Bytes  # of one pseudo channel's units: Q and S
-    chunk_tokens: Annotated[int, Meta(ge=1, le=65536)]  # of a pseudo channel, computed while others move
     stack_score_buffer_bytes: Bytes  # of one stack's buffer die
-    mac_latency_tck: Cycles  # from a column's data to the finished sum
     softmax_latency_tck: Cycles  # from a chunk's last sum to its first exponential, and to its last S
     softmax_elements_per_s: Positive  # of one stack's buffer die
 
@@ -155,14 +123,15 @@ class HbmPimConfig(ModuleConfig, frozen=True, forbid_unknown_fields=True, kw_onl
     @property
     def units(self) -> int:
         """Processing units of a stack."""
-        of_channel = {"bank": self.banks, "bank-group": self.bank_groups, "buffer": 1}
+        of_channel = {"bank": self.banks, "bank-group": self.channel.bank_groups, "buffer": 1}
         return self.pseudo_channels * of_channel[self.pu]
 
     @property
     def unit_bytes_per_s(self) -> float:
         """A column every CCD_L, or every CCD_S from bank groups in turn."""
-        cycles = self.ccd_s_tck if self.pu == "buffer" else self.ccd_l_tck
-        return self.column_bytes * 1e12 / (self.tck_ps * cycles)
+        channel = self.channel
+        cycles = channel.ccd_s_tck if self.pu == "buffer" else channel.ccd_l_tck
+        return channel.column_bytes * 1e12 / (channel.tck_ps * cycles)
 
     @property
     def module_bytes_per_s(self) -> float:
@@ -172,7 +141,9 @@ class HbmPimConfig(ModuleConfig, frozen=True, forbid_unknown_fields=True, kw_onl
     @property
     def bus_bytes_per_s(self) -> float:
         """What one stack gives to the outside."""
-        return self.pseudo_channels * self.column_bytes * 1e12 / (self.tck_ps * self.ccd_s_tck)
+        channel = self.channel
+        burst_ps = channel.tck_ps * channel.ccd_s_tck
+        return self.pseudo_channels * channel.column_bytes * 1e12 / burst_ps
 
 
 _ROOFLINE_ONLY = frozenset({"pass_overhead_ns"})
@@ -192,7 +163,7 @@ _COMMAND_ONLY = frozenset(
 class CpuAttentionConfig(ModuleConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The host's cores and memory channels; a module is a channel with an even share of the cores."""
 
-    kind: Literal["cpu-attention"] = "cpu-attention"
+    kind: str = "cpu-attention"
     level: Literal["roofline"] = "roofline"
     memory_bytes_per_s: Positive  # of one channel
     memory_efficiency: Share

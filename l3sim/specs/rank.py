@@ -14,11 +14,8 @@ from l3sim.specs.section import Bytes, Count, Positive, Section
 Cycles = Annotated[int, Meta(ge=0, le=1_000_000)]
 
 
-class RankConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """DRAM timing, shape, units and switches: all that the command level reads."""
-
-    #: Which table of constraints its controller keeps.
-    dram: ClassVar[Literal["ddr", "hbm"]] = "ddr"
+class ControllerConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a rank and a pseudo channel have alike: DRAM timing, shape, buffers and switches."""
 
     tck_ps: Count
     bl_tck: Annotated[int, Meta(ge=1, le=64)]  # a burst on the data bus
@@ -39,25 +36,40 @@ class RankConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True)
     rtp_tck: Cycles
     refi_tck: Annotated[int, Meta(ge=1, le=10_000_000)]  # between two refreshes
     rfc_tck: Cycles  # by density
-    chips_per_rank: Count
     bank_groups: Annotated[int, Meta(ge=1, le=64)]  # of a chip
-    banks_per_chip: Annotated[int, Meta(ge=1, le=256)]
     row_bytes: Bytes  # of one bank of one chip
     column_bytes: Annotated[int, Meta(ge=1, le=256)]  # of one burst of one chip
-    pu: Literal["bank", "bank-group", "rank"] = "bank"  # where K and V are multiplied
     pipelining: bool = True  # collecting overlaps with computing
     overlap_heads: bool = True  # a head group's rows open while the outputs of the one before are collected
-    relayout: Literal["unit", "cpu"] = "unit"  # who puts an element into one chip
     pim_activation: Literal["faw", "exempt"] = "faw"  # are activations of all banks bound by tFAW?
-    host_transfer_bytes: Annotated[int, Meta(ge=0, le=2**30)] = 0  # written between score and context
     refresh: bool = True
     refresh_phase: Annotated[float, Meta(ge=0, lt=1)] = 0.0  # of tREFI that has passed when a call begins
     result_bytes: Annotated[int, Meta(ge=1, le=8)]  # of one collected sum
     result_buffer_bytes: Bytes  # of one unit in a chip
     shared_buffer_bytes: Bytes  # of one chip
     chunk_tokens: Annotated[int, Meta(ge=1, le=65536)]  # computed while the ones before move
-    score_buffer_bytes: Bytes  # of one rank's unit
     mac_latency_tck: Cycles  # from a column's data to the finished sum
+
+
+class ChannelConfig(ControllerConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The same of a pseudo channel, as a stack's section of a machine file says it."""
+
+    ccd_s_tck: Annotated[int, Meta(ge=1, le=1_000_000)]
+    rcd_wr_tck: Cycles  # to a write
+
+
+class RankConfig(ControllerConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What else the command level reads: chips, and the rank's unit."""
+
+    #: Which table of constraints its controller keeps.
+    dram: ClassVar[Literal["ddr", "hbm"]] = "ddr"
+
+    chips_per_rank: Count
+    banks_per_chip: Annotated[int, Meta(ge=1, le=256)]
+    pu: Literal["bank", "bank-group", "rank"] = "bank"  # where K and V are multiplied
+    relayout: Literal["unit", "cpu"] = "unit"  # who puts an element into one chip
+    host_transfer_bytes: Annotated[int, Meta(ge=0, le=2**30)] = 0  # written between score and context
+    score_buffer_bytes: Bytes  # of one rank's unit
     rank_pu_latency_tck: Cycles  # from a chunk's last sum to its first exponential, and to its last S
     adder_sums_per_s: Positive  # of one rank's unit
     softmax_elements_per_s: Positive  # of one rank's unit

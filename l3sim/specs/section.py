@@ -1,10 +1,11 @@
 """What all sections of a machine file share: the base struct and the ranges of its values."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import msgspec
 from msgspec import Meta
+from msgspec.structs import FieldInfo
 
 Positive = Annotated[float, Meta(gt=0)]
 NonNegative = Annotated[float, Meta(ge=0)]
@@ -16,7 +17,52 @@ Bytes = Annotated[int, Meta(ge=1)]
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A section of a machine file; unknown keys are refused by name."""
+    """A section of a machine file; unknown keys are refused by name.
+
+    A field that is a section itself groups keys for the code only: in files, on the wire and in reports they
+    stand among the others.
+    """
+
+    @classmethod
+    def fields(cls) -> tuple[FieldInfo, ...]:
+        """Every key of a file's section."""
+        own = msgspec.structs.fields(cls)
+        return tuple(key for field in own for key in (field.type.fields() if _is_group(field) else (field,)))
+
+    @classmethod
+    def filled(cls, values: Mapping[str, Any]) -> Self:
+        """A section of values by key; each of them is checked already."""
+        rest = dict(values)
+        for field in msgspec.structs.fields(cls):
+            if _is_group(field):
+                names = {key.name for key in field.type.fields()}
+                group = {name: rest.pop(name) for name in names & rest.keys()}
+                rest[field.name] = field.type.filled(group)
+        return msgspec.convert(rest, cls, from_attributes=True)
+
+    def values(self) -> dict[str, Any]:
+        """Plain values by key."""
+        found: dict[str, Any] = {}
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            found |= value.values() if isinstance(value, Section) else {name: msgspec.to_builtins(value)}
+        return found
+
+    def changed(self, **values: Any) -> Self:
+        """A copy with other values of some keys, unchecked."""
+        return self.filled({**self.values(), **values})
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        """JSON schema of a file's section."""
+        if not any(map(_is_group, msgspec.structs.fields(cls))):
+            return msgspec.json.schema(cls)
+        flat = [
+            (key.name, key.type) if key.required else (key.name, key.type, key.default)
+            for key in cls.fields()
+        ]
+        made = msgspec.defstruct(cls.__name__, flat, kw_only=True, forbid_unknown_fields=True)
+        return msgspec.json.schema(made)
 
     def reads(self, key: str) -> bool:  # noqa: ARG002
         """Whether the level of this configuration reads a key; a job that sets one for nothing is warned."""
@@ -43,3 +89,7 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 SectionType = type[Section]
+
+
+def _is_group(field: FieldInfo) -> bool:
+    return isinstance(field.type, type) and issubclass(field.type, Section)

@@ -15,6 +15,8 @@ Source: AttAcc (ASPLOS 2024) for heads over stacks, and one head over channels, 
 tokens and dimensions lie where is our reading, the same as in the DIMM modules.
 """
 
+import msgspec
+
 from l3sim.errors import InvalidInput
 from l3sim.placement import Layout
 from l3sim.services.dram.command import kernel
@@ -25,15 +27,12 @@ from l3sim.specs.rank import PseudoChannelConfig
 
 #: Additions a second that hold nothing back.
 _KEEPS_UP = 1e18
-#: Keys that mean the same of a stack and of its channels.
-_SAME = {*PseudoChannelConfig.__struct_fields__} & {*HbmPimConfig.__struct_fields__}
-_SAME -= {"pu", "softmax_elements_per_s"}
 
 
 def channel_of(hbm: HbmPimConfig) -> PseudoChannelConfig:
     """A pseudo channel of a stack, with an even share of the buffer die."""
     return PseudoChannelConfig(
-        **{key: getattr(hbm, key) for key in _SAME},
+        **msgspec.structs.asdict(hbm.channel),
         pu="rank" if hbm.pu == "buffer" else hbm.pu,
         chips_per_rank=1,
         banks_per_chip=hbm.banks,
@@ -51,7 +50,7 @@ def kernel_of(hbm: HbmPimConfig, model: ModelShape, layout: Layout) -> Kernel:
         InvalidInput: the head does not fit columns and units, or a buffer is too small.
     """
     channel = channel_of(hbm)
-    elements, units = hbm.column_bytes // 2, hbm.units // hbm.pseudo_channels
+    elements, units = hbm.channel.column_bytes // 2, hbm.units // hbm.pseudo_channels
     if model.head_size % elements or model.head_size % units:
         text = f"heads of {model.head_size} elements do not fill columns of {elements} and {units} units"
         raise InvalidInput(("level", f"{text}; use level roofline"))

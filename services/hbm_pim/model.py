@@ -84,7 +84,7 @@ def stack_model(hbm: HbmPimConfig, model: ModelShape, layout: Layout, table_of: 
         ValueError: a rate makes costs beyond measure.
     """
     kernel = kernel_of(hbm, model, layout)
-    picojoules = each_cycle(hbm.module_active_w * hbm.tck_ps)
+    picojoules = each_cycle(hbm.module_active_w * hbm.channel.tck_ps)
     if hbm.level == "command":
         return StackModel(CommandModel(kernel, picojoules), hbm.pseudo_channels)
     fast = FastModel(kernel, layout, table_of(kernel), picojoules)

@@ -51,8 +51,8 @@ class Head:
             passes=-(-model.queries_per_kv // layout.queries_per_read),
             units=hbm.units,
             unit_bytes_per_s=hbm.unit_bytes_per_s,
-            row_bytes=hbm.row_bytes,
-            row_s=(hbm.rcd_tck + hbm.rp_tck) * hbm.tck_ps / 1e12,
+            row_bytes=hbm.channel.row_bytes,
+            row_s=(hbm.channel.rcd_tck + hbm.channel.rp_tck) * hbm.channel.tck_ps / 1e12,
             softmax_elements_per_s=hbm.softmax_elements_per_s,
             ends_s=ends_bytes / hbm.bus_bytes_per_s + 2 * hbm.pass_overhead_ns / 1e9,
         )

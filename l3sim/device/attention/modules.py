@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import msgspec
 import numpy as np
 
 from l3sim.device.attention.levels import HeadCost, HeadModel, LevelModel
@@ -131,7 +130,7 @@ class ModuleSession(BookkeepingSession):
                 lookahead_rounds=0,
                 domains=(_REGION,),
                 regions=(MemoryRegion(_REGION, room, granule),),
-                config=msgspec.to_builtins(config),
+                config=config.values(),
                 idle_mw=round(config.module_idle_w * 1000),
             )
             for slot, config, room in zip(self.hello.slots, self._configs, self._rooms, strict=True)

@@ -10,6 +10,7 @@ from l3sim.launch.probe.dimm_pim import dimm_pim
 from l3sim.launch.probe.gpu import gpu
 from l3sim.launch.probe.hbm_pim import hbm_pim
 from l3sim.launch.probe.link import link
+from l3sim.launch.probe.of_machine import attention
 
 app = typer.Typer(
     name="probe",
@@ -25,6 +26,7 @@ def _group() -> None:
     pass
 
 
+app.command()(attention)
 app.command()(dimm_pim)
 app.command()(gpu)
 app.command()(hbm_pim)

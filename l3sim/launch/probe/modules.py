@@ -83,11 +83,11 @@ def answer(kind: str, asked: Asked, switches: Mapping[str, Any], shown: Shown) -
         raise InvalidInput(
             ("--machine", f"{plain.name} has modules of kind {there}, not {kind}; use another")
         )
-    machine = with_attention(plain, _settings(given, asked.settings or []))
+    machine = with_attention(plain, settings_of(given, asked.settings or []))
     shape = load_model(asked.model)
     values = probe(machine, shape, asked.batch, asked.context, asked.tp, asked.dp)
     lines = listing(machine, shape, values) if traced else []
-    tck_ps = machine.attention.tck_ps
+    tck_ps = machine.section("attention")["tck_ps"]
     if shown.as_json:
         all_lines = {"trace": [line.values(tck_ps) for line in lines]} if traced else {}
         print_json({**values, **all_lines})
@@ -97,7 +97,7 @@ def answer(kind: str, asked: Asked, switches: Mapping[str, Any], shown: Shown) -
         print("\n" + "\n".join(text_of_trace(lines, tck_ps, fold=not shown.trace_all)))
 
 
-def _settings(options: Mapping[str, Any], texts: list[str]) -> dict[str, Any]:
+def settings_of(options: Mapping[str, Any], texts: list[str]) -> dict[str, Any]:
     """Those of the options, and those of --set; none given twice."""
     from l3sim.specs.catalog import parse_value
 

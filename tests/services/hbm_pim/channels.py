@@ -3,7 +3,6 @@
 from functools import cache
 from typing import Any
 
-import msgspec
 from hypothesis import assume
 from hypothesis import strategies as st
 
@@ -37,7 +36,7 @@ SWITCHES: dict[str, tuple[Any, ...]] = {
 def stack_of(on: str = "hbm-pim-dgx-a100", **keys: Any) -> HbmPimConfig:
     """The stack of a machine with some keys changed."""
     hbm: HbmPimConfig = machine(on).attention
-    return msgspec.structs.replace(hbm, **keys)
+    return hbm.changed(**keys)
 
 
 def pseudo_channel(**keys: Any) -> PseudoChannelConfig:

@@ -92,7 +92,7 @@ def test_every_program_is_legal_and_tight(call: tuple[Kernel, list[int]]) -> Non
 def test_never_faster_than_the_bandwidth_of_the_roofline(tokens: list[int], pu: str, queries: int) -> None:
     hbm = stack_of(pu=pu)
     kv_bytes = sum(tokens) * 2 * 128 * 2
-    seconds = attend(kernel(queries, pu=pu), tokens).cycles * hbm.tck_ps / 1e12
+    seconds = attend(kernel(queries, pu=pu), tokens).cycles * hbm.channel.tck_ps / 1e12
     assert seconds >= kv_bytes / (hbm.module_bytes_per_s / hbm.pseudo_channels)
 
 
