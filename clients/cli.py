@@ -19,8 +19,9 @@ from typer.main import get_command
 from l3sim import VERSION
 from l3sim.clients import completion
 from l3sim.clients.address import find_address
-from l3sim.clients.client import L3Client
+from l3sim.clients.client import Client
 from l3sim.clients.decisions_view import print_decisions, print_regret, read_lines
+from l3sim.clients.endings import succeeded
 from l3sim.clients.groups import grouped
 from l3sim.clients.options import (
     AddressOption,
@@ -33,7 +34,7 @@ from l3sim.clients.options import (
 from l3sim.clients.report_view import wide
 from l3sim.clients.saved import make_folder
 from l3sim.clients.tables import device_values, devices_table, job_values, jobs_table, print_whole, state_name
-from l3sim.clients.waiting import deliver, follow, note, note_warnings, submit_and_wait, succeeded
+from l3sim.clients.waiting import deliver, follow, note, note_warnings, submit_and_wait
 from l3sim.errors import InvalidInput, L3Error, NotFound, Unreachable
 
 T = TypeVar("T")
@@ -92,7 +93,7 @@ def _complain(text: str) -> None:
     note(f"error: {' '.join(text.split())}")
 
 
-def with_machine(address: str | None, work: Callable[[L3Client], Awaitable[T]]) -> T:
+def with_machine(address: str | None, work: Callable[[Client], Awaitable[T]]) -> T:
     """Run `work` with a client of the machine that --address or the surroundings name.
 
     Raises:
@@ -100,7 +101,7 @@ def with_machine(address: str | None, work: Callable[[L3Client], Awaitable[T]]) 
     """
 
     async def connected() -> T:
-        async with L3Client(find_address(address, os.environ)) as client:
+        async with Client(find_address(address, os.environ)) as client:
             return await work(client)
 
     return asyncio.run(connected())
@@ -129,7 +130,7 @@ def submit(
         make_folder(output.out)
     spec = job.spec(workload)
 
-    async def work(client: L3Client) -> None:
+    async def work(client: Client) -> None:
         if wait:
             done = await submit_and_wait(client, spec)
             await deliver(client, done.job_id, output)
@@ -158,7 +159,7 @@ def jobs(address: AddressOption = None, as_json: JsonOption = False) -> None:
 def watch(job: JobArgument, address: AddressOption = None, as_json: JsonOption = False) -> None:
     """Follow a job until it ends; --json prints an object a line."""
 
-    async def work(client: L3Client) -> None:
+    async def work(client: Client) -> None:
         if not as_json:
             print(f"{job} {state_name(await follow(client, job))}")
             return

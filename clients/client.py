@@ -1,7 +1,7 @@
 """The Python client of a machine.
 
-    async with L3Client("127.0.0.1:7600") as machine:
-        job, warnings = await machine.submit(JobSpec(workload_spec("openr1", requests=200)))
+    async with Client("127.0.0.1:7600") as machine:
+        job, warnings = await machine.submit(job_spec("openr1", requests=200))
         async for job in machine.watch(job.job_id):
             print(job.progress.requests_done)
         print((await machine.report(job.job_id)).throughput_tokens_per_s)
@@ -10,20 +10,26 @@ Messages come back as the contract has them (proto/l3sim/v1). Whatever goes wron
 """
 
 import asyncio
+import os
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
 import grpc
 import grpc.aio
 
-from l3sim.errors import InvalidInput, L3Error, OutOfRoom
+from l3sim.clients.address import find_address
+from l3sim.clients.endings import ENDED, succeeded
+from l3sim.clients.result import Result
+from l3sim.clients.saved import ALWAYS, SOMETIMES
+from l3sim.errors import L3Error, NotFound, OutOfRoom
 from l3sim.reports import Report
 from l3sim.specs.job import JobSpec
 from l3sim.transport.channels import CLIENT_OPTIONS, MAX_MESSAGE_BYTES, MIB
 from l3sim.transport.convert.job import spec_to_proto
-from l3sim.transport.status import CLASSES, error_of
+from l3sim.transport.status import error_of
 from l3sim.v1 import job_pb2, job_pb2_grpc, machine_pb2, machine_pb2_grpc
 
 #: Wall-clock deadline of a short call, of a submission or a report (up to 64 MiB), and of one stream of
@@ -37,8 +43,6 @@ CALL_RETRIES_S = (0.2, 0.4, 0.8)
 #: The same of a stream of events: 20 s, within which a machine may have come back.
 WATCH_RETRIES_S = (0.2, 0.3, 0.5, *[1.0] * 19)
 
-ENDED = frozenset({job_pb2.JOB_STATE_SUCCEEDED, job_pb2.JOB_STATE_FAILED, job_pb2.JOB_STATE_CANCELLED})
-
 # gRPC's own pause after a failed connection grows to minutes, which would outlast our attempts.
 _RECONNECT = (("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 1000))
 
@@ -46,24 +50,24 @@ _Call = Callable[..., Awaitable[Any]]
 _BROKEN = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED}
 
 
-class L3Client:
+class Client:
     """One machine's jobs and devices; use it as an async context manager.
 
     Every call has a wall-clock deadline, and is made again a few times while nobody answers. All of them
     may raise Unreachable besides what their own text names.
 
     Args:
-        address: HOST:PORT of the orchestrator.
+        address: HOST:PORT of the orchestrator; None: $L3_ADDRESS, the machine of `l3 up`, or 127.0.0.1:7600.
         call_retries_s, watch_retries_s: waits between attempts, one an attempt.
     """
 
     def __init__(
         self,
-        address: str,
+        address: str | None = None,
         call_retries_s: Sequence[float] = CALL_RETRIES_S,
         watch_retries_s: Sequence[float] = WATCH_RETRIES_S,
     ) -> None:
-        self.address = address
+        self.address = find_address(None, os.environ) if address is None else address
         self._call_retries_s = call_retries_s
         self._watch_retries_s = watch_retries_s
 
@@ -152,6 +156,18 @@ class L3Client:
                 raise broken or L3Error(f"{self._where} ended its events of {job_id} before the job ended")
             await asyncio.sleep(wait)
 
+    async def wait(self, job_id: str) -> job_pb2.Job:
+        """The job when it has succeeded.
+
+        Raises:
+            NotFound: there is none of that id.
+            Cancelled: it was cancelled.
+            L3Error: it failed; of the class of the reason.
+        """
+        async for job in self.watch(job_id):
+            last = job
+        return succeeded(last)
+
     async def cancel(self, job_id: str) -> job_pb2.Job:
         """Ask a job to stop; one that has ended stays as it is.
 
@@ -197,6 +213,28 @@ class L3Client:
         request = job_pb2.GetArtifactRequest(job_id=job_id, name=name)
         data: bytes = await self._call(whole, request, BULK_S)
         return data
+
+    async def artifacts(self, job_id: str) -> dict[str, bytes]:
+        """Every file that the job left beside its report, by name.
+
+        Raises:
+            NotFound: there is no such job, or it has not succeeded.
+        """
+        found = {name: await self.artifact(job_id, name) for name in ALWAYS}
+        for name in SOMETIMES:
+            with suppress(NotFound):
+                found[name] = await self.artifact(job_id, name)
+        return found
+
+    async def result(self, job_id: str) -> Result:
+        """Report and files of a job that succeeded.
+
+        Raises:
+            NotFound: there is none of that id.
+            NotReady: it has not succeeded.
+            InvalidInput: the report lacks a field that this version reads.
+        """
+        return Result(await self.report(job_id), await self.artifacts(job_id))
 
     async def machine(self) -> machine_pb2.GetMachineResponse:
         """What the machine is and whether a job could start now."""
@@ -249,13 +287,3 @@ class L3Client:
             token = page.next_page_token
             if not token:
                 return
-
-
-def failure_of(job: job_pb2.Job) -> L3Error:
-    """What a failed job failed of, as the error to raise; its exit code is that of the reason."""
-    text = f"{job.job_id} failed: {job.error.message}"
-    known = CLASSES.get(job.error.reason, L3Error)
-    if known is InvalidInput:
-        return InvalidInput(("", text))
-    # DeviceLost and its like carry more than their text; here only text and exit code are left.
-    return known(text) if known.__init__ is L3Error.__init__ else L3Error(text)

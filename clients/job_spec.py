@@ -4,6 +4,7 @@ An option's keyword is its flag without dashes (`max_output` for `--max-output`)
 may be, is declared at the fields of `JobSpec` and `WorkloadSpec` alone.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -15,7 +16,7 @@ from l3sim.clients.numbers import pairs, shares
 from l3sim.clients.workloads import workload_spec
 from l3sim.errors import InvalidInput
 from l3sim.registry import unknown
-from l3sim.specs.catalog import is_path, load_model
+from l3sim.specs.catalog import is_path, load_model, parse_value
 from l3sim.specs.job import JobSpec, check_job
 from l3sim.specs.option import PLAIN, Declared, declared
 from l3sim.specs.workload import WorkloadSpec
@@ -61,6 +62,32 @@ def job_spec(
     except InvalidInput as refused:
         raise InvalidInput(*((_flag(field), text) for field, text in refused.violations)) from None
     return spec
+
+
+def split_settings(texts: list[str]) -> tuple[tuple[str, str], ...]:
+    """(`slot.key`, value as YAML text) of each `--set`.
+
+    Raises:
+        InvalidInput: one is not written so, or a key comes twice.
+    """
+    settings: dict[str, str] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        key, value = key.strip(), value.strip()
+        slot, dot, name = key.partition(".")
+        if not (equals and dot and slot and name and value):
+            raise InvalidInput(("--set", f"must be slot.key=value, got {text!r}"))
+        if key in settings:
+            raise InvalidInput(("--set", f"{key} is set twice"))
+        parse_value(key, value)
+        settings[key] = value
+    return tuple(settings.items())
+
+
+def texts_of(values: Mapping[str, Any] | None) -> list[str]:
+    """`key=value` of each, as `--set` and `--override` have it."""
+    given = (values or {}).items()
+    return [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in given]
 
 
 def _converted(one: Declared, value: Any) -> Any:

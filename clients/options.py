@@ -17,10 +17,8 @@ from typing import Annotated, Any
 import typer
 
 from l3sim.clients.groups import keyword
-from l3sim.clients.job_spec import OPTIONS, job_spec
+from l3sim.clients.job_spec import OPTIONS, job_spec, split_settings
 from l3sim.clients.numbers import positive, whole
-from l3sim.errors import InvalidInput
-from l3sim.specs.catalog import parse_value
 from l3sim.specs.job import JobSpec
 from l3sim.specs.option import Declared
 
@@ -124,23 +122,3 @@ class OutputOptions:
             metavar="DIR", help="Also write report.json and the files beside it there (docs/report.md)."
         ),
     ] = None
-
-
-def split_settings(texts: list[str]) -> tuple[tuple[str, str], ...]:
-    """(`slot.key`, value as YAML text) of each `--set`.
-
-    Raises:
-        InvalidInput: one is not written so, or a key comes twice.
-    """
-    settings: dict[str, str] = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        key, value = key.strip(), value.strip()
-        slot, dot, name = key.partition(".")
-        if not (equals and dot and slot and name and value):
-            raise InvalidInput(("--set", f"must be slot.key=value, got {text!r}"))
-        if key in settings:
-            raise InvalidInput(("--set", f"{key} is set twice"))
-        parse_value(key, value)
-        settings[key] = value
-    return tuple(settings.items())

@@ -5,13 +5,14 @@ import json
 import sys
 from collections.abc import Sequence
 
-from l3sim.clients.client import L3Client, failure_of
+from l3sim.clients.client import Client
+from l3sim.clients.endings import refuse_broken, succeeded
 from l3sim.clients.options import OutputOptions
 from l3sim.clients.progress import ProgressView
 from l3sim.clients.report_view import print_report
-from l3sim.clients.saved import ALWAYS, SOMETIMES, pretty, save
+from l3sim.clients.saved import pretty, save
 from l3sim.clients.tables import state_name
-from l3sim.errors import Cancelled, InvariantBroken, L3Error, NotFound
+from l3sim.errors import L3Error
 from l3sim.reports import Report
 from l3sim.specs.job import JobSpec
 from l3sim.v1 import job_pb2
@@ -28,7 +29,7 @@ def note_warnings(warnings: Sequence[str]) -> None:
         note(f"warning: {warning}")
 
 
-async def submit_and_wait(client: L3Client, spec: JobSpec) -> job_pb2.Job:
+async def submit_and_wait(client: Client, spec: JobSpec) -> job_pb2.Job:
     """Submit a job and show its progress until it has succeeded.
 
     When the surrounding task is cancelled (Ctrl-C under asyncio.run), so is the job, even one whose
@@ -48,7 +49,7 @@ async def submit_and_wait(client: L3Client, spec: JobSpec) -> job_pb2.Job:
         raise
 
 
-async def follow(client: L3Client, job_id: str) -> job_pb2.Job:
+async def follow(client: Client, job_id: str) -> job_pb2.Job:
     """Show a job's progress until it has succeeded.
 
     Raises:
@@ -62,21 +63,7 @@ async def follow(client: L3Client, job_id: str) -> job_pb2.Job:
     return succeeded(job)
 
 
-def succeeded(job: job_pb2.Job) -> job_pb2.Job:
-    """The same job, if it has succeeded.
-
-    Raises:
-        Cancelled: it was cancelled.
-        L3Error: it failed; of the class of the reason.
-    """
-    if job.state == job_pb2.JOB_STATE_CANCELLED:
-        raise Cancelled(f"{job.job_id} was cancelled")
-    if job.state == job_pb2.JOB_STATE_FAILED:
-        raise failure_of(job)
-    return job
-
-
-async def deliver(client: L3Client, job_id: str, output: OutputOptions) -> None:
+async def deliver(client: Client, job_id: str, output: OutputOptions) -> None:
     """Print a job's report, and save it with its files where the options say so.
 
     Raises:
@@ -88,12 +75,7 @@ async def deliver(client: L3Client, job_id: str, output: OutputOptions) -> None:
     # What is handed on is all that the machine wrote, also what only a newer version than ours reads.
     report, plain = Report.from_json(text), pretty(json.loads(text))
     if output.out is not None:
-        artifacts = {name: await client.artifact(job_id, name) for name in ALWAYS}
-        for name in SOMETIMES:
-            try:
-                artifacts[name] = await client.artifact(job_id, name)
-            except NotFound:
-                continue
+        artifacts = await client.artifacts(job_id)
         written = await asyncio.to_thread(save, output.out, plain, artifacts)
         note(f"wrote {', '.join(map(str, written))}")
     if output.json:
@@ -103,18 +85,7 @@ async def deliver(client: L3Client, job_id: str, output: OutputOptions) -> None:
     refuse_broken(report)
 
 
-def refuse_broken(report: Report) -> None:
-    """Let nobody take a report for good in which an invariant broke.
-
-    Raises:
-        InvariantBroken: naming the first; all stand in the report.
-    """
-    if report.broken:
-        first = report.broken[0]
-        raise InvariantBroken(f"an invariant broke: {first}; do not use this report, and tell us")
-
-
-async def _withdraw(client: L3Client, submission: "asyncio.Future[tuple[job_pb2.Job, list[str]]]") -> None:
+async def _withdraw(client: Client, submission: "asyncio.Future[tuple[job_pb2.Job, list[str]]]") -> None:
     try:
         job, _ = await submission
     except L3Error:

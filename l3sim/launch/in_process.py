@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
+from l3sim.clients.endings import refuse_broken
 from l3sim.clients.options import OutputOptions
 from l3sim.clients.progress import ProgressView
 from l3sim.clients.report_view import print_report
 from l3sim.clients.saved import make_folder, pretty, save
-from l3sim.clients.waiting import note_warnings, refuse_broken
+from l3sim.clients.waiting import note_warnings
 from l3sim.launch import signals
 from l3sim.launch.options import MachineOptions
 from l3sim.launch.plan import DeviceProcess, plan_devices, refuse_absent
@@ -52,14 +53,17 @@ class _Nobody:
         """Nobody asked."""
 
 
-async def run_quietly(job: ResolvedJob, machine: Machine) -> JobResult:
+async def run_quietly(job: ResolvedJob, machine: Machine, overrides: Sequence[str] = ()) -> JobResult:
     """Run a job on a machine as its file has it, in this process, and show nothing.
 
+    Args:
+        overrides: `slot.key=value` for single devices.
+
     Raises:
-        L3Error: the job failed.
+        L3Error: an override is refused, or the job failed.
     """
     refuse_absent(machine)
-    processes = plan_devices(machine, MAX_MODULES)
+    processes = plan_devices(machine, MAX_MODULES, overrides)
     return await run_job(job, source_of(processes), _Nobody(), asyncio.Event())
 
 

@@ -3,11 +3,12 @@
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from l3sim.clients.client import L3Client
+from l3sim.clients.client import Client
 from l3sim.clients.options import OutputOptions
 from l3sim.clients.saved import make_folder
 from l3sim.clients.waiting import deliver, submit_and_wait
@@ -18,6 +19,8 @@ from l3sim.launch.options import MachineOptions
 from l3sim.launch.up import say
 from l3sim.specs.job import JobSpec
 
+T = TypeVar("T")
+
 
 def run_on_processes(spec: JobSpec, options: MachineOptions, output: OutputOptions) -> None:
     """Run one job on a machine of processes that exists for it alone, and hand out its report.
@@ -26,21 +29,26 @@ def run_on_processes(spec: JobSpec, options: MachineOptions, output: OutputOptio
         signals.Ended: Ctrl-C or the like; the job is cancelled and everything stopped.
         L3Error: the machine could not start, or the job was refused or failed.
     """
-    machine, devices = options.plan()
+    options.plan()  # bad input is refused before anything is made
     if output.out is not None:
         make_folder(output.out)
+
+    async def job(address: str) -> None:
+        async with Client(address) as client:
+            done = await submit_and_wait(client, spec)
+            await deliver(client, done.job_id, output)
+
+    with logs_folder() as folder:
+        signals.run(on_processes(options, folder, job))
+
+
+@contextmanager
+def logs_folder() -> Iterator[Path]:
+    """A folder for the journal and the logs of a machine; kept, and named, where it did not end well."""
     folder = Path(tempfile.mkdtemp(prefix="l3-"))
     keep = False
-
-    async def serve() -> None:
-        local = LocalMachine(
-            machine, options.machine, options.gpu, devices, folder, folder, "127.0.0.1:0", say
-        )
-        async with local:
-            await _while_it_holds(_job(local.address, spec, output), local)
-
     try:
-        signals.run(serve())
+        yield folder
     except L3Error as error:
         keep = error.exit_code != 2  # bad input needs no logs
         raise
@@ -51,18 +59,28 @@ def run_on_processes(spec: JobSpec, options: MachineOptions, output: OutputOptio
             shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _job(address: str, spec: JobSpec, output: OutputOptions) -> None:
-    async with L3Client(address) as client:
-        done = await submit_and_wait(client, spec)
-        await deliver(client, done.job_id, output)
+async def on_processes(
+    options: MachineOptions, folder: Path, work: Callable[[str], Coroutine[Any, Any, T]]
+) -> T:
+    """Do something with the address of a machine of processes that exists for it alone.
+
+    Raises:
+        L3Error: the machine could not start, or broke; whatever the work raises.
+    """
+    machine, devices = options.plan()
+    local = LocalMachine(machine, options.machine, options.gpu, devices, folder, folder, "127.0.0.1:0", say)
+    async with local:
+        return await _while_it_holds(work(local.address), local)
 
 
-async def _while_it_holds(work: Coroutine[Any, Any, None], local: LocalMachine) -> None:
+async def _while_it_holds(work: Coroutine[Any, Any, T], local: LocalMachine) -> T:
     """Do the work unless the machine breaks first; when we are cancelled, so is the work, to its end."""
     job, broken = asyncio.create_task(work), asyncio.create_task(local.broken())
     try:
         await asyncio.wait((job, broken), return_when=asyncio.FIRST_COMPLETED)
-        (job if job.done() else broken).result()
+        if not job.done():
+            broken.result()
+        return job.result()
     finally:
         job.cancel()
         broken.cancel()

@@ -3,11 +3,9 @@ import numpy as np
 import pytest
 
 from l3sim.clients import client as module
-from l3sim.clients.client import L3Client, failure_of
+from l3sim.clients.client import Client
 from l3sim.errors import (
     Conflict,
-    DeviceLost,
-    Interrupted,
     InvalidInput,
     L3Error,
     NotFound,
@@ -25,8 +23,8 @@ SPEC = JobSpec(WorkloadSpec("openr1", 200))
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 
 
-def connect(address: str, attempts: int = 3) -> L3Client:
-    return L3Client(address, call_retries_s=[0.0] * attempts, watch_retries_s=[0.0] * attempts)
+def connect(address: str, attempts: int = 3) -> Client:
+    return Client(address, call_retries_s=[0.0] * attempts, watch_retries_s=[0.0] * attempts)
 
 
 async def test_a_lost_answer_is_asked_for_again_and_makes_one_job(machine: FakeMachine, address: str) -> None:
@@ -173,18 +171,31 @@ async def test_the_machine_and_its_devices(machine: FakeMachine, address: str) -
         assert (await client.cancel("job-000001")).state == CANCELLED
 
 
-@pytest.mark.parametrize(
-    ("reason", "kind", "code"),
-    [
-        (InvalidInput.reason, InvalidInput, 2),
-        (NotReady.reason, NotReady, 3),
-        (Interrupted.reason, Interrupted, 1),
-        (DeviceLost.reason, L3Error, 1),
-        ("OF_A_NEWER_MACHINE", L3Error, 1),
-    ],
-)
-def test_a_failed_job_fails_by_its_reason(reason: str, kind: type[L3Error], code: int) -> None:
-    error = failure_of(make_job(FAILED, error=job_pb2.JobError(reason=reason, message="lost dimm-07: gone")))
-    assert type(error) is kind
-    assert str(error) == "job-000001 failed: lost dimm-07: gone"
-    assert error.exit_code == code
+async def test_waiting_ends_with_the_job(machine: FakeMachine, address: str) -> None:
+    machine.streams.append([make_job(RUNNING), make_job(SUCCEEDED)])
+    machine.streams.append([make_job(FAILED, error=job_pb2.JobError(reason="NOT_READY", message="none"))])
+    async with connect(address) as client:
+        assert (await client.wait("job-000001")).state == SUCCEEDED
+        with pytest.raises(NotReady, match=r"^job-000001 failed: none$"):
+            await client.wait("job-000001")
+
+
+async def test_a_result_has_the_files_that_there_are(machine: FakeMachine, address: str) -> None:
+    machine.report_json = GOLDEN
+    machine.artifacts = {name: [b"{}"] for name in ("requests.jsonl", "decisions.jsonl", "config.yaml")}
+    machine.artifacts["spans.jsonl"] = [b"{}\n", b"{}\n"]
+    async with connect(address) as client:
+        result = await client.result("job-000001")
+        assert result.report == golden()
+        assert result.artifacts.keys() == machine.artifacts.keys()
+        assert result.spans == [{}, {}]
+        del machine.artifacts["config.yaml"]
+        with pytest.raises(NotFound, match=r"left no config\.yaml"):
+            await client.artifacts("job-000001")
+
+
+async def test_the_address_is_that_of_the_surroundings(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("L3_ADDRESS", address)
+    async with Client() as client:
+        assert client.address == address
+        assert (await client.machine()).name == "l3-mini"

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from l3sim.clients.client import L3Client
+from l3sim.clients.client import Client
 from l3sim.clients.waiting import submit_and_wait
 from l3sim.errors import NotReady
 from l3sim.specs.job import JobSpec
@@ -16,7 +16,7 @@ async def test_a_job_whose_acceptance_was_on_its_way_is_cancelled_too(
     machine: FakeMachine, address: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     machine.answering.clear()
-    async with L3Client(address) as client:
+    async with Client(address) as client:
         waiting = asyncio.ensure_future(submit_and_wait(client, SPEC))
         await asyncio.to_thread(machine.submitted.wait)
         waiting.cancel()
@@ -30,7 +30,7 @@ async def test_a_job_whose_acceptance_was_on_its_way_is_cancelled_too(
 async def test_a_refused_job_has_nothing_to_cancel(machine: FakeMachine, address: str) -> None:
     machine.answering.clear()
     machine.refusals.append(NotReady("role link needs 1, has 0"))
-    async with L3Client(address) as client:
+    async with Client(address) as client:
         waiting = asyncio.ensure_future(submit_and_wait(client, SPEC))
         await asyncio.to_thread(machine.submitted.wait)
         waiting.cancel()
@@ -44,7 +44,7 @@ async def test_a_machine_that_is_gone_is_said_to_be(
     machine: FakeMachine, address: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     machine.streams.append([make_job(RUNNING, 1)])
-    async with L3Client(address, call_retries_s=[], watch_retries_s=[60.0]) as client:
+    async with Client(address, call_retries_s=[], watch_retries_s=[60.0]) as client:
         waiting = asyncio.ensure_future(submit_and_wait(client, SPEC))
         await asyncio.to_thread(machine.watching.wait)
         machine.refusals.append(NotReady("going down"))

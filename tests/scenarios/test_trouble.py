@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from l3sim.clients.client import L3Client
+from l3sim.clients.client import Client
 from l3sim.clients.workloads import workload_spec
 from l3sim.specs.job import JobSpec
 from l3sim.v1 import job_pb2
@@ -28,14 +28,14 @@ def spec(output_tokens: int) -> JobSpec:
 
 
 @pytest.fixture
-async def machine(l3: Commands) -> AsyncIterator[L3Client]:
+async def machine(l3: Commands) -> AsyncIterator[Client]:
     state = await asyncio.to_thread(l3.json, "up", "--machine", "l3-mini", "--detach")
-    async with L3Client(state["address"]) as client:
+    async with Client(state["address"]) as client:
         yield client
 
 
 async def watched(
-    client: L3Client, job_id: str, enough: Callable[[job_pb2.Job], bool], deadline_s: float
+    client: Client, job_id: str, enough: Callable[[job_pb2.Job], bool], deadline_s: float
 ) -> job_pb2.Job:
     """The job's first event that is enough, or its last."""
     event = job_pb2.Job()
@@ -46,7 +46,7 @@ async def watched(
     return event
 
 
-async def running(client: L3Client, job_spec: JobSpec) -> job_pb2.Job:
+async def running(client: Client, job_spec: JobSpec) -> job_pb2.Job:
     """Submit a job; returns when some of its tokens are done and most are not."""
     job, _ = await client.submit(job_spec)
     job = await watched(client, job.job_id, lambda event: event.progress.output_tokens_done > 0, DEADLINE_S)
@@ -55,24 +55,24 @@ async def running(client: L3Client, job_spec: JobSpec) -> job_pb2.Job:
     return job
 
 
-async def end_of(client: L3Client, job: job_pb2.Job, deadline_s: float = DEADLINE_S) -> job_pb2.Job:
+async def end_of(client: Client, job: job_pb2.Job, deadline_s: float = DEADLINE_S) -> job_pb2.Job:
     return await watched(client, job.job_id, lambda _: False, deadline_s)
 
 
-async def undisturbed(client: L3Client, job_spec: JobSpec) -> dict[str, Any]:
+async def undisturbed(client: Client, job_spec: JobSpec) -> dict[str, Any]:
     job, _ = await client.submit(job_spec)
     await end_of(client, job)
     return await report_of(client, job)
 
 
-async def report_of(client: L3Client, job: job_pb2.Job) -> dict[str, Any]:
+async def report_of(client: Client, job: job_pb2.Job) -> dict[str, Any]:
     report = (await client.report(job.job_id)).to_dict()
     report.pop("exchange")
     return report
 
 
 @pytest.mark.parametrize("victim", ["dimm-02", "gpu", "link"])
-async def test_a_killed_device_fails_the_job_by_slot(l3: Commands, machine: L3Client, victim: str) -> None:
+async def test_a_killed_device_fails_the_job_by_slot(l3: Commands, machine: Client, victim: str) -> None:
     process = psutil.Process(l3.part(victim))
     job = await running(machine, spec(20000))
     process.kill()
@@ -82,7 +82,7 @@ async def test_a_killed_device_fails_the_job_by_slot(l3: Commands, machine: L3Cl
     assert ended.error.message.startswith(f"lost {victim}: ")
 
 
-async def test_a_killed_broker_stops_no_job_and_comes_back(l3: Commands, machine: L3Client) -> None:
+async def test_a_killed_broker_stops_no_job_and_comes_back(l3: Commands, machine: Client) -> None:
     calm = await undisturbed(machine, spec(1500))
     broker = psutil.Process(l3.part("broker"))
     job = await running(machine, spec(1500))
@@ -98,7 +98,7 @@ async def test_a_killed_broker_stops_no_job_and_comes_back(l3: Commands, machine
     assert (await undisturbed(machine, spec(10)))["requests"]["completed"] == 2
 
 
-async def test_a_killed_orchestrator_starts_its_jobs_again(l3: Commands, machine: L3Client) -> None:
+async def test_a_killed_orchestrator_starts_its_jobs_again(l3: Commands, machine: Client) -> None:
     calm = await undisturbed(machine, spec(1500))
     orchestrator = psutil.Process(l3.part("orchestrator"))
     job = await running(machine, spec(1500))
@@ -111,7 +111,7 @@ async def test_a_killed_orchestrator_starts_its_jobs_again(l3: Commands, machine
     assert len(await machine.jobs()) == 3
 
 
-async def test_a_client_that_goes_away_takes_nothing_with_it(l3: Commands, machine: L3Client) -> None:
+async def test_a_client_that_goes_away_takes_nothing_with_it(l3: Commands, machine: Client) -> None:
     leaving = l3.start("submit", "fixed:16:1000", "--requests", "2", "--max-window", "1", "--wait")
     job_id = (await asyncio.to_thread(until, lambda: l3.json("jobs"), "the job is in"))[0]["job_id"]
     leaving.kill()

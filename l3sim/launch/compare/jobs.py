@@ -1,12 +1,12 @@
 """Runs one job on each of several machines, each in a process of its own where cores allow."""
 
-import asyncio
 import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 
+from l3sim.clients.background import Background
 from l3sim.errors import L3Error
 from l3sim.launch.compare.limits import Rooflines, limit_of, rooflines_of
 from l3sim.launch.in_process import run_quietly
@@ -53,7 +53,8 @@ def run_one(spec: JobSpec, name_or_path: str, gpu: str) -> Outcome:
         machine = load_machine(name_or_path, gpu=gpu)
         name, policy = machine.name, policy_for(policy, machine)
         resolved = resolve(replace(spec, policy=policy), machine)
-        report = asyncio.run(run_quietly(resolved, machine)).report
+        with Background() as background:
+            report = background.run(run_quietly(resolved, machine)).report
     except L3Error as error:
         return Outcome(name, policy, refused=str(error), exit_code=error.exit_code)
     rooflines = rooflines_of(resolved)

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 import typer
 
 from l3sim.clients.cli import print_json
+from l3sim.clients.job_spec import split_settings
 from l3sim.clients.numbers import whole
-from l3sim.clients.options import JsonOption, SetOption, split_settings
+from l3sim.clients.options import JsonOption, SetOption
 from l3sim.errors import InvalidInput
 from l3sim.launch.options import DEFAULT_MACHINE
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from ruamel.yaml import YAML
 
-from l3sim.clients.client import ENDED, L3Client
+from l3sim.clients.client import Client
+from l3sim.clients.endings import ENDED
 from l3sim.errors import NotReady, Unreachable
 from l3sim.launch.swap.provisioner import NewDevices, Provisioner
 from l3sim.launch.swap.request import SwapRequest
@@ -45,7 +46,7 @@ async def swap(request: SwapRequest, provisioner: Provisioner) -> Swapped:
         InvalidInput: what was asked for cannot be, or a new device refuses its configuration; likewise.
         Unreachable: nobody answers at an address, or no orchestrator does.
     """
-    async with L3Client(provisioner.address) as client:
+    async with Client(provisioner.address) as client:
         refuse_busy([job.job_id for job in reversed(await client.jobs()) if job.state not in ENDED])
         yaml = YAML(typ="safe", pure=True).load((await client.machine()).resolved_yaml)
         running = machine_from(yaml, provisioner.address)
@@ -67,7 +68,7 @@ async def swap(request: SwapRequest, provisioner: Provisioner) -> Swapped:
         return Swapped(request.role, running, target)
 
 
-async def _change(client: L3Client, request: SwapRequest, target: Machine) -> None:
+async def _change(client: Client, request: SwapRequest, target: Machine) -> None:
     try:
         await client.change_machine(describe_machine(target))
     except Unreachable as error:
@@ -113,7 +114,7 @@ def free_tag(kind: str, devices: Sequence[machine_pb2.DeviceState]) -> str:
     return f"{kind}-swap-{number}"
 
 
-async def _arrived(client: L3Client, provisioner: Provisioner, new: NewDevices) -> None:
+async def _arrived(client: Client, provisioner: Provisioner, new: NewDevices) -> None:
     """Wait until all of them are ready."""
     wanted = len(slot_names(new.machine, new.role))
     there: list[str] = []

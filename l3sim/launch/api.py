@@ -1,0 +1,186 @@
+"""`l3sim.run` and `l3sim.compare`: the commands of the same names, for scripts and notebooks.
+
+Both block, also where an event loop runs already (Jupyter); Ctrl-C cancels the job. Whatever goes wrong is an
+`l3sim.errors.L3Error` with the line that the command would print.
+"""
+
+import inspect
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from l3sim.clients.background import Background
+from l3sim.clients.client import Client
+from l3sim.clients.endings import refuse_broken
+from l3sim.clients.job_spec import OPTIONS, job_spec, split_settings, texts_of
+from l3sim.clients.result import Result
+from l3sim.errors import InvalidInput, L3Error
+from l3sim.launch.compare.jobs import Outcome, run_all
+from l3sim.launch.compare.tables import comparison, rows_of, table_of
+from l3sim.launch.in_process import run_quietly
+from l3sim.launch.options import DEFAULT_MACHINE, MachineOptions
+from l3sim.launch.run import logs_folder, on_processes
+from l3sim.orchestrator.job.resolve import resolve
+from l3sim.specs.catalog import load_machine
+from l3sim.specs.job import JobSpec
+from l3sim.specs.workload import WorkloadSpec
+
+#: Width of a comparison as text.
+WIDTH = 160
+
+
+def run(
+    workload: str | WorkloadSpec,
+    *,
+    machine: str = DEFAULT_MACHINE,
+    gpu: str = "",
+    settings: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    in_process: bool = True,
+    modules_per_process: int = 1,
+    **options: Any,
+) -> Result:
+    """Run one job on a machine that exists for it alone.
+
+    Args:
+        workload: a name, `fixed:IN:OUT`, a trace file, or a specification.
+        machine, gpu: a name from `machines/` or `gpus/`, or a YAML file.
+        settings: above the machine file, by `slot.key` (`--set`): {"attention.level": "command"}.
+        overrides: for single devices, by `slot.key` (`--override`): {"dimm-02.ccd_l_tck": 16}.
+        in_process: without network; else with a process for each device. The result is the same.
+        modules_per_process: DIMM modules in one process.
+        options: those of a job, by the flags of `l3 run` without dashes: model, policy, requests, seed, rate,
+            concurrency, slo, spans, ... None is the default.
+
+    Raises:
+        InvalidInput: whatever of it is refused.
+        InvariantBroken: the simulator contradicted itself.
+        L3Error: the job failed.
+    """
+    spec = job_spec(workload, settings=split_settings(texts_of(settings)), **options)
+    asked = MachineOptions(machine, gpu, modules_per_process, texts_of(overrides))
+    with Background() as background:
+        if in_process:
+            result = background.run(_in_this_process(spec, asked))
+        else:
+            asked.plan()  # bad input is refused before anything is made
+            with logs_folder() as folder:
+                result = background.run(on_processes(asked, folder, lambda address: _served(address, spec)))
+    refuse_broken(result.report)
+    return result
+
+
+async def _in_this_process(spec: JobSpec, asked: MachineOptions) -> Result:
+    machine = load_machine(asked.machine, gpu=asked.gpu)
+    done = await run_quietly(resolve(spec, machine), machine, asked.override or [])
+    return Result(done.report, done.artifacts)
+
+
+async def _served(address: str, spec: JobSpec) -> Result:
+    async with Client(address) as client:
+        job, _ = await client.submit(spec)
+        await client.wait(job.job_id)
+        return await client.result(job.job_id)
+
+
+@dataclass(frozen=True, repr=False)
+class Comparison:
+    """One job on several machines; ratios are to the first on which it ran.
+
+    Attributes:
+        workload: its name.
+        outcomes: what became of it on each machine, in the order asked.
+    """
+
+    workload: str
+    outcomes: Sequence[Outcome]
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """A row a machine, as `--csv` has it; `pandas.DataFrame` takes them as they are."""
+        return rows_of(self.outcomes)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Rows, rooflines and reports, as `--json` has them."""
+        return comparison(self.workload, self.outcomes)
+
+    def __iter__(self) -> Iterator[Outcome]:
+        return iter(self.outcomes)
+
+    def __len__(self) -> int:
+        return len(self.outcomes)
+
+    def __getitem__(self, machine: str) -> Outcome:
+        """What became of the job on a machine, by its name.
+
+        Raises:
+            KeyError: it was not asked for.
+        """
+        for one in self.outcomes:
+            if one.machine == machine:
+                return one
+        raise KeyError(machine)
+
+    def __str__(self) -> str:
+        """The table that the command line prints."""
+        from rich.console import Console
+
+        console = Console(file=io.StringIO(), width=WIDTH, highlight=False)
+        with console.capture() as shown:
+            console.print(table_of(self.outcomes))
+        refused = [f"{one.machine} refused: {one.refused}" for one in self.outcomes if one.refused]
+        return "\n".join([*(line.rstrip() for line in shown.get().splitlines()), *refused])
+
+    def __repr__(self) -> str:
+        return f"<Comparison of {self.workload} on {', '.join(one.machine for one in self.outcomes)}>"
+
+
+def compare(
+    workload: str | WorkloadSpec,
+    machines: Sequence[str],
+    *,
+    gpu: str = "",
+    settings: Mapping[str, Any] | None = None,
+    workers: int = 1,
+    **options: Any,
+) -> Comparison:
+    """Run one job on several machines, in this process, and set the results side by side.
+
+    A machine that refuses the job, or on which it fails, has the reason in its outcome. A job that names no
+    model is of the first machine's default one, on all of them.
+
+    Args:
+        machines: names from `machines/`, or YAML files.
+        gpu: another GPU, in all of them.
+        workers: processes at a time. Above 1, a script needs `if __name__ == "__main__":` around its calls.
+        options: those of a job, as of `run`; policy "auto" is l3, or chunked where the GPUs attend.
+
+    Raises:
+        InvalidInput: whatever of it is refused, or every machine refused the job.
+        L3Error: the job failed on every machine.
+    """
+    if isinstance(machines, str) or not machines:
+        raise InvalidInput(("machines", f"must be a list of machines, got {machines!r}"))
+    spec = job_spec(workload, settings=split_settings(texts_of(settings)), **options)
+    if spec.spans_rounds:
+        raise InvalidInput(("--spans", "compare keeps no spans; use run"))
+    outcomes = run_all(spec, machines, gpu, workers, lambda _: None)
+    if all(one.refused for one in outcomes):
+        first = outcomes[0]
+        text = f"{first.machine}: {first.refused}"
+        if first.exit_code == InvalidInput.exit_code:
+            raise InvalidInput(("", text))
+        raise L3Error(text)
+    return Comparison(spec.workload.name, outcomes)
+
+
+def _with_options(call: Callable[..., Any]) -> None:
+    """Let help and completion show the options of a job in the place of `**options`."""
+    own = list(inspect.signature(call).parameters.values())[:-1]
+    job = [inspect.Parameter(keyword, inspect.Parameter.KEYWORD_ONLY, default=None) for keyword in OPTIONS]
+    call.__signature__ = inspect.Signature([*own, *job])  # type: ignore[attr-defined]
+
+
+for _call in (run, compare):
+    _with_options(_call)
