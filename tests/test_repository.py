@@ -29,7 +29,7 @@ REGISTRIES = [
 ]
 #: Folders of the computers that this was written on.
 MACHINE_PATH = re.compile(r"(?<![A-Za-z0-9_.])/(work|root|farm|opt/wheels|home/\w+)/")
-LOCKS = ("requirements.lock", "requirements-dev.lock")
+LOCKS = ("requirements.lock", "requirements-dev.lock", "requirements-oldest.lock")
 PINNED = re.compile(r"[a-z0-9-]+==\S+( ; .+)? \\")
 HASH = re.compile(r"    --hash=sha256:[0-9a-f]{64}( \\)?")
 
@@ -109,6 +109,15 @@ def test_locks_hold_what_the_project_asks_for_and_agree() -> None:
             package = re.split(r"[<>=!~ \[]", requirement)[0].lower().replace(".", "-").replace("_", "-")
             assert package in lock, f"{package} is not locked; run scripts/lock.sh"
     assert {package: dev.get(package) for package in run} == run
+
+
+def test_the_oldest_lock_holds_the_lower_bound_of_each_requirement() -> None:
+    oldest = locked(LOCKS[2])
+    for requirement in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]:
+        package, _, bounds = requirement.partition(">=")
+        (version,) = {one.partition(" ;")[0] for one in oldest[package]}
+        lower = bounds.partition(",")[0]
+        assert f"{version}.".startswith(f"{lower}."), requirement
 
 
 def test_every_requirement_has_both_bounds() -> None:

@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import TextIO
 
 ROOT = Path(__file__).parents[2]
+#: The development lock holds everything of the first, at the same versions.
 LOCKS = ("requirements.lock", "requirements-dev.lock")
+VENV = ".venv"
 #: Exists in `.venv` while something is being installed; left behind by an installation that was interrupted.
 UNFINISHED = "unfinished"
 PROJECT = "pyproject.toml"
@@ -72,7 +74,7 @@ class Packages:
     def state(self, printed: str) -> tuple[str, str]:
         """What pip does and how far it is, after it has printed that."""
         count = self._pinned - len(re.findall(r"^Ignoring ", printed, re.M))
-        of = f"{count} packages of {self._lock}"
+        of = f"packages of {self._lock}"
         if order := re.search(r"^Installing collected packages: (.+)$", printed, re.M):
             names = order[1].split(", ")
             done = min(len(self._arrived() - self._before), len(names) - 1)
@@ -84,56 +86,59 @@ class Packages:
         return {path.name for path in self._venv.glob("lib/python*/site-packages/*.dist-info")}
 
 
-def set_up(lock: str, root: Path = ROOT) -> None:
-    """Make `.venv` hold exactly what `lock` says and this checkout, once, however many ask at the same time.
+def set_up(lock: str, name: str = VENV, root: Path = ROOT) -> None:
+    """Make an environment hold what `lock` says and this checkout, once, however many ask at the same time.
+
+    Args:
+        lock: name of a lock file in `root`.
+        name: of the environment's folder in `root`.
 
     Raises:
         SetUpFailed: no venv module, or the installation failed.
     """
-    progress = Progress(sys.stderr)
-    with (root / ".venv.lock").open("w") as guard:
+    progress, venv = Progress(sys.stderr), root / name
+    with (root / f"{name}.lock").open("w") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)  # the kernel lets go of it when its holder dies
         try:
-            if not _same(lock, root):
-                _install_lock(lock, root, progress)
-            if not (_same(PROJECT, root) and _checkout(root) == str(root)):
-                _install_checkout(root, progress)
+            if not _same(root / lock, venv):
+                _install_lock(root / lock, venv, progress)
+            if not (_same(root / PROJECT, venv) and _checkout(venv) == str(root)):
+                _install_checkout(root, venv, progress)
         finally:
             progress.end()
 
 
-def _same(name: str, root: Path) -> bool:
-    stamp = root / ".venv" / name
-    return stamp.is_file() and stamp.read_bytes() == (root / name).read_bytes()
+def _same(file: Path, venv: Path) -> bool:
+    stamp = venv / file.name
+    return stamp.is_file() and stamp.read_bytes() == file.read_bytes()
 
 
-def _checkout(root: Path) -> str:
-    stamp = root / ".venv" / CHECKOUT
+def _checkout(venv: Path) -> str:
+    stamp = venv / CHECKOUT
     return stamp.read_text().removesuffix("\n") if stamp.is_file() else ""
 
 
-def _install_lock(lock: str, root: Path, progress: Progress) -> None:
-    venv = root / ".venv"
+def _install_lock(lock: Path, venv: Path, progress: Progress) -> None:
     if not _usable(venv):
         progress.show(f"making {venv} (once)")
         _make(venv)
     (venv / UNFINISHED).touch()
-    packages = Packages(root / lock, venv)
-    options: list[str | Path] = ["--require-hashes", "--only-binary", ":all:", "-r", root / lock]
-    _pip(options, root, lock, lambda printed: progress.show(*packages.state(printed)))
-    # The development lock holds everything of the other one, at the same versions.
-    for held in LOCKS[: LOCKS.index(lock) + 1]:
-        shutil.copyfile(root / held, venv / held)
+    packages = Packages(lock, venv)
+    options: list[str | Path] = ["--require-hashes", "--only-binary", ":all:", "-r", lock]
+    _pip(options, venv, lock.name, lambda printed: progress.show(*packages.state(printed)))
+    held = LOCKS[: LOCKS.index(lock.name) + 1] if lock.name in LOCKS else (lock.name,)
+    for name in held:
+        shutil.copyfile(lock.with_name(name), venv / name)
     (venv / UNFINISHED).unlink()
 
 
-def _install_checkout(root: Path, progress: Progress) -> None:
-    """Have `.venv` import the package from this folder; of the files themselves none is copied."""
+def _install_checkout(root: Path, venv: Path, progress: Progress) -> None:
+    """Have an environment import the package from this folder; of the files themselves none is copied."""
     progress.show(f"installing {root}")
     options: list[str | Path] = ["--no-index", "--no-deps", "--no-build-isolation", "--editable", root]
-    _pip(options, root, str(root))
-    shutil.copyfile(root / PROJECT, root / ".venv" / PROJECT)
-    (root / ".venv" / CHECKOUT).write_text(f"{root}\n")
+    _pip(options, venv, str(root))
+    shutil.copyfile(root / PROJECT, venv / PROJECT)
+    (venv / CHECKOUT).write_text(f"{root}\n")
 
 
 def _usable(venv: Path) -> bool:
@@ -161,11 +166,11 @@ def _make(venv: Path) -> None:
 
 
 def _pip(
-    options: Sequence[str | Path], root: Path, what: str, watch: Callable[[str], None] = lambda _: None
+    options: Sequence[str | Path], venv: Path, what: str, watch: Callable[[str], None] = lambda _: None
 ) -> None:
     """Run `pip install` and hand what it has printed so far to `watch`, again and again."""
-    log = root / ".venv" / "install.log"
-    python = root / ".venv" / "bin" / "python"
+    log = venv / "install.log"
+    python = venv / "bin" / "python"
     quiet = ("--disable-pip-version-check", "--no-input", "--progress-bar", "off")
     with log.open("w") as printed:
         pip = subprocess.Popen(
@@ -199,14 +204,14 @@ def _last_line(text: str) -> str:
 
 
 def main() -> int:
-    """Install the lock file named on the command line."""
+    """Install the lock file named on the command line, into `.venv` or the folder named after it."""
     try:
-        set_up(sys.argv[1])
+        set_up(sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else VENV)
     except SetUpFailed as error:
         print(f"l3: error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"l3: error: cannot set up .venv: {error}", file=sys.stderr)
+        print(f"l3: error: cannot set up the environment: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -8,6 +8,7 @@ import typer
 
 from l3sim.clients.cli import app, main, print_json
 from l3sim.clients.groups import grouped
+from l3sim.clients.numbers import whole
 from l3sim.clients.options import JobOptions, JsonOption, OutputOptions, WorkloadArgument
 from l3sim.launch import signals
 from l3sim.launch.compare.app import compare
@@ -108,12 +109,24 @@ def demo(output: OutputOptions) -> None:
     print(DEMO_END, file=say, flush=True)
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def test(context: typer.Context) -> int:
+@app.command("test", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def check_all(
+    context: typer.Context,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="All checks, and what takes less than a minute.")
+    ] = False,
+    coverage: Annotated[bool, typer.Option("--coverage", help="Also print which lines ran.")] = False,
+    oldest: Annotated[
+        bool, typer.Option("--oldest", help="The fast tests with the oldest dependencies allowed.")
+    ] = False,
+    workers: Annotated[
+        int, typer.Option(parser=whole("--workers", 0, 256), metavar="N", help="Tests run side by side.")
+    ] = 0,
+) -> int:
     """Run every check and the whole test suite, as CI does; with arguments, only pytest with them."""
-    from l3sim.launch.gates import run_tests
+    from l3sim.launch.gates import Selection, run_tests
 
-    return run_tests(context.args)
+    return run_tests(Selection(context.args, fast, coverage, oldest, workers))
 
 
 DEMO_BEGIN = """\

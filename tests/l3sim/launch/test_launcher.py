@@ -78,8 +78,8 @@ def test_two_first_starts_install_once_and_both_run(tree: Path, tmp_path: Path) 
     assert quiet == ""
     assert loud.splitlines() == [
         f"l3: making {tree / '.venv'} (once)",
-        "l3: fetching 1 packages of requirements.lock",
-        "l3: installing 1 packages of requirements.lock",
+        "l3: fetching packages of requirements.lock",
+        "l3: installing packages of requirements.lock",
         f"l3: installing {tree}",
     ]
 
@@ -92,7 +92,7 @@ def test_two_first_starts_install_once_and_both_run(tree: Path, tmp_path: Path) 
 
 
 def test_test_installs_the_development_lock_which_holds_the_other(tree: Path) -> None:
-    assert "1 packages of requirements-dev.lock" in result(call(tree, "test"))[2]
+    assert "packages of requirements-dev.lock" in result(call(tree, "test"))[2]
     assert result(call(tree))[2] == ""
     assert result(call(tree, "test"))[2] == ""
 
@@ -103,7 +103,7 @@ def test_a_changed_lock_is_installed_into_the_same_environment(tree: Path) -> No
     keep.touch()
     (tree / "requirements.lock").write_text(f"# changed\n{build_tools()}")
     err = result(call(tree))[2]
-    assert err == "l3: fetching 1 packages of requirements.lock\n"  # it is there already
+    assert err == "l3: fetching packages of requirements.lock\n"  # it is there already
     assert keep.exists()
 
 
@@ -141,7 +141,7 @@ def test_on_a_terminal_progress_is_one_line_that_goes_away(tree: Path) -> None:
     os.close(ours)
     assert process.returncode == 0
     assert "\n" not in shown
-    assert "l3: installing 1 packages of requirements.lock (1/1) setuptools" in shown
+    assert "l3: installing packages of requirements.lock (1/1) setuptools" in shown
     assert shown.endswith("\r\x1b[K")
 
 

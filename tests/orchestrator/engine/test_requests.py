@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from l3sim.orchestrator.engine.requests import NEVER, Phase, RequestTable
-from l3sim.specs.workload import MAX_TOKENS, Requests
+from l3sim.specs.lengths import MAX_TOKENS
+from l3sim.specs.workload import Requests
 from tests.orchestrator.engine.kv.test_ledger import table_of
 from tests.orchestrator.small_jobs import numbers
 

@@ -11,7 +11,7 @@ from l3sim.orchestrator.engine.prediction.source import LearnedSource, OracleSou
 from l3sim.orchestrator.engine.replica import Replica
 from l3sim.orchestrator.engine.requests import RequestTable
 from l3sim.orchestrator.run.build import ReplicaDevices, build_replica
-from l3sim.placement import rank_room_bytes
+from l3sim.placement import kv_room_bytes
 from l3sim.specs.job import JobSpec
 from l3sim.testing.builders import small_hello, small_model
 from tests.orchestrator.engine.policies.views import predictor_of
@@ -28,7 +28,11 @@ def job_of(policy: str = "serial", count: int = 5, gpus: int = 1, **changes: Any
 def built(job: SmallJob, index: int = 0, room_bytes: int | None = None, lookahead: int = 2**31) -> Replica:
     resolved = job.resolved
     layout = resolved.layout
-    room = rank_room_bytes(resolved.machine.attention, layout) if room_bytes is None else room_bytes
+    room = (
+        kv_room_bytes(resolved.machine.attention, layout, resolved.model)
+        if room_bytes is None
+        else room_bytes
+    )
     hello = replace(small_hello(), model=resolved.model, layout=layout)
     rooms = numbers([room] * (layout.ranksets * layout.ranks))
     devices = ReplicaDevices((hello,), rooms, lookahead, predictor_of(layout=layout))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from l3sim.orchestrator.engine.costs.kernels import GPU_OPS, complete, enter_attention, enter_blocks
-from l3sim.orchestrator.engine.timeline.base import PARTS, RoundCosts
+from l3sim.orchestrator.engine.timeline.base import RoundCosts
 from l3sim.units import Int64s
 from l3sim.work import Op
 from tests.orchestrator.small_jobs import numbers
@@ -23,7 +23,7 @@ WORK = {"EMBED": [1, 0], "BLOCK_IN": [10, 0], "BLOCK_OUT": [100, 0], "HEAD": [10
 
 def test_a_block_joins_the_end_of_one_layer_to_the_start_of_the_next() -> None:
     costs = RoundCosts.nothing(1, 1)
-    enter_blocks(costs.rows, PARTS, gpu_table(**WORK, ATTEND_PREFILL=[7, 0]))
+    enter_blocks(costs.rows, gpu_table(**WORK, ATTEND_PREFILL=[7, 0]))
     assert costs.b_first.tolist() == [[11, 0]]
     assert costs.b_mid.tolist() == [[110, 0]]
     assert costs.b_last.tolist() == [[1100, 0]]
@@ -37,7 +37,7 @@ def test_the_slowest_rank_of_a_rankset_counts_and_each_rank_has_its_own_time() -
     attend[0, :, 1, 0] = [1, 1, 4, 8]  # class 1
     attend[1, 0, 0, 0] = 6
     costs = RoundCosts.nothing(1, 2)
-    rank_ps = enter_attention(costs.rows, PARTS, attend, 2, numbers([2, 2]))
+    rank_ps = enter_attention(costs.rows, attend, 2, numbers([2, 2]))
     assert costs.a[0, 0].tolist() == [[9, 3], [1, 8]]
     assert costs.a[0, 1].tolist() == [[6, 0], [0, 0]]
     assert rank_ps[:, 0].tolist() == [2 * (5 + 1 + 6), 2 * (9 + 1), 2 * (3 + 4), 2 * (2 + 8)]
@@ -60,7 +60,7 @@ def is_complete(
         else:
             gpu[GPU_OPS.index(Op[name]), 0] = duration
     flags = (numbers([works, 0]), numbers([decodes, 0]), numbers([prefills, 0]))
-    return bool(complete(costs.rows, PARTS, gpu, 1, *flags, on_gpu))
+    return bool(complete(costs.rows, gpu, 1, *flags, on_gpu))
 
 
 def test_work_that_has_its_costs_is_complete() -> None:

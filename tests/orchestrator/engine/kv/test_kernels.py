@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from l3sim.orchestrator.engine.kv.kernels import (
     NOWHERE,
+    Bookings,
     best_place,
     bins_of,
     blocks_at,
@@ -55,8 +56,8 @@ def test_bookings_by_phase() -> None:
     rows, places = numbers([0, 1, 2]), numbers([0, 0, 1])
 
     def booked(ahead: int, reserve: int) -> list[int]:
-        columns = (int(Phase.DECODE), phase, held, target, fit)
-        tokens: list[int] = booked_tokens(rows, places, ahead, reserve, *columns).tolist()
+        bookings = Bookings(reserve, phase, held, target, fit)
+        tokens: list[int] = booked_tokens(rows, places, ahead, bookings).tolist()
         return tokens
 
     assert booked(0, 0) == [11, 13, 13]
@@ -81,12 +82,7 @@ def test_rounds_of_room_is_the_first_that_lacks_room(free: int, block: int, most
         most,
         rows,
         rows * 0,
-        0,
-        int(Phase.DECODE),
-        phase,
-        held,
-        held,
-        fit,
+        Bookings(0, phase, held, held, fit),
         block,
         numbers([blocks(0)]),
         numbers([room]),
