@@ -147,7 +147,7 @@ MISDEEDS: dict[str, tuple[Misdeed, str]] = {
     ),
     "no rounds": (
         lambda costs: setattr(costs, "valid_rounds", 0),
-        r"costs\.valid_rounds: must be at least 1",
+        r"it answered 0 rounds where \d+ were asked",
     ),
     "nothing, in time": (raising(Sleeps), f"no answer within {DEADLINE_S:g} s"),
     "nothing, by leaving": (raising(Vanishes), "it ended the session"),
