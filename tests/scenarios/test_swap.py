@@ -163,10 +163,11 @@ def test_a_stranger_of_its_own_kind_takes_the_link_by_its_address(mini: Here) ->
         assert after["utilization"]["link_down"] != before["utilization"]["link_down"]
         file.write_text(FLAT.replace("setup_us", "foo: 3\n  setup_us"))
         told = mini.refused("link", "--with", address, "--machine", "mine.yaml")
-        assert told == "link.foo: unknown key 'foo'"
+        assert told.startswith("link.foo: mine: unknown key 'foo' (there are: active_w,")
+        assert told.endswith("says the device of kind 'flat'")
         code, _, err = mini.run("submit", *JOB, "--set", "link.bar=3", "--wait")
         assert code == 2
-        assert "link.bar: unknown key 'bar'" in err
+        assert "link.bar: mine: unknown key 'bar'" in err
         mini.json("swap", "link", "--with", "interconnect", "--machine", "l3-mini")
     assert mini.report(*QUICK) == before
 
@@ -183,8 +184,8 @@ def test_a_stranger_that_the_machine_file_names_may_come_after_the_start(here: H
     here.l3.json("up", "--machine", "mine.yaml", "--modules-per-process", "4", "--detach")
     broker = next(part["address"] for part in here.json("status")["parts"] if part["name"] == "broker")
     assert (here.l3.home / "supervisor.log").read_text() == (
-        "l3: role link waits for a device of kind flat, which is not ours; start it with the broker at "
-        f"{broker}, or at the address that the file names\n"
+        "l3: role link waits for a device of kind flat, which nobody here offers; start it with "
+        f"the broker at {broker}, or at the address that the file names\n"
     )
     with flat_link(here.l3, broker, "mine", "flat"):
         until(lambda: any(one["slot"] == "link" for one in here.json("devices")), "the link is there")
