@@ -87,7 +87,7 @@ ROWS: list[tuple[str, str]] = [
     ("submit fixed:16:8 --slo tbt_s", "--slo: must be a list like name:number,name:number, got 'tbt_s'"),
     (
         "submit fixed:16:8 --priorities 10:1",
-        "workload.priorities: a priority must be 0 to 9, got 10",
+        "--priorities: a priority must be 0 to 9, got 10",
     ),
     ("submit high.jsonl", "high.jsonl:1: priority must be a whole number from 0 to 9, got 12"),
     (
