@@ -62,11 +62,11 @@ group_costs = cache(GroupCosts)
 def attended(
     session: Hello, residents: list[Resident], assignment: Any, layer: int, round_: int
 ) -> list[int]:
-    """Tokens of a rank's head groups, request by request and group by group."""
+    """Tokens of a rank's head groups in the order in which it runs them: by first rank, then by request."""
     layout = session.layout
     return [
         context + round_ + 1
-        for _, offset, rank, context in residents
+        for _, offset, rank, context in sorted(residents, key=lambda resident: resident[2])
         if (offset + layer) % layout.ranksets == assignment.rankset
         for group in range(layout.groups)
         if (rank + group) % layout.ranks == assignment.rank
