@@ -37,7 +37,8 @@ def job_spec(
     """The job that options describe; reads the trace and the model file.
 
     Args:
-        workload: a name, `fixed:IN:OUT`, a trace file, or a specification, which the options change.
+        workload: a name (`openr1`, `openr1:max=20480`), `fixed:IN:OUT` (numbers or
+            ranges A..B), a trace file, or a specification, which the options change.
         machine: name of the machine that must answer, or "" for any.
         settings: (`slot.key`, value as YAML text) above the machine file.
         options: of OPTIONS; None is the default.

@@ -26,7 +26,8 @@ WorkloadArgument = Annotated[
     str,
     typer.Argument(
         metavar="WORKLOAD",
-        help="openr1, dolphin, openthoughts, dolphin-short, fixed:IN:OUT or a trace (Azure CSV, JSONL).",
+        help="openr1, dolphin, openthoughts, dolphin-short (NAME:max=N bounds outputs), fixed:IN:OUT "
+        "(numbers or A..B) or a trace (Azure CSV, JSONL).",
     ),
 ]
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Its id, as `submit` and `jobs` show it.")]

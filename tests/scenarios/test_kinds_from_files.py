@@ -47,7 +47,7 @@ def report_of(machine: str) -> dict[str, Any]:
     found = run_one(spec, machine, "")
     assert found.report is not None, found.refused
     assert found.limit
-    return found.report
+    return found.report.to_dict()
 
 
 @pytest.mark.parametrize("roles", [("gpu",), ("attention",), ("link",), ("gpu", "attention", "link")])
