@@ -47,7 +47,7 @@ def test_a_lane_is_the_call_of_the_busiest_channel(level: str, pu: str) -> None:
                 if level == "fast"
                 else attend(kernel, tokens)
             )
-            time = took.cycles * on.tck_ps
+            time = took.cycles * on.channel.tck_ps
             assert cost.duration_ps[:, 0, round_].tolist() == [time] * 4
             energy = 4 * int(nj(on.module_active_w, np.array([time]))[0])
             assert abs(int(cost.energy_nj[0, round_]) - energy) <= 4  # lanes, each rounded
