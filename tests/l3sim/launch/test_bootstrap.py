@@ -71,5 +71,6 @@ def test_on_a_terminal_one_line_changes_and_goes_away(monkeypatch: pytest.Monkey
     monkeypatch.setenv("COLUMNS", "18")
     progress = Progress(stream)
     progress.show("fetching", "(1/2) numba")
+    progress.show("fetching", "(1/2) numba")
     progress.end()
     assert stream.getvalue() == "\rl3: fetching (1/2\x1b[K\r\x1b[K"

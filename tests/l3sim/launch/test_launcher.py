@@ -137,12 +137,12 @@ def test_on_a_terminal_progress_is_one_line_that_goes_away(tree: Path) -> None:
     ours, theirs = pty.openpty()
     process = subprocess.Popen([tree / "l3"], stdout=subprocess.PIPE, stderr=theirs, text=True)
     os.close(theirs)
-    process.communicate(timeout=DEADLINE_S)
     shown = ""
     with contextlib.suppress(OSError):  # what Linux answers at the end of a terminal
         while data := os.read(ours, 65536):
             shown += data.decode()
     os.close(ours)
+    process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0
     assert "\n" not in shown
     assert "l3: installing packages of requirements.lock (1/1) setuptools" in shown
