@@ -38,13 +38,15 @@ class Progress:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._terminal = stream.isatty()
-        self._began = ""
+        self._began = self._shown = ""
 
     def show(self, what: str, detail: str = "") -> None:
         """Say what is being done; `detail` is what changes meanwhile."""
         if self._terminal:
             text = f"l3: {what} {detail}".rstrip()[: shutil.get_terminal_size().columns - 1]
-            self._stream.write(f"\r{text}\x1b[K")
+            if text != self._shown:
+                self._stream.write(f"\r{text}\x1b[K")
+            self._shown = text
         elif what != self._began:
             self._stream.write(f"l3: {what}\n")
         self._began = what
@@ -55,7 +57,7 @@ class Progress:
         if self._terminal and self._began:
             self._stream.write("\r\x1b[K")
             self._stream.flush()
-        self._began = ""
+        self._began = self._shown = ""
 
 
 class Packages:

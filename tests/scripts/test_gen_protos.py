@@ -1,7 +1,9 @@
 """Committed stubs are what the proto files say."""
 
 import importlib.util
+import re
 import shutil
+import tomllib
 from pathlib import Path
 from types import ModuleType
 
@@ -58,3 +60,17 @@ def test_a_proto_that_does_not_compile_leaves_the_stubs_alone(script: ModuleType
     with pytest.raises(RuntimeError, match="protoc failed"):
         script.main([], tmp_path / "proto", stubs)
     assert (stubs / "old_pb2.py").read_text() == "kept"
+
+
+def test_the_stubs_run_with_the_oldest_grpc_and_protobuf_allowed() -> None:
+    requirements = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    bounds = [one.partition(">=") for one in requirements]
+    lowest = {package: rest.partition(",")[0] for package, _, rest in bounds}
+    stubs = (ROOT / "l3sim" / "v1" / "job_pb2_grpc.py").read_text()
+    generated = re.search(r"GRPC_GENERATED_VERSION = '(.+)'", stubs)
+    assert generated
+    assert lowest["grpcio"] == generated[1], "grpcio-tools made newer stubs: raise the bounds"
+    messages = (ROOT / "l3sim" / "v1" / "job_pb2.py").read_text()
+    runtime = re.search(r"Domain.PUBLIC,\s+(\d+),\s+(\d+),\s+(\d+),", messages)
+    assert runtime
+    assert lowest["protobuf"] == ".".join(runtime.groups())
