@@ -100,8 +100,10 @@ def with_machine(address: str | None, work: Callable[[Client], Awaitable[T]]) ->
         Unreachable: nobody answers there.
     """
 
+    at = find_address(address, os.environ)
+
     async def connected() -> T:
-        async with Client(find_address(address, os.environ)) as client:
+        async with Client(at) as client:
             return await work(client)
 
     return asyncio.run(connected())
