@@ -72,6 +72,7 @@ def _headline(report: Report) -> list[Text]:
         *_overrides(report),
         Text(),
         Text(f"throughput  {_number(report.throughput_tokens_per_s)} tokens/s", style="bold"),
+        *_steady(report),
         Text(f"makespan    {_number(report.makespan_s)} s, {report.iterations:,} iterations"),
         Text(f"requests    {requests.submitted:,} submitted: {counts}"),
         Text(f"lengths     {_lengths(report.workload)}"),
@@ -86,6 +87,19 @@ def _headline(report: Report) -> list[Text]:
         text = "saturated   yes: requests arrived faster than they were served; latencies grow with the trace"
         lines.append(Text(text, style="bold yellow"))
     lines += [Text(f"INVARIANT BROKEN: {text}", style="bold red") for text in report.broken]
+    return lines
+
+
+def _steady(report: Report) -> list[Text]:
+    """Throughput without ramp and tail, and the rates of an open loop; nothing where there are none."""
+    steady, rate, lines = report.steady, report.rate, []
+    if steady.throughput_tokens_per_s is not None and steady.from_s is not None and steady.to_s is not None:
+        when = f"from {_number(steady.from_s)} to {_number(steady.to_s)} s"
+        share = f"{steady.share_of_makespan or 0.0:.0%} of the makespan"
+        lines.append(Text(f"steady      {_number(steady.throughput_tokens_per_s)} tokens/s {when}, {share}"))
+    if rate.offered is not None and rate.achieved is not None:
+        told = f"{_number(rate.offered)} requests/s offered, {_number(rate.achieved)} achieved"
+        lines.append(Text(f"rate        {told}"))
     return lines
 
 

@@ -31,7 +31,7 @@ import numpy as np
 from l3sim.clients.times import Timeline, time_s
 from l3sim.errors import InvalidInput
 from l3sim.specs.lengths import MAX_TOKENS
-from l3sim.specs.workload import MAX_PRIORITY, MAX_REQUESTS, Prefixes, Requests
+from l3sim.specs.requests import MAX_PRIORITY, MAX_REQUESTS, Prefixes, Requests
 
 CSV_COLUMNS = ("TIMESTAMP", "ContextTokens", "GeneratedTokens")
 JSON_SUFFIXES = {".jsonl", ".ndjson", ".json"}

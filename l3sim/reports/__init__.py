@@ -1,6 +1,6 @@
 """What a job came to, as typed values: `report.json` of docs/report.md, for whoever writes or reads one.
 
-sections  its parts: counts, latencies, memory, what was foreseen
+sections  its parts: counts, latencies, memory, provenance; prediction  what was foreseen
 report    the whole, from and to JSON
 """
 

@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 import msgspec
 
 from l3sim.errors import InvalidInput
+from l3sim.reports.prediction import Prediction
 from l3sim.reports.sections import (
     Balance,
     Batch,
@@ -17,10 +18,11 @@ from l3sim.reports.sections import (
     Iteration,
     Kv,
     Parallel,
-    Prediction,
     Provenance,
+    Rate,
     Requests,
     Slo,
+    Steady,
     Tokens,
     Utilization,
     Workload,
@@ -55,6 +57,8 @@ class Report(msgspec.Struct, frozen=True):
     tokens: Tokens
     makespan_s: float
     throughput_tokens_per_s: float
+    steady: Steady
+    rate: Rate
     ttft_s: Distribution
     tpot_s: Distribution
     e2e_s: Distribution

@@ -101,6 +101,22 @@ class Bubbles(Struct, frozen=True):
     attention: float
 
 
+class Steady(Struct, frozen=True):
+    """The part without ramp and tail, in seconds of virtual time; None where there is none."""
+
+    throughput_tokens_per_s: float | None
+    from_s: float | None
+    to_s: float | None
+    share_of_makespan: float | None
+
+
+class Rate(Struct, frozen=True):
+    """Requests a second that came and that were served; None where not open loop."""
+
+    offered: float | None
+    achieved: float | None
+
+
 class HostTime(Struct, frozen=True):
     """Seconds that each stage of the host took."""
 
@@ -185,40 +201,6 @@ class Slo(Struct, frozen=True):
     attained: float | None
     goodput_requests_per_s: float | None
     goodput_tokens_per_s: float | None
-
-
-class Errors(Struct, frozen=True):
-    """Relative errors of predictions: median and 99th percentile (nearest rank)."""
-
-    samples: int
-    median: float | None
-    p99: float | None
-
-
-class PlanErrors(Struct, frozen=True):
-    """Errors of the plans' predictions."""
-
-    gpu: Errors
-    attention: Errors
-
-
-class TermErrors(Struct, frozen=True):
-    """Errors of each term that a predictor learns."""
-
-    t_p: Errors
-    t_batch: Errors
-    t_d: Errors
-    t_comm: Errors
-
-
-class Prediction(Struct, frozen=True):
-    """What the policy foresaw, and how wrong it was."""
-
-    predictor: str | None
-    trainings: int
-    plans: PlanErrors
-    random_split: TermErrors
-    last_fifth: TermErrors
 
 
 class ExchangeParts(Struct, frozen=True):

@@ -11,62 +11,20 @@ import numpy as np
 
 from l3sim.errors import InvalidInput
 from l3sim.registry import unknown
-from l3sim.specs.arrivals import LAST_PS, arrivals_ps, check_priorities, draw_priorities, scaled_ps
+from l3sim.specs.arrivals import arrivals_ps, check_priorities, draw_priorities, scaled_ps
 from l3sim.specs.lengths import BOUND, MAX_TOKENS, PUBLISHED, bound_of, fixed, log_normal
 from l3sim.specs.option import Option, check_bounds
+from l3sim.specs.requests import MAX_PRIORITY, MAX_REQUESTS, Requests, check_listed
 from l3sim.units import PS_PER_S, Int64s
 
-MAX_REQUESTS = 10_000_000
 #: Requests that are drawn when nobody says how many.
 DEFAULT_REQUESTS = 1000
-#: Levels of priority: 0, the usual one, to this, the most urgent one.
-MAX_PRIORITY = 9
 #: Of a gamma process; beyond, nearly all requests come at once.
 MAX_CV = 100.0
 MAX_THINK_S = 10**5
 MAX_RATE = MAX_SPEED = 1e9
 #: What can be drawn beside the plain names.
 FORMS = ("NAME:max=TOKENS", "fixed:IN:OUT", "fixed:A..B:C..D")
-
-
-@dataclass(frozen=True)
-class Prefixes:
-    """What prompts have in common: a request's first tokens are those of a numbered text.
-
-    Attributes:
-        number: of the text, 0 for none; int64, shape (n,).
-        tokens: how many of the prompt's tokens are its first ones, 0 for none; int64, shape (n,).
-    """
-
-    number: Int64s
-    tokens: Int64s
-
-
-@dataclass(frozen=True)
-class Requests:
-    """Requests in order of arrival.
-
-    Attributes:
-        prompt, output: tokens, int64, shape (n,).
-        arrival_ps: since the job's start, int64, shape (n,).
-        line: line of the trace that each came from, or its number from 1, shape (n,).
-        prefixes: what their prompts have in common; None: nothing is known of it.
-        priority: 0 to MAX_PRIORITY, more is more urgent, shape (n,); None: all 0.
-        limit: output tokens that each may make at most, shape (n,); None: nobody has a limit.
-        cut: how many would have made more than their limit; `requests_of` counts them.
-    """
-
-    prompt: Int64s
-    output: Int64s
-    arrival_ps: Int64s
-    line: Int64s
-    prefixes: Prefixes | None = None
-    priority: Int64s | None = None
-    limit: Int64s | None = None
-    cut: int = 0
-
-    def __len__(self) -> int:
-        return len(self.prompt)
 
 
 @dataclass(frozen=True)
@@ -81,6 +39,7 @@ class WorkloadSpec:
         speed: trace time is divided by this.
         cv: coefficient of variation of the gaps between arrivals (gamma process), with rate; None: Poisson.
         think_s: time that a client waits between its answer and its next request. Needs concurrency.
+        warmup_s, cooldown_s: of an open loop, left out of the report's steady part at its ends.
         priorities: (level, share) to draw each request's priority from; () for those of the trace, or 0.
         max_output_tokens: that every request may make at most, beside its own limit; None: any number.
     """
@@ -140,6 +99,26 @@ class WorkloadSpec:
             unit="seconds",
         ),
     ] = 0.0
+    warmup_s: Annotated[
+        float,
+        Option(
+            "--warmup",
+            "Open loop: the steady part begins that long after the first arrival.",
+            "S",
+            most=MAX_THINK_S,
+            unit="seconds",
+        ),
+    ] = 0.0
+    cooldown_s: Annotated[
+        float,
+        Option(
+            "--cooldown",
+            "Open loop: the steady part ends that long before the last arrival.",
+            "S",
+            most=MAX_THINK_S,
+            unit="seconds",
+        ),
+    ] = 0.0
     priorities: Annotated[
         tuple[tuple[int, float], ...],
         Option("--priorities", "Draw priorities, 0 (usual) to 9 (urgent): 0:0.9,5:0.1.", "P:SHARE,..."),
@@ -162,13 +141,14 @@ def requests_of(spec: WorkloadSpec, seed: int) -> Requests:
         InvalidInput: an unknown name, or a size, rate or time that is refused.
     """
     check_workload(spec)
-    requests = draw(spec.name, _count(spec), seed) if spec.listed is None else _checked(spec.listed)
+    requests = draw(spec.name, _count(spec), seed) if spec.listed is None else check_listed(spec.listed)
     if spec.rate is not None:
         arrival = arrivals_ps(len(requests), spec.rate, seed, spec.cv)
     elif spec.concurrency is not None:
         arrival = np.zeros(len(requests), dtype=np.int64)
     else:
         arrival = scaled_ps(requests.arrival_ps, spec.speed)
+    _check_steady(spec, arrival)
     priority = requests.priority
     if spec.priorities:
         priority = draw_priorities(spec.priorities, len(requests), seed)
@@ -180,6 +160,21 @@ def requests_of(spec: WorkloadSpec, seed: int) -> Requests:
     output = requests.output if limit is None else np.minimum(requests.output, limit)
     cut = int((output < requests.output).sum())
     return replace(requests, output=output, arrival_ps=arrival, priority=priority, limit=limit, cut=cut)
+
+
+def _check_steady(spec: WorkloadSpec, arrival_ps: Int64s) -> None:
+    """Refuse warm-up and cool-down that leave nothing, and those of what is no open loop."""
+    left = spec.warmup_s + spec.cooldown_s
+    if not left:
+        return
+    field = "workload.warmup_s" if spec.warmup_s else "workload.cooldown_s"
+    lasts_s = int(arrival_ps[-1] - arrival_ps[0]) / PS_PER_S
+    if spec.concurrency is not None or not lasts_s:
+        raise InvalidInput(
+            (field, "needs an open loop: --rate, or a trace whose requests come at their times")
+        )
+    if left >= lasts_s:
+        raise InvalidInput((field, f"{left:g} s in all leave nothing of arrivals over {lasts_s:g} s"))
 
 
 def check_workload(spec: WorkloadSpec) -> None:
@@ -224,61 +219,3 @@ def draw(name: str, count: int, seed: int) -> Requests:
         raise InvalidInput(("workload", unknown("workload", name, names)))
     lines = np.arange(1, count + 1, dtype=np.int64)
     return Requests(prompt, output, np.zeros(count, dtype=np.int64), lines)
-
-
-def _checked(listed: Requests) -> Requests:
-    """Check listed requests, naming the line of the first that is refused."""
-    if len(listed) == 0:
-        raise InvalidInput(("workload", "has no requests"))
-    if len(listed) > MAX_REQUESTS:
-        raise InvalidInput(("workload", f"has {len(listed)} requests; at most {MAX_REQUESTS} go in one job"))
-    lengths = {len(listed.prompt), len(listed.output), len(listed.arrival_ps), len(listed.line)}
-    if len(lengths) > 1:
-        raise InvalidInput(("workload.listed", "prompt_tokens, output_tokens, arrival_ps differ in length"))
-    for what, tokens in (("prompt_tokens", listed.prompt), ("output_tokens", listed.output)):
-        bad = np.flatnonzero((tokens < 1) | (tokens > MAX_TOKENS))
-        if len(bad):
-            line, got = listed.line[bad[0]], tokens[bad[0]]
-            field = f"workload.listed.{what}[{bad[0]}]"
-            raise InvalidInput((field, f"line {line}: must be 1 to {MAX_TOKENS}, got {got}"))
-    _check_listed_extras(listed)
-    if int(listed.arrival_ps.max()) > LAST_PS:
-        raise InvalidInput(("workload.listed.arrival_ps", f"a request comes after {LAST_PS // PS_PER_S} s"))
-    if listed.prefixes is not None:
-        _check_prefixes(listed, listed.prefixes)
-    late = np.flatnonzero(np.diff(listed.arrival_ps, prepend=0) < 0)
-    if len(late):
-        field = f"workload.listed.arrival_ps[{late[0]}]"
-        raise InvalidInput((field, f"line {listed.line[late[0]]}: time is before the request above it"))
-    return listed
-
-
-def _check_prefixes(listed: Requests, prefixes: Prefixes) -> None:
-    if not len(prefixes.number) == len(prefixes.tokens) == len(listed):
-        raise InvalidInput(("workload.listed", "prefix, prefix_tokens, prompt_tokens differ in length"))
-    named = prefixes.number > 0
-    least, most = np.where(named, 1, 0), np.where(named, listed.prompt, 0)
-    bad = np.flatnonzero((prefixes.tokens < least) | (prefixes.tokens > most) | (prefixes.number < 0))
-    if len(bad):
-        one = bad[0]
-        text = f"must be {least[one]} to {most[one]} with prefix {prefixes.number[one]}"
-        text = f"line {listed.line[one]}: {text}, got {prefixes.tokens[one]}"
-        raise InvalidInput((f"workload.listed.prefix_tokens[{one}]", text))
-
-
-def _check_listed_extras(listed: Requests) -> None:
-    """Priorities and limits of a trace."""
-    for what, values, least, most in (
-        ("priority", listed.priority, 0, MAX_PRIORITY),
-        ("max_output_tokens", listed.limit, 1, MAX_TOKENS),
-    ):
-        if values is None:
-            continue
-        if len(values) != len(listed):
-            raise InvalidInput(
-                (f"workload.listed.{what}", f"must be as long as prompt_tokens ({len(listed)})")
-            )
-        bad = np.flatnonzero((values < least) | (values > most))
-        if len(bad):
-            text = f"line {listed.line[bad[0]]}: must be {least} to {most}, got {values[bad[0]]}"
-            raise InvalidInput((f"workload.listed.{what}[{bad[0]}]", text))

@@ -1,12 +1,17 @@
 """Devices in the orchestrator's own process: the dataclasses pass as they are, nothing is encoded."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import ParamSpec, TypeVar
 
 from l3sim.errors import DeviceLost, L3Error, Unreachable
 from l3sim.functional import FunctionalAnswer, FunctionalRequest
 from l3sim.ports import Device, DevicePort, DeviceSource
 from l3sim.transport.conversation import Conversation, blamed, other_window
 from l3sim.work import Account, Commit, Costs, DeviceDescription, DeviceReady, Hello, Window
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class InProcessPort(DevicePort):
@@ -18,61 +23,43 @@ class InProcessPort(DevicePort):
         self.messages = 0
 
     async def hello(self, hello: Hello) -> Sequence[DeviceReady]:
-        """See DevicePort.hello."""
+        """See DevicePort.hello. In a thread: a device may read tables from disk, build them, or compile."""
         self.slots = tuple(slot.slot for slot in hello.slots)
-        self.messages += 2
-        try:
-            return self._conversation.hello(hello)
-        except L3Error as error:
-            raise blamed(error, self.slots) from error
+        return await asyncio.to_thread(self._ask, self._conversation.hello, hello)
 
     async def window(self, window: Window) -> Costs:
         """See DevicePort.window."""
-        self.messages += 2
-        try:
-            costs = self._conversation.window(window)
-        except L3Error as error:
-            raise blamed(error, self.slots) from error
-        return self._checked(costs, window)
+        return self._checked(self._ask(self._conversation.window, window), window)
 
     async def estimate(self, windows: Sequence[Window]) -> Sequence[Costs]:
         """See DevicePort.estimate."""
-        self.messages += 2
-        try:
-            answers = self._conversation.estimate(windows)
-        except L3Error as error:
-            raise blamed(error, self.slots) from error
+        answers = self._ask(self._conversation.estimate, windows)
         if len(answers) != len(windows):
             raise self._lost(f"{len(answers)} estimates for {len(windows)} questions")
         return tuple(map(self._checked, answers, windows))
 
     async def audit(self) -> Sequence[Account]:
         """See DevicePort.audit."""
-        self.messages += 2
-        try:
-            return self._conversation.audit()
-        except L3Error as error:
-            raise blamed(error, self.slots) from error
+        return self._ask(self._conversation.audit)
 
     async def functional(self, work: FunctionalRequest) -> FunctionalAnswer:
         """See DevicePort.functional."""
-        self.messages += 2
-        try:
-            return self._conversation.functional(work)
-        except L3Error as error:
-            raise blamed(error, self.slots) from error
+        return self._ask(self._conversation.functional, work)
 
     async def close(self, commits: Sequence[Commit]) -> Sequence[Account]:
         """See DevicePort.close."""
-        self.messages += 2
-        try:
-            return self._conversation.close(commits)
-        except L3Error as error:
-            raise blamed(error, self.slots) from error
+        return self._ask(self._conversation.close, commits)
 
     async def abort(self) -> None:
         """See DevicePort.abort."""
         self._conversation.drop()
+
+    def _ask(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        self.messages += 2
+        try:
+            return call(*args, **kwargs)
+        except L3Error as error:
+            raise blamed(error, self.slots) from error
 
     def _checked(self, costs: Costs, window: Window) -> Costs:
         if text := other_window(costs.window_id, costs.valid_rounds, window):

@@ -72,7 +72,7 @@ class Setting(_message.Message):
     def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
 
 class Workload(_message.Message):
-    __slots__ = ("name", "generated", "listed", "rate", "concurrency", "speed", "cv", "think_s", "priorities", "max_output_tokens")
+    __slots__ = ("name", "generated", "listed", "rate", "concurrency", "speed", "cv", "think_s", "priorities", "max_output_tokens", "warmup_s", "cooldown_s")
     NAME_FIELD_NUMBER: _ClassVar[int]
     GENERATED_FIELD_NUMBER: _ClassVar[int]
     LISTED_FIELD_NUMBER: _ClassVar[int]
@@ -83,6 +83,8 @@ class Workload(_message.Message):
     THINK_S_FIELD_NUMBER: _ClassVar[int]
     PRIORITIES_FIELD_NUMBER: _ClassVar[int]
     MAX_OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    WARMUP_S_FIELD_NUMBER: _ClassVar[int]
+    COOLDOWN_S_FIELD_NUMBER: _ClassVar[int]
     name: str
     generated: GeneratedRequests
     listed: ListedRequests
@@ -93,7 +95,9 @@ class Workload(_message.Message):
     think_s: float
     priorities: _containers.RepeatedCompositeFieldContainer[PriorityShare]
     max_output_tokens: int
-    def __init__(self, name: _Optional[str] = ..., generated: _Optional[_Union[GeneratedRequests, _Mapping]] = ..., listed: _Optional[_Union[ListedRequests, _Mapping]] = ..., rate: _Optional[float] = ..., concurrency: _Optional[int] = ..., speed: _Optional[float] = ..., cv: _Optional[float] = ..., think_s: _Optional[float] = ..., priorities: _Optional[_Iterable[_Union[PriorityShare, _Mapping]]] = ..., max_output_tokens: _Optional[int] = ...) -> None: ...
+    warmup_s: float
+    cooldown_s: float
+    def __init__(self, name: _Optional[str] = ..., generated: _Optional[_Union[GeneratedRequests, _Mapping]] = ..., listed: _Optional[_Union[ListedRequests, _Mapping]] = ..., rate: _Optional[float] = ..., concurrency: _Optional[int] = ..., speed: _Optional[float] = ..., cv: _Optional[float] = ..., think_s: _Optional[float] = ..., priorities: _Optional[_Iterable[_Union[PriorityShare, _Mapping]]] = ..., max_output_tokens: _Optional[int] = ..., warmup_s: _Optional[float] = ..., cooldown_s: _Optional[float] = ...) -> None: ...
 
 class PriorityShare(_message.Message):
     __slots__ = ("priority", "share")

@@ -70,9 +70,11 @@ class Limits:
         lookahead: most rounds that every device foresees.
         host: its stages of a round.
         aging_ps: waiting for so long counts like one level of priority.
+        steady_ps: between which instants rounds are steady, where that is known beforehand.
     """
 
     max_window: int
     lookahead: int
     host: HostStages
     aging_ps: int
+    steady_ps: tuple[int, int] | None = None

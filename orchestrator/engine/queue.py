@@ -7,7 +7,7 @@ from heapq import heapify, heappop, heappush, merge
 from itertools import chain
 
 from l3sim.orchestrator.engine.requests import Phase, RequestTable
-from l3sim.specs.workload import MAX_PRIORITY
+from l3sim.specs.requests import MAX_PRIORITY
 
 
 class Arrivals:
@@ -33,6 +33,11 @@ class Arrivals:
     def next_ps(self) -> int | None:
         """When the next one comes."""
         return self._heap[0][0] if self._heap else None
+
+    @property
+    def left(self) -> int:
+        """How many are still to come."""
+        return len(self._heap) + len(self._later)
 
     def until(self, now_ps: int) -> list[int]:
         """Take out the requests that have arrived, in order."""

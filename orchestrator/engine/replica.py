@@ -33,6 +33,7 @@ from l3sim.orchestrator.engine.policies.base import Plan
 from l3sim.orchestrator.engine.prediction.estimate_grid import Grid, GridAnswers
 from l3sim.orchestrator.engine.reasons import Because, Blocked
 from l3sim.orchestrator.engine.reconcile import Reconciliation
+from l3sim.orchestrator.engine.steady import History
 from l3sim.orchestrator.engine.timeline.base import Outcome, Timeline
 from l3sim.orchestrator.engine.tokens import Tokens
 from l3sim.units import Int64s
@@ -65,7 +66,7 @@ class Replica:
         planner: Planner,
     ) -> None:
         self.index, self.kv, self.planner = index, books.kv, planner
-        self.metrics = ReplicaMetrics()
+        self.metrics, self.history = ReplicaMetrics(), History(limits.steady_ps)
         self.occupancy = Occupancy(books.kv.shape.layout.kv_block_tokens, len(books.kv.shape.room_bytes))
         self.now_ps = 0
         self.spans: list[Int64s] = []
@@ -255,6 +256,7 @@ class Replica:
         if not self.now_ps <= outcome.start_ps[0] < outcome.join_ps[0]:
             raise InvariantBroken(f"round of window {window.window_id} ends before it starts")
         self.metrics.add_window(costs, outcome, self.now_ps, len(opened.plan.decode))
+        self._note_history(window, opened.plan, outcome)
         if len(outcome.spans):
             self.spans.append(outcome.spans)
         self.metrics.add_host(self._limits.host, window.sub_batches, outcome.rounds, self._idle)
@@ -266,6 +268,11 @@ class Replica:
         self.commits = (Commit(window.window_id, outcome.rounds),)
         self._count_books(opened.plan, outcome)
         self._join(opened, outcome)
+
+    def _note_history(self, window: Window, plan: Plan, outcome: Outcome) -> None:
+        sampled = sum(batch.sampled for batch in window.sub_batches)
+        waits = len(self._members.queue) + self._books.arrivals.left > 0
+        self.history.add(self.now_ps, outcome.join_ps, len(plan.decode), sampled, waits)
 
     def _count_books(self, plan: Plan, outcome: Outcome) -> None:
         """Count what is held after the rounds; `now_ps` is still the join before them."""

@@ -5,7 +5,7 @@ from enum import IntEnum
 import numpy as np
 
 from l3sim.specs.lengths import MAX_TOKENS
-from l3sim.specs.workload import Requests
+from l3sim.specs.requests import Requests
 from l3sim.units import Int64s
 
 NEVER = -1

@@ -13,7 +13,7 @@ from l3sim.orchestrator.engine.kv.staging import GpuMemory
 from l3sim.placement import DecodePlacement, Layout
 from l3sim.specs.machine import Machine
 from l3sim.specs.model import ModelShape
-from l3sim.specs.workload import Requests
+from l3sim.specs.requests import Requests
 
 
 def usable_bytes(machine: Machine, tp: int) -> int:

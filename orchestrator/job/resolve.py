@@ -17,7 +17,8 @@ from l3sim.specs.job import JobSpec, check_job
 from l3sim.specs.machine import Machine, digest_of
 from l3sim.specs.model import ModelShape
 from l3sim.specs.option import plain_options
-from l3sim.specs.workload import Requests, requests_of
+from l3sim.specs.requests import Requests
+from l3sim.specs.workload import requests_of
 
 #: Keys of `scheduler` that the KV ledger reads, whatever the policy.
 KV_KEYS = frozenset({"kv_reserve_tokens", "prefix_sharing"})
@@ -89,6 +90,8 @@ class ResolvedJob:
                 "speed": workload.speed,
                 "cv": workload.cv,
                 "think_s": workload.think_s,
+                "warmup_s": workload.warmup_s,
+                "cooldown_s": workload.cooldown_s,
                 "max_output_tokens": workload.max_output_tokens,
                 "priorities": [f"{level}:{share:g}" for level, share in workload.priorities],
                 "digest": _digest_requests(self.table),
@@ -258,5 +261,6 @@ def _digest(spec: JobSpec, machine: Machine, model: ModelShape, layout: Layout, 
             [workload.cv, workload.think_s, workload.priorities, workload.max_output_tokens],
             [spec.slo, spec.oracle_lengths],
             _digest_requests(table),
+            *([workload.warmup_s, workload.cooldown_s] if workload.warmup_s + workload.cooldown_s else ()),
         ]
     )

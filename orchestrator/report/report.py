@@ -28,14 +28,15 @@ from l3sim.orchestrator.report.resources import (
     host_time,
     utilization_of,
 )
+from l3sim.orchestrator.report.steady import is_open, rate_of, steady_of
 from l3sim.reports import SCHEMA, Report
+from l3sim.reports.prediction import Prediction
 from l3sim.reports.sections import (
     Device,
     Exchange,
     Fidelity,
     Moments,
     Parallel,
-    Prediction,
     Provenance,
     Requests,
     Slo,
@@ -81,6 +82,8 @@ def build_report(
         tokens=tokens,
         makespan_s=seconds(makespan),
         throughput_tokens_per_s=tokens.output * PS_PER_S / makespan,
+        steady=steady_of([replica.history.steady() for replica in replicas], makespan),
+        rate=rate_of(job, table),
         **request_latencies(table),
         tbt_s=gaps_between_tokens(metrics),
         batch=batch_of(metrics),
@@ -94,15 +97,18 @@ def build_report(
         kv=kv_report(replicas),
         balance=balance_report(replicas),
         slo=msgspec.convert(slo_report(job.spec.slo, table, makespan), Slo),
-        prediction=msgspec.convert(
-            prediction([replica.planner for replica in replicas], job.spec.seed), Prediction
-        ),
+        prediction=_prediction(job, replicas),
         saturated=_saturated(job, table),
         invariants=[*broken, *energy_adds_up(energy)] or "ok",
         exchange=exchange,
         provenance=_provenance(job, devices),
         warnings=list(job.warnings),
     )
+
+
+def _prediction(job: ResolvedJob, replicas: Sequence[Replica]) -> Prediction:
+    found = prediction([replica.planner for replica in replicas], job.spec.seed)
+    return msgspec.convert(found, Prediction)
 
 
 def _requests(table: RequestTable) -> Requests:
@@ -145,16 +151,14 @@ def _workload(job: ResolvedJob) -> Workload:
 
 def _saturated(job: ResolvedJob, table: RequestTable) -> bool:
     """Open loop: the queue grows to the end, and the machine serves less than 0.95 of what is offered."""
-    arrival = table.arrival_ps
-    if job.spec.workload.concurrency is not None or len(arrival) < 2 or arrival[-1] == arrival[0]:
+    if not is_open(job, table):
         return False
+    arrival = table.arrival_ps
     last, median = int(arrival[-1]), int(arrival[(len(arrival) - 1) // 2])
     if _queue_at(table, last) <= _queue_at(table, median):
         return False
-    offered = (len(arrival) - 1) / int(arrival[-1] - arrival[0])
-    ends = table.last_stamp_ps
-    achieved = len(arrival) / int(ends.max() - arrival[0])
-    return achieved < 0.95 * offered
+    rate = rate_of(job, table)
+    return (rate.achieved or 0.0) < 0.95 * (rate.offered or 0.0)
 
 
 def _queue_at(table: RequestTable, time_ps: int) -> int:

@@ -59,6 +59,7 @@ def build_replica(job: ResolvedJob, index: int, table: RequestTable, devices: Re
         lookahead=devices.lookahead,
         host=HostStages.of(machine.host),
         aging_ps=ps_of(machine.scheduler.aging_s),
+        steady_ps=_steady_ps(job),
     )
     policy = policy_named(job.policy)()
     kind = machine.scheduler.predictor if policy.predicts else "tables"
@@ -108,3 +109,11 @@ def _arrivals(job: ResolvedJob, index: int, table: RequestTable) -> Arrivals:
     if clients is not None:
         clients = clients // dp + (index < clients % dp)
     return Arrivals(table, list(range(index, len(table), dp)), clients, ps_of(workload.think_s))
+
+
+def _steady_ps(job: ResolvedJob) -> tuple[int, int] | None:
+    """From the first arrival to the last of an open loop, less warm-up and cool-down."""
+    arrival, workload = job.table.arrival_ps, job.spec.workload
+    if workload.concurrency is not None or arrival[0] == arrival[-1]:
+        return None
+    return int(arrival[0]) + ps_of(workload.warmup_s), int(arrival[-1]) - ps_of(workload.cooldown_s)

@@ -14,7 +14,8 @@ from l3sim.errors import (
     Unreachable,
 )
 from l3sim.specs.job import JobSpec
-from l3sim.specs.workload import Requests, WorkloadSpec
+from l3sim.specs.requests import Requests
+from l3sim.specs.workload import WorkloadSpec
 from l3sim.v1 import job_pb2, machine_pb2
 from tests.clients.fake_machine import CANCELLED, FAILED, QUEUED, RUNNING, SUCCEEDED, FakeMachine, make_job
 from tests.reports import GOLDEN, golden

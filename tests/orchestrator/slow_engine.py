@@ -180,6 +180,7 @@ class SlowReplica(SlowMemory):
 
     def one_round(self, passes: list[PassWork]) -> None:
         work = {s: one for s, one in enumerate(passes) if one.decode or one.chunks}
+        waits = bool(self.waiting or self.coming or self.later)
         costs = self.meter.measure(work, self.counts.busy, self.counts.energy)
         timed = {}
         for s, one in work.items():
@@ -190,9 +191,10 @@ class SlowReplica(SlowMemory):
         self.counts.add_host(before)
         self.idle = False
         (times,) = self.sim.window([timed], self.now + sum(before.values()), FAR)
-        ended = []
+        ended, tokens = [], 0
         for s, one in work.items():
             made = len(one.decode) + sum(chunk.last for chunk in one.chunks)
+            tokens += made
             stamp = times.end_ps[s] + self.rules.sample_ps + self.rules.output(made)
             self.counts.add_host({"output": self.rules.output(made) if made else 0})
             ended += self.tokens(one, stamp, times.start_ps, f"{self.rounds}/{s}")
@@ -200,7 +202,9 @@ class SlowReplica(SlowMemory):
             if self.later:
                 self.later[0].arrival_ps = self.lives_by_number(life).stamps[-1] + self.rules.think_ps
                 self.coming.append(self.later.pop(0))
-        self.count(times.start_ps, times.join_ps, sum(len(one.decode) for one in passes))
+        batch = sum(len(one.decode) for one in passes)
+        self.counts.history.append((self.now, times.join_ps, batch, tokens, waits))
+        self.count(times.start_ps, times.join_ps, batch)
         self.now = times.join_ps
         self.rounds += 1
         if self.sim.pending():

@@ -61,6 +61,8 @@ def slow_report(job: SmallJob, replicas: Sequence[SlowReplica]) -> dict[str, Any
         },
         "makespan_s": makespan / PS,
         "throughput_tokens_per_s": close(Fraction(output * PS, makespan)),
+        "steady": _steady(job, replicas, makespan),
+        "rate": _rate(job, lives),
         **_latencies(lives),
         "batch": {
             "mean_requests": close(Fraction(sum(one.batch_time for one in counts), sum(iterations))),
@@ -77,6 +79,48 @@ def slow_report(job: SmallJob, replicas: Sequence[SlowReplica]) -> dict[str, Any
         "energy_j": _energy(job, replicas, makespan),
         "kv": _kv(replicas),
         "balance": _balance(replicas),
+    }
+
+
+def _is_open(job: SmallJob, lives: Sequence[Life]) -> bool:
+    return job.spec.workload.concurrency is None and len({life.arrival_ps for life in lives}) > 1
+
+
+def _rate(job: SmallJob, lives: Sequence[Life]) -> dict[str, Any]:
+    if not _is_open(job, lives):
+        return {"offered": None, "achieved": None}
+    times = sorted(life.arrival_ps for life in lives)
+    end = max(life.stamps[-1] for life in lives)
+    return {
+        "offered": close(Fraction((len(times) - 1) * PS, times[-1] - times[0])),
+        "achieved": close(Fraction(len(times) * PS, end - times[0])),
+    }
+
+
+def _steady(job: SmallJob, replicas: Sequence[SlowReplica], makespan: int) -> dict[str, Any]:
+    """Round by round: those that count are thrown into one list, and looked at."""
+    lives = [life for replica in replicas for life in replica.lives]
+    first, last = (pick(life.arrival_ps for life in lives) for pick in (min, max))
+    found = []
+    for replica in replicas:
+        rounds = replica.counts.history
+        if _is_open(job, lives):
+            kept = [one for one in rounds if first <= one[0] and one[1] <= last]
+        else:
+            most = max((one[2] for one in rounds), default=0)
+            full = [n for n, one in enumerate(rounds) if one[2] == most]
+            waits = [n for n, one in enumerate(rounds) if one[4]]
+            kept = rounds[full[0] : waits[-1] + 1] if full and waits else []
+        if not kept:
+            return dict.fromkeys(("throughput_tokens_per_s", "from_s", "to_s", "share_of_makespan"))
+        found.append((kept[0][0], kept[-1][1], sum(one[3] for one in kept)))
+    return {
+        "throughput_tokens_per_s": close(sum(Fraction(made * PS, to - begun) for begun, to, made in found)),
+        "from_s": max(begun for begun, _, _ in found) / PS,
+        "to_s": min(to for _, to, _ in found) / PS,
+        "share_of_makespan": close(
+            Fraction(sum(to - begun for begun, to, _ in found), len(found) * makespan)
+        ),
     }
 
 

@@ -85,6 +85,8 @@ class Counts:
     """What a run adds up."""
 
     iterations: list[int] = field(default_factory=list)
+    #: Of each round: the join before it, its own, who decodes, tokens made, whether anything waits or comes.
+    history: list[tuple[int, int, int, int, bool]] = field(default_factory=list)
     active_ps: int = 0
     batch_time: int = 0
     max_batch: int = 0

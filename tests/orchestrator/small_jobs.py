@@ -25,7 +25,8 @@ from l3sim.specs.catalog import load_machine
 from l3sim.specs.job import JobSpec
 from l3sim.specs.machine import Machine, machine_from
 from l3sim.specs.model import ModelShape
-from l3sim.specs.workload import Prefixes, Requests, WorkloadSpec
+from l3sim.specs.requests import Prefixes, Requests
+from l3sim.specs.workload import WorkloadSpec
 from l3sim.testing.builders import small_model
 from l3sim.transport.in_process import InProcessSource
 

@@ -26,7 +26,7 @@ from l3sim.placement import DecodePlacement
 from l3sim.reports import Report
 from l3sim.specs.machine import Machine
 from l3sim.specs.model import ELEMENT_BYTES
-from l3sim.specs.workload import Requests
+from l3sim.specs.requests import Requests
 
 #: KV is full for this purpose when its peak comes so close to the capacity; the admission watermark is 5 %.
 FULL = 0.9

@@ -14,7 +14,8 @@ from l3sim.errors import InvalidInput
 from l3sim.specs.job import JobSpec, check_job
 from l3sim.specs.model import ModelShape
 from l3sim.specs.option import PLAIN, declared, plain_options
-from l3sim.specs.workload import DEFAULT_REQUESTS, Prefixes, Requests, WorkloadSpec
+from l3sim.specs.requests import Prefixes, Requests
+from l3sim.specs.workload import DEFAULT_REQUESTS, WorkloadSpec
 from l3sim.transport.convert.rounds import integers_from_proto
 from l3sim.transport.convert.session import model_from_proto, model_to_proto
 from l3sim.units import Int64s

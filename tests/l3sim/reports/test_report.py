@@ -24,7 +24,7 @@ def test_it_goes_to_json_and_back_in_the_order_of_the_file() -> None:
 
 
 def test_what_a_newer_version_adds_is_left_out() -> None:
-    content = plain() | {"steady": {"from_s": 1.0}}
+    content = plain() | {"waves": {"from_s": 1.0}}
     content["kv"]["swapped_bytes"] = 7
     assert Report.from_json(json.dumps(content)) == golden()
 

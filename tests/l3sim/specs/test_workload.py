@@ -15,14 +15,8 @@ from l3sim.errors import InvalidInput
 from l3sim.specs.arrivals import LAST_PS, arrivals_ps, scaled_ps
 from l3sim.specs.job import JobSpec, check_job
 from l3sim.specs.lengths import MAX_DRAWN_TOKENS, PUBLISHED
-from l3sim.specs.workload import (
-    Prefixes,
-    Requests,
-    WorkloadSpec,
-    draw,
-    requests_of,
-    workload_names,
-)
+from l3sim.specs.requests import Prefixes, Requests
+from l3sim.specs.workload import WorkloadSpec, draw, requests_of, workload_names
 from l3sim.units import PS_PER_S
 from tests.orchestrator.small_jobs import listed, numbers
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from l3sim.orchestrator.engine.queue import Arrivals, Queue
 from l3sim.orchestrator.engine.requests import Phase, RequestTable
-from l3sim.specs.workload import Requests
+from l3sim.specs.requests import Requests
 from tests.orchestrator.small_jobs import numbers
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from l3sim.orchestrator.engine.requests import NEVER, Phase, RequestTable
 from l3sim.specs.lengths import MAX_TOKENS
-from l3sim.specs.workload import Requests
+from l3sim.specs.requests import Requests
 from tests.orchestrator.engine.kv.test_ledger import table_of
 from tests.orchestrator.small_jobs import numbers
 

@@ -18,6 +18,7 @@ from l3sim.orchestrator.engine.policies import POLICIES
 from l3sim.orchestrator.engine.prediction.source import TableSource
 from l3sim.orchestrator.engine.replica import Replica
 from l3sim.orchestrator.engine.requests import Phase, RequestTable
+from l3sim.orchestrator.engine.steady import History
 from l3sim.orchestrator.job.resolve import ResolvedJob
 from l3sim.orchestrator.report.report import build_report
 from l3sim.reports.sections import Exchange, ExchangeParts
@@ -61,9 +62,10 @@ def replica_of(ranks: int = 8, **changes: Any) -> Replica:
     planner = Planner(
         POLICIES.get("fill")(), options, TableSource(predictor_of()), DecisionLog(0), Study(0, 0)
     )
-    return cast(
-        Replica, SimpleNamespace(index=0, metrics=metrics, kv=kv, occupancy=occupancy, planner=planner)
-    )
+    history = History()
+    history.add(0, numbers([400, 600]), 2, 3, True)
+    parts = {"metrics": metrics, "kv": kv, "occupancy": occupancy, "planner": planner, "history": history}
+    return cast(Replica, SimpleNamespace(index=0, **parts))
 
 
 def devices() -> list[tuple[str, DeviceDescription, DeviceReady]]:

@@ -10,7 +10,7 @@ from l3sim.orchestrator.job.resolve import resolve
 from l3sim.reports import Report
 from l3sim.reports.sections import Batch, Utilization
 from l3sim.specs.catalog import load_machine
-from l3sim.specs.workload import Requests
+from l3sim.specs.requests import Requests
 from tests.reports import golden
 
 LINES = Rooflines(

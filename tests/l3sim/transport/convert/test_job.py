@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from l3sim.errors import InvalidInput
 from l3sim.specs.job import JobSpec
 from l3sim.specs.option import PLAIN, declared
-from l3sim.specs.workload import MAX_REQUESTS, Prefixes, Requests, WorkloadSpec
+from l3sim.specs.requests import MAX_REQUESTS, Prefixes, Requests
+from l3sim.specs.workload import WorkloadSpec
 from l3sim.testing.builders import small_model
 from l3sim.transport.convert.job import spec_from_proto, spec_to_proto
 from l3sim.units import Int64s

@@ -14,7 +14,7 @@ from l3sim.orchestrator.engine.prediction.learning.learned import (
     samples_of,
 )
 from l3sim.orchestrator.engine.prediction.learning.samples import COLUMN, WIDTH
-from l3sim.reports.sections import Errors
+from l3sim.reports.prediction import Errors
 from l3sim.specs.job import JobSpec
 from l3sim.testing.builders import small_model
 from l3sim.work import Chunk
