@@ -47,7 +47,7 @@ def watched(told: Counter[str]) -> Iterator[None]:
         assert (self.kv.held_bytes() <= self.kv.shape.room_bytes).all()
         told["windows"] += isinstance(ask, WindowAsk)
 
-    with patch.object(Tokens, "take", count_tokens), patch.object(Replica, "answer", look_at_books):
+    with patch.object(Tokens, "commit", count_tokens), patch.object(Replica, "answer", look_at_books):
         yield
 
 
