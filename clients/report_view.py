@@ -33,9 +33,12 @@ def print_report(report: Report, console: Console | None = None) -> None:
 
 
 def wide(console: Console | None = None) -> Console:
-    """A console, by default standard output, made at least `WIDTH` wide where that is no terminal."""
+    """A console, by default standard output, made at least `WIDTH` wide.
+
+    A narrower terminal wraps lines; cut to its width they would lose columns.
+    """
     target = console or Console(highlight=False)
-    if not target.is_terminal and target.width < WIDTH:
+    if target.width < WIDTH:
         target.width = WIDTH
     return target
 

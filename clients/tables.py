@@ -101,11 +101,10 @@ def devices_table(devices: Iterable[machine_pb2.DeviceState]) -> Table:
 
 
 def print_whole(table: Table) -> None:
-    """Print a table on standard output; where that is no terminal, as wide as it needs to be."""
+    """Print a table on standard output, as wide as it needs to be: a narrower terminal wraps its lines."""
+    needed = Console(width=10_000).measure(table).maximum
     console = Console(highlight=False)
-    if not console.is_terminal:
-        endless = Console(width=10_000)
-        console = Console(highlight=False, width=endless.measure(table).maximum)
+    console.width = max(console.width, needed) if console.is_terminal else needed
     console.print(table)
 
 

@@ -21,8 +21,15 @@ from l3sim.specs.config import CalibratedGpuConfig
 from scripts.fit_gpu import PRIOR, fit, prior_of
 from scripts.gpu_profiles import Profile, read_profile
 
-#: Prefix of each GPU's files.
-FILES = {"a100-80gb": "a100", "h100-80gb": "h100", "a40": "a40"}
+#: The profiles that each shipped GPU file was fitted to. Others in a folder take no part.
+FILES = {
+    "a100-80gb": (
+        *("a100-codellama-34b-instruct-hf", "a100-internlm-20b"),
+        *("a100-llama-2-70b-hf", "a100-llama-2-7b-hf"),
+    ),
+    "h100-80gb": ("h100-codellama-34b-instruct-hf", "h100-llama-2-7b-hf"),
+    "a40": ("a40-llama-2-7b-hf",),
+}
 #: First and last number of tokens of the ranges that errors are told by.
 RANGES = ((1, 64), (65, 128), (129, 256), (257, 512), (513, 1024), (1025, 2048), (2049, 4096))
 DEGREES = (1, 2, 4, 8)
@@ -96,10 +103,9 @@ def files_of(gpu: str, folder: Path) -> list[Path]:
     Raises:
         InvalidInput: there are none.
     """
-    prefix = FILES[gpu]
-    found = [path for path in sorted(folder.glob(f"{prefix}-*.csv")) if "all-reduce" not in path.name]
+    found = [path for name in FILES[gpu] if (path := folder / f"{name}.csv").is_file()]
     if not found:
-        raise InvalidInput((str(folder), f"no profiles {prefix}-*.csv here"))
+        raise InvalidInput((str(folder), f"no profile of {gpu} here, such as {FILES[gpu][0]}.csv"))
     return found
 
 

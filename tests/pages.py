@@ -211,7 +211,8 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
             SHIPPED,
         ),
         (
-            ".venv/bin/python -m scripts.fit_gpu gpus/h100-80gb.yaml $P/h100-*.csv --prior a100-80gb "
+            ".venv/bin/python -m scripts.fit_gpu gpus/h100-80gb.yaml "
+            "$P/h100-{codellama-34b-instruct,llama-2-7b}-hf.csv --prior a100-80gb "
             f"{VIDUR}",
             SHIPPED,
         ),

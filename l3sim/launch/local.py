@@ -200,7 +200,7 @@ class LocalMachine:
             async with asyncio.timeout(READY_DEADLINE_S), open_channel(self.address) as channel:
                 stub = machine_pb2_grpc.MachineServiceStub(channel)
                 while not answer.ready and (not answer.roles or any(map(self._lacks_ours, answer.roles))):
-                    self._check_all_run()
+                    await self._check_all_run()
                     answer = await stub.GetMachine(
                         machine_pb2.GetMachineRequest(), timeout=READY_DEADLINE_S, wait_for_ready=True
                     )
@@ -225,10 +225,11 @@ class LocalMachine:
         """Whether devices are missing that we have started."""
         return role.role in {process.role for process in self._devices} and role.present < role.needed
 
-    def _check_all_run(self) -> None:
+    async def _check_all_run(self) -> None:
         for part in self._parts:
             if not part.running and part not in (self._broker, self._orchestrator):
-                raise NotReady(f"{part.name} ended before the machine was ready: {part.last_words()}")
+                words = await asyncio.to_thread(part.last_words)
+                raise NotReady(f"{part.name} ended before the machine was ready: {words}")
         if self._broken.done():
             self._broken.result()
 
@@ -248,11 +249,9 @@ class LocalMachine:
             except L3Error as error:
                 self._say(str(error))
             self._changed()
-        self._broken.set_exception(
-            Interrupted(
-                f"{part.name} died {RESTARTS + 1} times: {part.last_words()}; start the machine again"
-            )
-        )
+        words = await asyncio.to_thread(part.last_words)
+        text = f"{part.name} died {RESTARTS + 1} times: {words}; start the machine again"
+        self._broken.set_exception(Interrupted(text))
 
 
 async def _start_all(parts: Sequence[Part]) -> None:

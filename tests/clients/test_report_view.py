@@ -1,3 +1,4 @@
+import contextlib
 import io
 import json
 from pathlib import Path
@@ -6,9 +7,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from l3sim.clients.report_view import print_report
+from l3sim.clients.report_view import WIDTH, print_report, wide
 from l3sim.reports import Report
 from tests.reports import GOLDEN as REPORT
+from tests.reports import golden
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -119,3 +121,14 @@ def test_objectives_and_foresight_are_told_where_there_are_any(report: dict[str,
     lines = printed(report).splitlines()
     assert "objectives  ttft_s 2: 92.5% met, goodput 1.500 requests/s" in lines
     assert "foresight   plans were wrong by GPU 0.10%, attention 2.00% at the median" in lines
+
+
+def test_a_narrow_terminal_loses_no_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = Console(file=io.StringIO(), width=72, force_terminal=True, highlight=False)
+    assert wide(console).width == WIDTH
+    monkeypatch.setenv("COLUMNS", "72")
+    told = io.StringIO()
+    with contextlib.redirect_stdout(told):
+        print_report(golden())
+    (head,) = [line for line in told.getvalue().splitlines() if line.startswith("latency")]
+    assert head.split()[-2:] == ["p99", "max"]

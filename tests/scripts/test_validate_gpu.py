@@ -50,4 +50,6 @@ def test_targets_are_missed_only_where_the_page_says_so(written: Path) -> None:
 
 def test_bad_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path), str(tmp_path)]) == 2
-    assert re.fullmatch(r"validate_gpu: error: .*: no profiles a100-\*\.csv here\n", capsys.readouterr().err)
+    assert re.fullmatch(
+        r"validate_gpu: error: .*: no profile of a100-80gb here, such as .*\n", capsys.readouterr().err
+    )

@@ -14,9 +14,6 @@ from l3sim.errors import InvalidInput
 if TYPE_CHECKING:
     from l3sim.launch.compare.jobs import Outcome
 
-#: Of the table where nobody looks at a terminal.
-WIDTH = 160
-
 
 def compare(
     workload: WorkloadArgument,
@@ -69,11 +66,10 @@ def compare(
 
 
 def _print(outcomes: "list[Outcome]") -> None:
-    from rich.console import Console
-
+    from l3sim.clients.tables import print_whole
     from l3sim.launch.compare.tables import table_of
 
-    Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH).print(table_of(outcomes))
+    print_whole(table_of(outcomes))
     for one in outcomes:
         if one.refused:
             print(f"{one.machine} refused: {one.refused}")

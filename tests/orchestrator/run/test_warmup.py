@@ -1,5 +1,6 @@
 """After warming, no job compiles anything: else somebody waits for it inside a window."""
 
+import os
 import subprocess
 import sys
 from unittest.mock import patch
@@ -7,11 +8,13 @@ from unittest.mock import patch
 import pytest
 
 from l3sim.orchestrator.run import warmup
+from tests.root import ROOT
 
 
 def test_jobs_compile_nothing_after_warming() -> None:
     command = [sys.executable, "-P", "-m", "tests.orchestrator.run.warmed_jobs"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
