@@ -120,7 +120,12 @@ def check_all(
         bool, typer.Option("--oldest", help="The fast tests with the oldest dependencies allowed.")
     ] = False,
     workers: Annotated[
-        int, typer.Option(parser=whole("--workers", 0, 256), metavar="N", help="Tests run side by side.")
+        int,
+        typer.Option(
+            parser=whole("--workers", 0, 256),
+            metavar="N",
+            help="Run tests side by side in N processes; default: one a core.",
+        ),
     ] = 0,
 ) -> int:
     """Run every check and the whole test suite, as CI does; with arguments, only pytest with them."""

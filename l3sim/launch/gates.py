@@ -71,7 +71,7 @@ class Selection:
         fast: the selection that takes less than a minute on two cores, and all gates.
         coverage: measure which lines run, in processes too, and print a table at the end.
         oldest: the fast selection with the oldest dependencies allowed, in an environment of its own.
-        workers: tests run side by side in so many processes; 0: one after the other; fast ones: one a core.
+        workers: processes that run tests side by side; 0: one a core, and one alone for chosen tests.
     """
 
     arguments: Sequence[str] = ()
@@ -83,8 +83,8 @@ class Selection:
     def pytest(self) -> list[list[str]]:
         """Arguments of each run of pytest."""
         chosen = list(FAST) if self.fast or self.oldest else []
-        workers = self.workers or (os.cpu_count() or 1 if chosen else 0)
-        if not workers:
+        workers = self.workers or (1 if self.arguments and not chosen else os.cpu_count() or 1)
+        if workers == 1:
             return [[*chosen, *self.arguments]]
         apart = ["-n", str(workers), "--dist", "loadfile", "--quiet", *chosen]
         if chosen or self.arguments:

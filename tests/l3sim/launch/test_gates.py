@@ -34,7 +34,7 @@ def test_every_gate_runs_and_the_tests_speak_last(
     monkeypatch.setattr(
         gates, "PYTHON", (sys.executable, "-c", f"print('tests'); import sys; sys.exit({tests})")
     )
-    assert gates.run_tests(gates.Selection()) == code
+    assert gates.run_tests(gates.Selection(workers=1)) == code
     said = capfd.readouterr()
     assert [line.partition(" (")[0] for line in said.out.splitlines() if line] == lines
     assert said.err == ("l3: error: failed before the tests: wrong\n" if BAD in chosen else "")
@@ -68,10 +68,14 @@ def test_the_fast_selection_runs_on_every_core_and_names_what_it_leaves(
     assert [path for path in gates.LATER if not (ROOT / path).exists()] == []
 
 
-def test_side_by_side_containers_come_by_themselves() -> None:
-    apart, alone = gates.Selection(workers=2).pytest()
+def test_side_by_side_containers_come_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    apart, alone = gates.Selection().pytest()
+    assert apart[:2] == ["-n", "2"]
     assert "--ignore=tests/compose" in apart
     assert alone == ["tests/compose"]
+    assert gates.Selection(workers=1).pytest() == [[]]
+    assert gates.Selection(["tests/clients"]).pytest() == [["tests/clients"]]
     assert len(gates.Selection(["tests/clients"], workers=2).pytest()) == 1
 
 
