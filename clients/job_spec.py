@@ -18,7 +18,8 @@ from l3sim.errors import InvalidInput
 from l3sim.registry import unknown
 from l3sim.specs.catalog import is_path, load_model, parse_value
 from l3sim.specs.job import JobSpec, check_job
-from l3sim.specs.option import PLAIN, Declared, declared
+from l3sim.specs.model import ModelShape
+from l3sim.specs.option import PLAIN, Declared, check_bounds, declared
 from l3sim.specs.workload import WorkloadSpec
 
 #: Every option by keyword, in the order in which help shows them.
@@ -38,7 +39,8 @@ def job_spec(
 
     Args:
         workload: a name (`openr1`, `openr1:max=20480`), `fixed:IN:OUT` (numbers or
-            ranges A..B), a trace file, or a specification, which the options change.
+            ranges A..B), a trace file, or a specification, which the options change; of listed requests,
+            as of a trace, `requests=N` takes the first N.
         machine: name of the machine that must answer, or "" for any.
         settings: (`slot.key`, value as YAML text) above the machine file.
         options: of OPTIONS; None is the default.
@@ -55,9 +57,13 @@ def job_spec(
     of_workload = {name: fields.pop(name) for name in _OF_WORKLOAD & fields.keys()}
     try:
         if isinstance(workload, WorkloadSpec):
-            served = replace(workload, **of_workload)
-        else:
+            served = _changed(workload, of_workload)
+        elif isinstance(workload, str):
             served = workload_spec(workload, of_workload.pop("count", None), **of_workload)
+        else:
+            raise InvalidInput(
+                ("workload", f"must be a name, a trace file or a WorkloadSpec, got {workload!r}")
+            )
         spec = JobSpec(served, machine, settings=settings, **fields)
         check_job(spec)
     except InvalidInput as refused:
@@ -91,22 +97,39 @@ def texts_of(values: Mapping[str, Any] | None) -> list[str]:
     return [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in given]
 
 
+def _changed(workload: WorkloadSpec, options: dict[str, Any]) -> WorkloadSpec:
+    """A specification with options on top; of listed requests, as of a trace, a count takes the first."""
+    listed, count = workload.listed, options.get("count")
+    if listed is None or count is None:
+        return replace(workload, **options)
+    if count > len(listed):
+        raise InvalidInput(
+            ("workload.requests", f"{workload.name} has {len(listed)} requests, fewer than {count}")
+        )
+    check_bounds(replace(workload, **options), "workload.")
+    return replace(workload, **options | {"count": None, "listed": listed.first(count)})
+
+
 def _converted(one: Declared, value: Any) -> Any:
     flag = one.option.flag
-    if isinstance(value, np.generic):
-        value = value.item()
-    if one.kind in PLAIN:
-        try:
-            return msgspec.convert(value, one.kind)
-        except msgspec.ValidationError as error:
-            raise InvalidInput((flag, f"{error}, got {value!r}")) from None
     if one.field == "model":
+        if not isinstance(value, str | ModelShape):
+            raise InvalidInput((flag, f"must be a name, a file or a ModelShape, got {value!r}"))
         return load_model(value) if isinstance(value, str) and is_path(value) else value
-    if isinstance(value, Mapping):
-        return tuple(value.items())
-    if not isinstance(value, str):
-        return value
-    return shares(flag, value) if one.field == "priorities" else pairs(flag, value)
+    given = value
+    if one.kind not in PLAIN and isinstance(value, str):
+        value = shares(flag, value) if one.field == "priorities" else pairs(flag, value)
+    elif isinstance(value, Mapping):
+        value = tuple((_plain(name), _plain(number)) for name, number in value.items())
+    try:
+        return msgspec.convert(_plain(value), one.kind)
+    except msgspec.ValidationError as error:
+        raise InvalidInput((flag, f"{error}, got {given!r}")) from None
+
+
+def _plain(value: Any) -> Any:
+    """A number of numpy's as Python's; anything else as it is."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _flag(field: str) -> str:

@@ -24,6 +24,7 @@ from types import MappingProxyType, ModuleType
 from typing import Any, NamedTuple
 
 from l3sim.errors import InvalidInput
+from l3sim.origin import is_ours, read
 from l3sim.places import PACKAGE
 from l3sim.registry import unknown
 
@@ -112,11 +113,11 @@ def loaded(target: str) -> Any:
     """The class at "module:Class", or of "file.py" or "file.py:Class"; once a process.
 
     Raises:
-        InvalidInput: it cannot be imported, or it is no device.
+        InvalidInput: it cannot be imported, it is no device, or it is a stranger's of a kind of ours.
     """
     place, _, name = _split(target)
     if is_file(target):
-        return _of_file(_imported(place), place, name)
+        return _of_own_kind(_of_file(_imported(place), place, name), place)
     try:
         module = import_module(place)
     except Exception as error:
@@ -125,7 +126,7 @@ def loaded(target: str) -> Any:
     if not is_device(found):
         text = "is no device class: a subclass of l3sim.ports.Device with kind and role"
         raise InvalidInput(("kind", f"{target} {text} ({', '.join(ROLES)})"))
-    return found
+    return _of_own_kind(found, target)
 
 
 def is_device(thing: object) -> bool:
@@ -137,6 +138,16 @@ def is_device(thing: object) -> bool:
         and isinstance(getattr(thing, "kind", None), str)
         and getattr(thing, "role", None) in ROLES
     )
+
+
+def _of_own_kind(found: Any, where: str) -> Any:
+    """A class, unless it is a stranger's that goes by a kind of ours: reports would call it ours."""
+    ours = {kind for kind, those in offers().items() if any(one.package == _OURS for one in those)}
+    if found.kind in ours and not is_ours(found):
+        text = f"{where}: {found.__name__} says that it is of kind {found.kind!r}, which is ours"
+        raise InvalidInput(("kind", f"{text}; give it a kind of its own"))
+    read(found)
+    return found
 
 
 def _of_file(module: ModuleType, file: str, name: str) -> Any:

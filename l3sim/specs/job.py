@@ -53,11 +53,27 @@ class JobSpec:
         int, Option("--dp", "Data parallel; default: by model and machine.", "N", 1, MAX_DEGREE)
     ] = 0
     max_window: Annotated[
-        int, Option("--max-window", "Most rounds in a window; 1: lockstep, same result.", "K", 1, 10**9)
+        int,
+        Option(
+            "--max-window",
+            "Most rounds in a window; 1: lockstep, same result.",
+            "K",
+            1,
+            10**9,
+            changes_result=False,
+        ),
     ] = DEFAULT_MAX_WINDOW
     settings: tuple[tuple[str, str], ...] = ()
     spans_rounds: Annotated[
-        int, Option("--spans", "Keep the tasks of each replica's first K rounds.", "K", 1, 10_000)
+        int,
+        Option(
+            "--spans",
+            "Keep the tasks of each replica's first K rounds.",
+            "K",
+            1,
+            10_000,
+            changes_result=False,
+        ),
     ] = 0
     slo: Annotated[
         tuple[tuple[str, float], ...],
@@ -68,7 +84,14 @@ class JobSpec:
     ] = False
     regret_plans: Annotated[
         int,
-        Option("--regret", "Compare so many plans of each replica with their alternatives.", "K", 1, 1000),
+        Option(
+            "--regret",
+            "Compare so many plans of each replica with their alternatives.",
+            "K",
+            1,
+            1000,
+            changes_result=False,
+        ),
     ] = 0
 
 

@@ -3,7 +3,8 @@
     regret_plans: Annotated[int, Option("--regret", "Compare so many plans ...", "K", 1, 1000)] = 0
 
 Derived from that are its check (`check_bounds`), its option on the command line, its keyword in Python
-(`l3sim.run(..., regret=4)`), its way over the wire under the field's name, and its entry in config.yaml.
+(`l3sim.run(..., regret=4)`), its way over the wire under the field's name, its part in the job's digest, and
+its entry in config.yaml.
 """
 
 import math
@@ -29,6 +30,7 @@ class Option:
         unit: of a real number.
         empty: whether a text may be empty.
         named: in what is refused; "": as its field.
+        changes_result: whether a report may differ with it; then the job's digest covers it.
     """
 
     flag: str
@@ -39,6 +41,7 @@ class Option:
     unit: str = ""
     empty: bool = True
     named: str = ""
+    changes_result: bool = True
 
     @property
     def keyword(self) -> str:
@@ -108,3 +111,18 @@ def plain_options(spec: Any) -> dict[str, Any]:
     plain = (name for name, one in declared(type(spec)).items() if one.kind in PLAIN)
     values = {name: getattr(spec, name) for name in plain}
     return {name: value for name, value in values.items() if value is not None}
+
+
+def deciding_options(spec: Any) -> dict[str, Any]:
+    """The options that may change a result, by field, with their values."""
+    return {
+        name: getattr(spec, name) for name, one in declared(type(spec)).items() if one.option.changes_result
+    }
+
+
+def shown_options(spec: Any) -> dict[str, Any]:
+    """The options as config.yaml shows them: plain values, None among them, then lists of `name:number`."""
+    options = declared(type(spec))
+    plain = {name: getattr(spec, name) for name, one in options.items() if one.kind in PLAIN}
+    lists = {name: getattr(spec, name) for name, one in options.items() if get_origin(one.kind) is tuple}
+    return plain | {name: [f"{of}:{number:g}" for of, number in pairs] for name, pairs in lists.items()}

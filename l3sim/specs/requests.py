@@ -1,6 +1,7 @@
 """The requests of a job in arrays, and the check of those that a trace lists."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -53,6 +54,23 @@ class Requests:
 
     def __len__(self) -> int:
         return len(self.prompt)
+
+    def first(self, count: int) -> "Requests":
+        """The first so many of them."""
+
+        def cut(column: Int64s | None) -> Any:
+            return None if column is None else column[:count]
+
+        known = self.prefixes
+        return Requests(
+            cut(self.prompt),
+            cut(self.output),
+            cut(self.arrival_ps),
+            cut(self.line),
+            None if known is None else Prefixes(cut(known.number), cut(known.tokens)),
+            cut(self.priority),
+            cut(self.limit),
+        )
 
 
 def check_listed(listed: Requests) -> Requests:

@@ -184,6 +184,9 @@ def check_workload(spec: WorkloadSpec) -> None:
         InvalidInput: by field.
     """
     check_bounds(spec, "workload.")
+    if spec.listed is not None and spec.count is not None:
+        text = f"{spec.count} contradicts the {len(spec.listed)} that are listed; leave it out, or list fewer"
+        raise InvalidInput(("workload.requests", text))
     if spec.rate is not None and spec.concurrency is not None:
         raise InvalidInput(("workload", "--rate (open loop) excludes --concurrency (closed loop); keep one"))
     if spec.cv is not None and spec.rate is None:

@@ -8,6 +8,7 @@ from l3sim.errors import DeviceLost, L3Error, Unreachable
 from l3sim.functional import FunctionalAnswer, FunctionalRequest
 from l3sim.ports import Device, DevicePort, DeviceSource
 from l3sim.transport.conversation import Conversation, blamed, other_window
+from l3sim.transport.description import described
 from l3sim.work import Account, Commit, Costs, DeviceDescription, DeviceReady, Hello, Window
 
 P = ParamSpec("P")
@@ -88,7 +89,7 @@ class InProcessSource(DeviceSource):
         return [
             (address, description)
             for address, device in self._devices.items()
-            for description in device.describe()
+            for description in described(device)
         ]
 
     def connect(self, address: str) -> DevicePort:

@@ -12,6 +12,7 @@ import grpc.aio
 from l3sim import PROTOCOL_VERSION
 from l3sim.device import Identity
 from l3sim.errors import InvariantBroken, L3Error, Unsupported
+from l3sim.origin import read
 from l3sim.ports import Device
 from l3sim.transport import channels, lifetime
 from l3sim.transport.conversation import Conversation, check_protocol
@@ -23,6 +24,7 @@ from l3sim.transport.convert.session import (
     hello_from_proto,
     ready_to_proto,
 )
+from l3sim.transport.description import described
 from l3sim.transport.device_arguments import DeviceArguments, parse_device_arguments
 from l3sim.transport.presence import announce
 from l3sim.transport.status import abort
@@ -48,7 +50,8 @@ class DeviceServicer(device_pb2_grpc.DeviceServiceServicer):  # type: ignore[mis
         self, _request: pb.DescribeRequest, _context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> pb.DescribeResponse:
         """See device.proto."""
-        devices = [description_to_proto(description) for description in self._device.describe()]
+        await asyncio.to_thread(read, type(self._device))
+        devices = [description_to_proto(description) for description in described(self._device)]
         return pb.DescribeResponse(protocol_version=PROTOCOL_VERSION, devices=devices)
 
     async def Session(  # noqa: N802
@@ -165,7 +168,9 @@ def device_main(
         return 2
     lifetime.log_as_json(arguments.log_level)
     try:
-        asyncio.run(_serve(make_device(arguments.identities), arguments))
+        device = make_device(arguments.identities)
+        read(type(device))
+        asyncio.run(_serve(device, arguments))
     except L3Error as error:
         lifetime.complain(error)
         return error.exit_code
@@ -176,7 +181,7 @@ async def _serve(device: Device, arguments: DeviceArguments) -> None:
     async with lifetime.StopSignal(lifeline=arguments.lifeline) as stop:
         async with DeviceServer(device, arguments.listen, arguments.health_file) as server:
             address = lifetime.reachable_address(arguments.listen, server.port, arguments.advertise)
-            async with announce(device.describe(), address, arguments.machine, arguments.bus):
+            async with announce(described(device), address, arguments.machine, arguments.bus):
                 lifetime.announce_ready(address)
                 log.info("ready", extra={"address": address, "devices": len(arguments.identities)})
                 await stop.wait()

@@ -1,6 +1,6 @@
 """From what a user asked for to what will run: everything checked, every default filled in."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import msgspec
@@ -11,12 +11,13 @@ from l3sim.orchestrator.engine.host_stages import HostStages
 from l3sim.orchestrator.engine.policies import ORIGINS, POLICIES, Policy, policy_named
 from l3sim.orchestrator.job.memory_budget import check_sizes, prefill_room, usable_bytes, weight_room
 from l3sim.orchestrator.job.slo import check_slo
+from l3sim.origin import code_of
 from l3sim.placement import Layout, layout_of
 from l3sim.specs.catalog import load_model, parse_value
 from l3sim.specs.job import JobSpec, check_job
 from l3sim.specs.machine import Machine, digest_of
 from l3sim.specs.model import ModelShape
-from l3sim.specs.option import plain_options
+from l3sim.specs.option import deciding_options, shown_options
 from l3sim.specs.requests import Requests
 from l3sim.specs.workload import requests_of
 
@@ -70,30 +71,24 @@ class ResolvedJob:
     def config(self) -> dict[str, Any]:
         """Everything resolved: enough to run again."""
         spec, workload = self.spec, self.spec.workload
+        options = shown_options(workload)
+        del options["count"]  # a listed workload has none; `requests` is how many there are
         return {
             "version": VERSION,
             "submitted_digest": self.digest,
             "machine": self.machine.resolved(),
             "model": msgspec.to_builtins(self.model),
-            # Options of a plain value as asked for; what the job came to stands in their place below.
-            **plain_options(spec),
+            # Options as asked for; what the job came to stands in their place below.
+            **shown_options(spec),
             "tp": self.layout.tp,
             "dp": self.layout.dp,
-            "slo": [f"{metric}:{at_most_s:g}" for metric, at_most_s in spec.slo],
             "settings": [f"{key}={value}" for key, value in spec.settings],
             "workload": {
                 "name": workload.name,
                 "requests": self.requests,
                 "listed": workload.listed is not None,
-                "rate_per_s": workload.rate,
-                "concurrency": workload.concurrency,
-                "speed": workload.speed,
-                "cv": workload.cv,
-                "think_s": workload.think_s,
-                "warmup_s": workload.warmup_s,
-                "cooldown_s": workload.cooldown_s,
-                "max_output_tokens": workload.max_output_tokens,
-                "priorities": [f"{level}:{share:g}" for level, share in workload.priorities],
+                "rate_per_s": options.pop("rate"),
+                **options,
                 "digest": _digest_requests(self.table),
             },
         }
@@ -246,21 +241,23 @@ def _digest_requests(table: Requests) -> str:
 
 
 def _digest(spec: JobSpec, machine: Machine, model: ModelShape, layout: Layout, table: Requests) -> str:
-    """Of everything here that the result depends on; `max_window`, spans and regret change none."""
+    """Of everything here that the result depends on: what options say, and what they came to."""
     workload = spec.workload
+    came_to = {
+        "model": msgspec.to_builtins(model),
+        # A stranger's goes by its name in any package, and by any code under that name.
+        "policy": [spec.policy, ORIGINS.get(spec.policy, ""), code_of(POLICIES.get(spec.policy))],
+        "tp": layout.tp,
+        "dp": layout.dp,
+    }
+    drawn = {"count": len(table), "requests": _digest_requests(table)}
     return digest_of(
         [
             VERSION,
             machine.name,
             machine.digest,
-            msgspec.to_builtins(model),
-            [spec.policy, ORIGINS[spec.policy]] if spec.policy in ORIGINS else spec.policy,
-            spec.seed,
-            [layout.tp, layout.dp],
-            [workload.name, workload.concurrency, workload.rate, workload.speed],
-            [workload.cv, workload.think_s, workload.priorities, workload.max_output_tokens],
-            [spec.slo, spec.oracle_lengths],
-            _digest_requests(table),
-            *([workload.warmup_s, workload.cooldown_s] if workload.warmup_s + workload.cooldown_s else ()),
+            asdict(layout),
+            {**deciding_options(spec), **came_to},
+            {**deciding_options(workload), **drawn, "name": workload.name},
         ]
     )

@@ -21,6 +21,16 @@ class {name}:
 """
 
 
+class Disguised:
+    """A stranger's that goes by a kind of ours."""
+
+    kind, role = "interconnect", "link"
+
+    def describe(self) -> None: ...
+
+    def open(self, hello: Any) -> None: ...
+
+
 def written(folder: Path, text: str, name: str = "mine.py") -> str:
     file = folder / name
     file.write_text(text)
@@ -90,6 +100,21 @@ def test_a_file_that_is_no_device_is_refused_in_a_line(
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"^kind: no file '.*/absent.py'$"):
         device_class(f"{tmp_path}/absent.py")
+
+
+@pytest.mark.parametrize("body", ["pass", "kind = 'dimm-pim'", "kind = 'gpu'"])
+def test_a_strangers_class_of_a_kind_of_ours_is_refused(tmp_path: Path, body: str) -> None:
+    base = "from l3sim.services.dimm_pim.device import DimmPimDevice\n"
+    file = written(tmp_path, f"{base}class Mine(DimmPimDevice):\n    {body}\n")
+    with pytest.raises(InvalidInput, match=r"^kind: .*/mine.py: Mine says that it is of kind '.*', which is"):
+        device_class(file)
+
+
+def test_a_package_may_not_enter_a_class_of_a_kind_of_ours() -> None:
+    with pytest.raises(
+        InvalidInput, match=r"^kind: tests.l3sim.test_kinds:Disguised: Disguised says that it"
+    ):
+        device_class(f"{__name__}:Disguised")
 
 
 def test_two_packages_with_one_kind_are_refused_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,17 +4,21 @@ l3-mini:  gpu (mine.py:MyGpu)   dimm-00 ... 03 (mine.py:MyPim)   link (mine.py:M
 """
 
 import json
+from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import pytest
+from rich.console import Console
 
 from l3sim.clients.options import JobOptions
+from l3sim.clients.report_view import report_view
 from l3sim.errors import InvalidInput
 from l3sim.launch.compare.jobs import run_one
 from l3sim.launch.plan import plan_devices
+from l3sim.reports import Report
 from l3sim.specs.catalog import load_machine
 from l3sim.specs.machine import machine_from
+from l3sim.transport.description import described
 
 OURS = load_machine("l3-mini")
 CLASSES = {"gpu": "MyGpu", "attention": "MyPim", "link": "MyLink"}
@@ -42,17 +46,17 @@ def machine_file(folder: Path, *roles: str) -> str:
     return str(file)
 
 
-def report_of(machine: str) -> dict[str, Any]:
+def report_of(machine: str) -> Report:
     spec = JobOptions(requests=4, settings=["attention.level=roofline"]).spec("fixed:64:16")
     found = run_one(spec, machine, "")
     assert found.report is not None, found.refused
     assert found.limit
-    return found.report.to_dict()
+    return found.report
 
 
 @pytest.mark.parametrize("roles", [("gpu",), ("attention",), ("link",), ("gpu", "attention", "link")])
 def test_what_builds_on_ours_costs_what_ours_do(tmp_path: Path, roles: tuple[str, ...]) -> None:
-    mine, ours = report_of(machine_file(tmp_path, *roles)), report_of("l3-mini")
+    mine, ours = report_of(machine_file(tmp_path, *roles)).to_dict(), report_of("l3-mini").to_dict()
     assert {key: mine[key] for key in SCHEDULE} == {key: ours[key] for key in SCHEDULE}
 
 
@@ -73,9 +77,21 @@ def test_two_files_with_one_kind_keep_apart(tmp_path: Path) -> None:
     slower = MINE.replace('    kind = "my-link"', '    kind = "my-link"\n    version = "2"')
     (tmp_path / "b" / "mine.py").write_text(slower)
     versions = [
-        plan_devices(load_machine(file))[-1].device().describe()[0].version for file in (first, second)
+        described(plan_devices(load_machine(file))[-1].device())[0].version for file in (first, second)
     ]
-    assert versions[0] != versions[1] == "2"
+    assert [version.partition("+")[0] for version in versions] == ["0", "2"]
+
+
+def test_other_code_is_another_job_and_never_ours(tmp_path: Path) -> None:
+    """Of one file moved, and of one with a line more."""
+    files = [machine_file(tmp_path / name, "link") for name in ("a", "b", "c")]
+    (tmp_path / "c" / "mine.py").write_text(MINE + "# costs x 3\n")
+    reports = [report_of(file) for file in files]
+    assert reports[0].job == reports[1].job != reports[2].job
+    for report in reports:
+        console = Console(record=True, file=StringIO(), width=100)
+        console.print(report_view(report))
+        assert "not ours    link: my-link, version 0+" in console.export_text()
 
 
 def test_an_override_is_checked_by_the_class(tmp_path: Path) -> None:

@@ -87,11 +87,6 @@ def later(costs: Costs, by_ps: int) -> Costs:
     return replace(costs, costs=tuple(changed))
 
 
-class Nameless(GoodDevice):
-    def describe(self) -> Sequence[DeviceDescription]:
-        return [replace(one, version="") for one in super().describe()]
-
-
 class Unreadable(GoodDevice):
     """Its schema refers to what it does not define."""
 
@@ -230,9 +225,17 @@ class ShortOfBytes(DeviceServicer):
             yield response
 
 
+class Nameless(DeviceServicer):
+    async def Describe(self, request: Any, context: Any) -> pb.DescribeResponse:  # noqa: N802
+        response = await super().Describe(request, context)
+        for device in response.devices:
+            device.version = ""
+        return response
+
+
 #: (the check that must fail, device, servicer) by fault.
 BROKEN: dict[str, tuple[str, type[GoodDevice], type[DeviceServicer]]] = {
-    "has no version": ("describe", Nameless, DeviceServicer),
+    "has no version": ("describe", GoodDevice, Nameless),
     "publishes half a schema": ("schema", Unreadable, DeviceServicer),
     "lists what is not its part": ("operations", OfAnotherTrade, DeviceServicer),
     "has no room for KV": ("hello", Roomless, DeviceServicer),

@@ -8,7 +8,7 @@ import pytest
 
 from l3sim.errors import InvalidInput
 from l3sim.specs.job import JobSpec, check_job
-from l3sim.specs.option import Option, check_bounds, declared, plain_options
+from l3sim.specs.option import Option, check_bounds, deciding_options, declared, plain_options, shown_options
 from l3sim.specs.workload import WorkloadSpec
 
 
@@ -70,3 +70,25 @@ def test_a_job_is_checked_with_its_workload() -> None:
         check_job(JobSpec(WorkloadSpec("openr1"), seed=2**64))
     with pytest.raises(InvalidInput, match=r"workload\.requests: must be 1 to"):
         check_job(JobSpec(WorkloadSpec("openr1", count=0)))
+
+
+@dataclass(frozen=True)
+class Told:
+    rounds: Annotated[int, Option("--rounds", "Rounds.")] = 3
+    pairs: Annotated[tuple[tuple[str, float], ...], Option("--pairs", "Pairs.")] = (("a", 0.5),)
+    window: Annotated[int | None, Option("--window", "Window.", changes_result=False)] = None
+
+
+def test_options_that_change_no_result_decide_nothing() -> None:
+    assert deciding_options(Told(window=4)) == {"rounds": 3, "pairs": (("a", 0.5),)}
+
+
+def test_options_are_shown_plain_values_first() -> None:
+    shown = shown_options(Told())
+    assert list(shown.items()) == [("rounds", 3), ("window", None), ("pairs", ["a:0.5"])]
+
+
+def test_what_changes_no_result_is_declared_so() -> None:
+    without = [name for name, one in declared(JobSpec).items() if not one.option.changes_result]
+    assert without == ["max_window", "spans_rounds", "regret_plans"]
+    assert all(one.option.changes_result for one in declared(WorkloadSpec).values())

@@ -170,6 +170,10 @@ FORM = (
     ("spec", "text"),
     [
         (
+            replace(LISTED, count=1),
+            "workload.requests: 1 contradicts the 3 that are listed; leave it out, or list fewer",
+        ),
+        (
             WorkloadSpec("openr2", count=1),
             f"workload: unknown workload 'openr2'; did you mean 'openr1'? {NAMES}",
         ),

@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
 from unittest.mock import patch
 
 import pytest
@@ -12,9 +12,12 @@ from ruamel.yaml import YAML
 from l3sim.launch.in_process import source_of
 from l3sim.launch.plan import plan_devices
 from l3sim.orchestrator.engine.policies import ORIGINS
+from l3sim.orchestrator.job import resolve
 from l3sim.orchestrator.report.digests import device_digest, digest_as_run
 from l3sim.orchestrator.run.job import JobResult, run_job
 from l3sim.specs.job import JobSpec
+from l3sim.specs.option import Option
+from l3sim.specs.workload import WorkloadSpec
 from l3sim.testing.builders import small_model
 from l3sim.work import DeviceDescription, DeviceReady, MemoryRegion
 from tests.orchestrator.small_jobs import SmallJob, Watcher, listed, small_machine
@@ -104,6 +107,56 @@ def test_a_device_is_the_same_wherever_it_lives() -> None:
     assert device_digest(shown, elsewhere) == device_digest(DESCRIBED, READY)
     devices = [("link", DESCRIBED, READY), ("gpu", DESCRIBED, READY)]
     assert digest_as_run("a", devices) == digest_as_run("a", devices[::-1]) != digest_as_run("b", devices)
+
+
+def test_a_policy_of_other_code_is_another_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    digests = {job_of().resolved.digest}
+    for code in ("11111111", "22222222"):
+        monkeypatch.setattr(resolve, "code_of", lambda _, code=code: code)
+        digests.add(job_of().resolved.digest)
+    assert len(digests) == 3
+
+
+def test_a_layout_of_another_shape_is_another_job() -> None:
+    plain = job_of().resolved
+    other = replace(plain.layout, kv_block_tokens=plain.layout.kv_block_tokens * 2)
+    with patch.object(resolve, "layout_of", lambda *_: other):
+        assert job_of().resolved.digest != plain.digest
+
+
+@dataclass(frozen=True)
+class LaterSpec(JobSpec):
+    """What a later version may have."""
+
+    eagerness: Annotated[int, Option("--eagerness", "A new option.", "N", 1, 9)] = 0
+    verbosity: Annotated[int, Option("--verbosity", "Another.", "N", 1, 9, changes_result=False)] = 0
+
+
+@dataclass(frozen=True)
+class LaterWorkload(WorkloadSpec):
+    """Likewise of a workload."""
+
+    jitter_s: Annotated[float, Option("--jitter", "A new option.", "S", most=9.0)] = 0.0
+
+
+def test_a_new_option_is_in_the_digest_and_in_config_yaml() -> None:
+    served = listed([30, 20], [9, 12])
+    wider = LaterWorkload(served.name, listed=served.listed)
+    plain = LaterSpec(wider, model=small_model(), policy="fill")
+    resolved = [
+        SmallJob(spec, small_machine()).resolved
+        for spec in (
+            plain,
+            replace(plain, verbosity=2),
+            replace(plain, eagerness=2),
+            replace(plain, workload=replace(wider, jitter_s=0.5)),
+        )
+    ]
+    digests = [job.digest for job in resolved]
+    assert digests[0] == digests[1]
+    assert len(set(digests)) == 3
+    assert [job.config()["eagerness"] for job in resolved] == [0, 0, 2, 0]
+    assert [job.config()["workload"]["jitter_s"] for job in resolved] == [0.0, 0.0, 0.0, 0.5]
 
 
 def test_a_policy_of_another_package_version_is_another_job(monkeypatch: pytest.MonkeyPatch) -> None:
