@@ -80,9 +80,9 @@ def _in_this_process(spec: JobSpec, asked: MachineOptions) -> Result:
 
 
 def _on_processes(spec: JobSpec, asked: MachineOptions) -> Result:
-    asked.plan()  # bad input is refused before anything is made
+    planned = asked.plan()  # bad input is refused before anything is made
     with logs_folder() as folder, Background() as background:
-        return background.run(on_processes(asked, folder, lambda address: _served(address, spec)))
+        return background.run(on_processes(asked, planned, folder, lambda address: _served(address, spec)))
 
 
 async def _served(address: str, spec: JobSpec) -> Result:

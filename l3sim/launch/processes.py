@@ -55,7 +55,7 @@ class Part:
         Raises:
             NotReady: it ended or stayed silent; the message has the last line of its log.
         """
-        with self.log.open("ab") as log:
+        with await asyncio.to_thread(self.log.open, "ab") as log:
             begin = log.tell()
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -82,7 +82,8 @@ class Part:
         except (ValueError, TypeError, KeyError):
             self.kill()
             how = await self.ended()
-            raise NotReady(f"{self.name} {how} before it was ready: {self.last_words(begin)}") from None
+            said = await asyncio.to_thread(self.last_words, begin)
+            raise NotReady(f"{self.name} {how} before it was ready: {said}") from None
 
     async def ended(self) -> str:
         """Wait for the end of the process and say how it ended, in words."""

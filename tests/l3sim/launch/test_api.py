@@ -88,7 +88,7 @@ def test_processes_give_the_same() -> None:
         ({"modules_per_process": 2}, "modules_per_process: is for processes; set in_process=False"),
         (
             {"modules_per_process": 0, "in_process": False},
-            "modules_per_process: must be 1 to 4096, got 0",
+            "modules_per_process: must be a whole number from 1 to 4096, got",
         ),
     ],
 )
