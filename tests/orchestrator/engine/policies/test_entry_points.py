@@ -73,7 +73,7 @@ def test_one_may_have_registered_itself(installed: list[EntryPoint]) -> None:
 def test_a_bad_one_is_blamed_each_time_and_no_other(installed: list[EntryPoint]) -> None:
     installed += [point("elsewhere", f"{__name__}:Elsewhere"), point("odd", "no_such_module:Thing")]
     for _ in range(2):
-        with pytest.raises(InvalidInput, match="'odd' of l3sim.policies"):
+        with pytest.raises(InvalidInput, match=r"'odd' of l3sim\.policies"):
             policy_named("nowhere")
 
 
