@@ -30,13 +30,16 @@ class Background:
         self.close()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """What a coroutine comes to. Ctrl-C cancels it and is raised when its clean-up is done."""
+        """What a coroutine comes to, or whatever it raises: SystemExit, too.
+
+        Ctrl-C cancels it and is raised when its clean-up is done.
+        """
         ended: Future[T] = Future()
-        tasks: list[asyncio.Task[T]] = []
+        tasks: list[asyncio.Task[None]] = []
 
         def start() -> None:
-            tasks.append(self._loop.create_task(work))
-            tasks[0].add_done_callback(lambda task: _pass_on(task, ended))
+            tasks.append(self._loop.create_task(_into(ended, work)))
+            tasks[0].add_done_callback(lambda _: _never_begun(ended, work))
 
         self._loop.call_soon_threadsafe(start)
         try:
@@ -47,7 +50,10 @@ class Background:
             raise
 
     def iterate(self, make: Callable[[], AsyncIterator[T]]) -> Iterator[T]:
-        """The items of an asynchronous generator, one at a time; it is closed when nobody wants more."""
+        """The items of an asynchronous generator, one at a time; it is closed when nobody wants more.
+
+        `close` ends it as well: an iterator that is dropped later has nothing left to do.
+        """
 
         async def following() -> T:
             return await anext(items)
@@ -61,7 +67,8 @@ class Background:
                     return
                 yield item
         finally:
-            if (close := getattr(items, "aclose", None)) is not None:
+            close = getattr(items, "aclose", None)
+            if close is not None and not self._loop.is_closed():
                 self.run(close())
 
     def close(self) -> None:
@@ -82,10 +89,15 @@ class Background:
         await self._loop.shutdown_default_executor()
 
 
-def _pass_on(task: asyncio.Task[T], ended: Future[T]) -> None:
-    if task.cancelled():
-        ended.set_exception(asyncio.CancelledError())
-    elif (error := task.exception()) is not None:
+async def _into(ended: Future[T], work: Coroutine[Any, Any, T]) -> None:
+    try:
+        ended.set_result(await work)
+    except BaseException as error:
         ended.set_exception(error)
-    else:
-        ended.set_result(task.result())
+
+
+def _never_begun(ended: Future[T], work: Coroutine[Any, Any, T]) -> None:
+    """A task that is cancelled before its first step runs nothing of its coroutine."""
+    if not ended.done():
+        work.close()
+        ended.set_exception(asyncio.CancelledError())

@@ -51,10 +51,10 @@ class BlockingClient:
 
     def close(self) -> None:
         """Let go of the machine; the next call connects again."""
-        if self._background is not None:
-            self._background.run(self._client.__aexit__(None, None, None))
-            self._background.close()
+        if (background := self._background) is not None:
             self._background = None
+            with background:  # its thread ends whatever becomes of the connection
+                background.run(self._client.__aexit__(None, None, None))
 
     def submit(self, spec: JobSpec, request_id: str | None = None) -> tuple[job_pb2.Job, list[str]]:
         """See Client.submit."""
@@ -115,7 +115,11 @@ class BlockingClient:
     def _connected(self) -> Background:
         if self._background is None:
             background = Background()
-            background.run(self._opened())
+            try:
+                background.run(self._opened())
+            except BaseException:
+                background.close()
+                raise
             self._background = background
         return self._background
 

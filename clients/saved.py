@@ -41,10 +41,10 @@ def save(folder: Path, report: str, artifacts: Mapping[str, bytes]) -> list[Path
     """
     make_folder(folder)
     files = {REPORT: f"{report}\n".encode(), **artifacts}
-    for stale in {REPORT, *ALWAYS, *SOMETIMES} - files.keys():
-        # A former job's spans beside this job's report would be read as this job's.
-        (folder / stale).unlink(missing_ok=True)
     try:
+        for stale in {REPORT, *ALWAYS, *SOMETIMES} - files.keys():
+            # A former job's spans beside this job's report would be read as this job's.
+            (folder / stale).unlink(missing_ok=True)
         for name, data in files.items():
             (folder / name).write_bytes(data)
     except OSError as error:

@@ -20,7 +20,7 @@
 """
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class L3Error(Exception):
@@ -43,6 +43,10 @@ class InvalidInput(L3Error):
     def __init__(self, *violations: tuple[str, str]) -> None:
         self.violations: Sequence[tuple[str, str]] = violations
         super().__init__("; ".join(f"{field}: {text}" if field else text for field, text in violations))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Errors come back from other processes; by itself the text would be taken for the violations.
+        return type(self), tuple(self.violations)
 
 
 class NotFound(L3Error):
@@ -113,6 +117,9 @@ class DeviceLost(L3Error):
         self.slot = slot
         self.why = why
         super().__init__(f"lost {slot}: {why}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.slot, self.why)
 
 
 class InvariantBroken(L3Error):

@@ -4,7 +4,7 @@
     installed (pip)           $XDG_STATE_HOME/l3 or ~/.local/state/l3        state
                               $XDG_CACHE_HOME/l3/tables or ~/.cache/...      tables
 
-$L3_HOME and $L3_TABLES name other folders; below $L3_HOME, processes of ours keep their tables, too.
+$L3_HOME names another folder for both, with the tables in its `tables`; $L3_TABLES one for the tables alone.
 """
 
 import os
@@ -33,19 +33,12 @@ def state_folder(environment: Mapping[str, str]) -> Path:
 
 
 def tables_folder(environment: Mapping[str, str]) -> Path:
-    """Folder of the tables that memory devices build."""
+    """Folder of the tables that memory devices build, in this process or in those that it starts."""
     if named := environment.get("L3_TABLES"):
         return Path(named)
-    if (root := checkout()) is not None:
-        return root / ".l3" / "tables"
+    if environment.get("L3_HOME") or checkout() is not None:
+        return state_folder(environment) / "tables"
     return _xdg(environment, "XDG_CACHE_HOME", ".cache") / "tables"
-
-
-def process_tables(environment: Mapping[str, str]) -> Path:
-    """Folder of the tables of device processes that are started here; absolute."""
-    if environment.get("L3_HOME") and not environment.get("L3_TABLES"):
-        return (state_folder(environment) / "tables").absolute()
-    return tables_folder(environment).absolute()
 
 
 def child_path(environment: Mapping[str, str]) -> str:

@@ -11,15 +11,31 @@ from l3sim.orchestrator.engine.policies import (
     Policy,
     policy_named,
 )
+from l3sim.orchestrator.engine.policies.admission import (
+    PREFILL_KEYS,
+    ChunkBounds,
+    MayAdmit,
+    PrefillPlan,
+    at_most,
+    plan_prefills,
+)
+from l3sim.orchestrator.engine.prediction.predictor import Predictor
 
 __all__ = [
     "GROUP",
     "NO_HORIZON",
     "POLICIES",
+    "PREFILL_KEYS",
     "Blocked",
+    "ChunkBounds",
+    "MayAdmit",
     "PassPlan",
     "Plan",
     "PlanView",
     "Policy",
+    "Predictor",
+    "PrefillPlan",
+    "at_most",
+    "plan_prefills",
     "policy_named",
 ]

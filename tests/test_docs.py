@@ -104,6 +104,7 @@ def unmatched(pattern: Sequence[str], lines: Sequence[str]) -> str | None:
 
 def test_the_policy_of_the_page_runs(tmp_path: Path) -> None:
     (block,) = fenced(PAGES["docs/policies.md"], "python")
+    assert re.findall(r"^from (\S+)", block, re.M) == ["l3sim.orchestrator.policies"]
     words = ["run", "fixed:64:8", "--machine", "l3-mini", "--requests", "6", "--policy", "alternate"]
     code = f"{block}\nfrom l3sim.launch.cli import main\nmain({[*words, '--in-process', '--json']})\n"
     (tmp_path / "alternate.py").write_text(code)

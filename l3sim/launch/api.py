@@ -14,11 +14,12 @@ from l3sim.clients.background import Background
 from l3sim.clients.client import Client
 from l3sim.clients.endings import refuse_broken
 from l3sim.clients.job_spec import OPTIONS, job_spec, split_settings, texts_of
+from l3sim.clients.numbers import whole
 from l3sim.clients.result import Result
 from l3sim.errors import InvalidInput, L3Error
 from l3sim.launch.compare.jobs import Outcome, run_all
 from l3sim.launch.compare.tables import comparison, rows_of, table_of
-from l3sim.launch.in_process import run_quietly
+from l3sim.launch.in_process import devices_of, run_quietly
 from l3sim.launch.options import DEFAULT_MACHINE, MachineOptions
 from l3sim.launch.run import logs_folder, on_processes
 from l3sim.orchestrator.job.resolve import resolve
@@ -28,6 +29,7 @@ from l3sim.specs.workload import WorkloadSpec
 
 #: Width of a comparison as text.
 WIDTH = 160
+MODULES = whole("modules_per_process", 1, 4096)
 
 
 def run(
@@ -38,7 +40,7 @@ def run(
     settings: Mapping[str, Any] | None = None,
     overrides: Mapping[str, Any] | None = None,
     in_process: bool = True,
-    modules_per_process: int = 1,
+    modules_per_process: int | None = None,
     **options: Any,
 ) -> Result:
     """Run one job on a machine that exists for it alone.
@@ -49,7 +51,7 @@ def run(
         settings: above the machine file, by `slot.key` (`--set`): {"attention.level": "command"}.
         overrides: for single devices, by `slot.key` (`--override`): {"dimm-02.ccd_l_tck": 16}.
         in_process: without network; else with a process for each device. The result is the same.
-        modules_per_process: DIMM modules in one process.
+        modules_per_process: DIMM modules in one process, 1 by default; only where there are processes.
         options: those of a job, by the flags of `l3 run` without dashes: model, policy, requests, seed, rate,
             concurrency, slo, spans, ... None is the default.
 
@@ -59,22 +61,28 @@ def run(
         L3Error: the job failed.
     """
     spec = job_spec(workload, settings=split_settings(texts_of(settings)), **options)
-    asked = MachineOptions(machine, gpu, modules_per_process, texts_of(overrides))
-    with Background() as background:
-        if in_process:
-            result = background.run(_in_this_process(spec, asked))
-        else:
-            asked.plan()  # bad input is refused before anything is made
-            with logs_folder() as folder:
-                result = background.run(on_processes(asked, folder, lambda address: _served(address, spec)))
+    if in_process and modules_per_process is not None:
+        text = "is for processes; set in_process=False, or leave it away"
+        raise InvalidInput(("modules_per_process", text))
+    shared = 1 if modules_per_process is None else MODULES(str(modules_per_process))
+    asked = MachineOptions(machine, gpu, shared, texts_of(overrides))
+    result = _in_this_process(spec, asked) if in_process else _on_processes(spec, asked)
     refuse_broken(result.report)
     return result
 
 
-async def _in_this_process(spec: JobSpec, asked: MachineOptions) -> Result:
+def _in_this_process(spec: JobSpec, asked: MachineOptions) -> Result:
     machine = load_machine(asked.machine, gpu=asked.gpu)
-    done = await run_quietly(resolve(spec, machine), machine, asked.override or [])
+    resolved, devices = resolve(spec, machine), devices_of(machine, asked.override or [])
+    with Background() as background:
+        done = background.run(run_quietly(resolved, devices))
     return Result(done.report, done.artifacts)
+
+
+def _on_processes(spec: JobSpec, asked: MachineOptions) -> Result:
+    planned = asked.plan()  # bad input is refused before anything is made
+    with logs_folder() as folder, Background() as background:
+        return background.run(on_processes(asked, planned, folder, lambda address: _served(address, spec)))
 
 
 async def _served(address: str, spec: JobSpec) -> Result:
@@ -157,8 +165,8 @@ def compare(
         options: those of a job, as of `run`; policy "auto" is l3, or chunked where the GPUs attend.
 
     Raises:
-        InvalidInput: whatever of it is refused, or every machine refused the job.
-        L3Error: the job failed on every machine.
+        L3Error: as the command line: whatever of it is refused, or why the first machine did not run the job,
+            where none did.
     """
     if isinstance(machines, str) or not machines:
         raise InvalidInput(("machines", f"must be a list of machines, got {machines!r}"))
@@ -168,10 +176,9 @@ def compare(
     outcomes = run_all(spec, machines, gpu, workers, lambda _: None)
     if all(one.refused for one in outcomes):
         first = outcomes[0]
-        text = f"{first.machine}: {first.refused}"
-        if first.exit_code == InvalidInput.exit_code:
-            raise InvalidInput(("", text))
-        raise L3Error(text)
+        failed = first.error or L3Error(first.refused)
+        failed.args = (f"{first.machine}: {first.refused}",)  # the same error, which says where
+        raise failed
     return Comparison(spec.workload.name, outcomes)
 
 

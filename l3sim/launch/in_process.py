@@ -53,18 +53,26 @@ class _Nobody:
         """Nobody asked."""
 
 
-async def run_quietly(job: ResolvedJob, machine: Machine, overrides: Sequence[str] = ()) -> JobResult:
-    """Run a job on a machine as its file has it, in this process, and show nothing.
+def devices_of(machine: Machine, overrides: Sequence[str] = ()) -> InProcessSource:
+    """All devices of a machine as its file has it, in this process. Reads files: call it where no loop runs.
 
     Args:
         overrides: `slot.key=value` for single devices.
 
     Raises:
-        L3Error: an override is refused, or the job failed.
+        InvalidInput: an override is refused, or nobody here offers a kind that the machine asks for.
     """
     refuse_absent(machine)
-    processes = plan_devices(machine, MAX_MODULES, overrides)
-    return await run_job(job, source_of(processes), _Nobody(), asyncio.Event())
+    return source_of(plan_devices(machine, MAX_MODULES, overrides))
+
+
+async def run_quietly(job: ResolvedJob, devices: InProcessSource) -> JobResult:
+    """Run a job on devices in this process, and show nothing.
+
+    Raises:
+        L3Error: the job failed.
+    """
+    return await run_job(job, devices, _Nobody(), asyncio.Event())
 
 
 def run_in_process(spec: JobSpec, options: MachineOptions, output: OutputOptions) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from l3sim.errors import NotReady
-from l3sim.places import child_path, process_tables
+from l3sim.places import child_path, tables_folder
 
 #: A loaded computer that starts 130 interpreters needs its time.
 START_DEADLINE_S = 120.0
@@ -126,7 +126,7 @@ def _environment() -> dict[str, str]:
     But the folder of tables: a device that builds one keeps it there.
     """
     ours = {name: value for name, value in os.environ.items() if not name.startswith("L3_")}
-    tables = str(process_tables(os.environ))
+    tables = str(tables_folder(os.environ).absolute())  # they run in another folder
     return {**ours, "PYTHONPATH": child_path(os.environ), "L3_TABLES": tables}
 
 

@@ -16,8 +16,10 @@ from l3sim.errors import L3Error
 from l3sim.launch import signals
 from l3sim.launch.local import LocalMachine
 from l3sim.launch.options import MachineOptions
+from l3sim.launch.plan import DeviceProcess
 from l3sim.launch.up import say
 from l3sim.specs.job import JobSpec
+from l3sim.specs.machine import Machine
 
 T = TypeVar("T")
 
@@ -29,7 +31,7 @@ def run_on_processes(spec: JobSpec, options: MachineOptions, output: OutputOptio
         signals.Ended: Ctrl-C or the like; the job is cancelled and everything stopped.
         L3Error: the machine could not start, or the job was refused or failed.
     """
-    options.plan()  # bad input is refused before anything is made
+    planned = options.plan()  # bad input is refused before anything is made
     if output.out is not None:
         make_folder(output.out)
 
@@ -39,7 +41,7 @@ def run_on_processes(spec: JobSpec, options: MachineOptions, output: OutputOptio
             await deliver(client, done.job_id, output)
 
     with logs_folder() as folder:
-        signals.run(on_processes(options, folder, job))
+        signals.run(on_processes(options, planned, folder, job))
 
 
 @contextmanager
@@ -60,14 +62,21 @@ def logs_folder() -> Iterator[Path]:
 
 
 async def on_processes(
-    options: MachineOptions, folder: Path, work: Callable[[str], Coroutine[Any, Any, T]]
+    options: MachineOptions,
+    planned: tuple[Machine, list[DeviceProcess]],
+    folder: Path,
+    work: Callable[[str], Coroutine[Any, Any, T]],
 ) -> T:
     """Do something with the address of a machine of processes that exists for it alone.
+
+    Args:
+        planned: what `options.plan()` says, which reads files.
+        folder: for its journal and logs.
 
     Raises:
         L3Error: the machine could not start, or broke; whatever the work raises.
     """
-    machine, devices = options.plan()
+    machine, devices = planned
     local = LocalMachine(machine, options.machine, options.gpu, devices, folder, folder, "127.0.0.1:0", say)
     async with local:
         return await _while_it_holds(work(local.address), local)

@@ -178,7 +178,9 @@ def load_group(name_or_path: str, gpus: int, settings: Mapping[str, Any]) -> Gpu
     values, _ = entries_of("gpu", load_gpu(name_or_path), name_or_path)
     whole = {"kind": "gpu", **values, **settings, "gpus": gpus, "memory_reserve_share": 0.0}
     checked = check_section("gpu", whole, name_or_path)
-    assert isinstance(checked, GpuConfig)
+    if not isinstance(checked, GpuConfig):
+        kind = whole["kind"]
+        raise InvalidInput(("gpu.kind", f"{name_or_path}: must be gpu, to be probed or fitted; got {kind!r}"))
     return checked
 
 

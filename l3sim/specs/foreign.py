@@ -19,7 +19,7 @@ from l3sim.errors import InvalidInput
 from l3sim.registry import unknown
 from l3sim.specs.modules import RanklessConfig
 from l3sim.specs.schema import keys_of
-from l3sim.specs.section import Bytes, Count, ReserveShare, Section
+from l3sim.specs.section import Bytes, Count, ReserveShare, Section, definition
 
 #: What a value of a key that only the device knows may be.
 Scalar = str | int | float | bool | None
@@ -88,18 +88,8 @@ def struct_of_class(section: str, struct: type[msgspec.Struct]) -> type[Section]
     base = FOREIGN[section]
     if issubclass(struct, Section) and all(hasattr(struct, name) for name in _ASKED[section]):
         return struct
-    own: list[Any] = []
-    for field in msgspec.structs.fields(struct):
-        if field.name in base.__struct_fields__:
-            continue
-        if field.default_factory is not msgspec.NODEFAULT:
-            default = msgspec.field(default_factory=field.default_factory)
-            own.append((field.name, field.type, default))
-        elif field.default is not msgspec.NODEFAULT:
-            own.append((field.name, field.type, field.default))
-        else:
-            own.append((field.name, field.type))
-    return _with_fields(base, own)
+    fields = msgspec.structs.fields(struct)
+    return _with_fields(base, [definition(one) for one in fields if one.name not in base.__struct_fields__])
 
 
 def _with_fields(base: type[Section], fields: Sequence[Any]) -> type[Section]:

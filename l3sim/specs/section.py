@@ -57,10 +57,7 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         """JSON schema of a file's section."""
         if not any(map(_is_group, msgspec.structs.fields(cls))):
             return msgspec.json.schema(cls)
-        flat = [
-            (key.name, key.type) if key.required else (key.name, key.type, key.default)
-            for key in cls.fields()
-        ]
+        flat = [definition(key) for key in cls.fields()]
         made = msgspec.defstruct(cls.__name__, flat, kw_only=True, forbid_unknown_fields=True)
         return msgspec.json.schema(made)
 
@@ -89,6 +86,13 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 SectionType = type[Section]
+
+
+def definition(field: FieldInfo) -> tuple[Any, ...]:
+    """A field as `msgspec.defstruct` takes it: name, type, and its default where it has one."""
+    if field.default_factory is not msgspec.NODEFAULT:
+        return field.name, field.type, msgspec.field(default_factory=field.default_factory)
+    return (field.name, field.type) if field.required else (field.name, field.type, field.default)
 
 
 def _is_group(field: FieldInfo) -> bool:

@@ -7,12 +7,13 @@ they cost in `roofline.py` or, fitted to measurements, in `calibrated.py`; atten
 
 from collections.abc import Iterator, Sequence
 
+from l3sim.errors import InvalidInput
 from l3sim.services.gpu.attention import Attention
 from l3sim.services.gpu.calibrated import Calibrated
 from l3sim.services.gpu.kernels import FUSED, LIMITS, UNFUSED, Level, Program, Spent, widths_of
 from l3sim.services.gpu.layers import program_of
 from l3sim.services.gpu.roofline import Roofline
-from l3sim.specs.config import CalibratedGpuConfig, GpuConfig
+from l3sim.specs.config import CALIBRATION_KEYS, CalibratedGpuConfig, GpuConfig
 from l3sim.specs.model import ModelShape
 from l3sim.units import PS_PER_S, Int64s, ps
 from l3sim.work import Chunk, Op
@@ -108,7 +109,9 @@ def _split_ps(spent: Sequence[Spent]) -> dict[str, int]:
 
 
 def _level_of(gpu: GpuConfig, tp: int) -> tuple[Level, Program]:
-    if gpu.level == "calibrated":
-        assert isinstance(gpu, CalibratedGpuConfig)  # check_section makes no other at this level
-        return Calibrated(gpu, tp), UNFUSED
-    return Roofline(gpu, tp), FUSED
+    if gpu.level != "calibrated":
+        return Roofline(gpu, tp), FUSED
+    if not isinstance(gpu, CalibratedGpuConfig):
+        text = f"calibrated needs {', '.join(CALIBRATION_KEYS[:2])} and the like (docs/gpus.md); say roofline"
+        raise InvalidInput(("gpu.level", text))
+    return Calibrated(gpu, tp), UNFUSED

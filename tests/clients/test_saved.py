@@ -23,6 +23,12 @@ def test_a_former_jobs_spans_do_not_stay(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "report.json", "requests.jsonl"]
 
 
+def test_a_former_file_that_cannot_go(tmp_path: Path) -> None:
+    (tmp_path / "spans.jsonl").mkdir()
+    with pytest.raises(InvalidInput, match=r"^--out: cannot write to .*: (Is a dir|Operation not)"):
+        save(tmp_path, "{}", {"requests.jsonl": b"new"})
+
+
 def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InvalidInput) as caught:

@@ -6,6 +6,7 @@ import tomllib
 
 from ruamel.yaml import YAML
 
+from l3sim.work import Role
 from tests.compose.composition import ROOT
 
 COMPOSE = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
@@ -46,17 +47,20 @@ def test_the_image_gets_every_package_of_ours_and_nothing_secret() -> None:
 
 def test_commands_name_modules_that_exist() -> None:
     modules = re.findall(r"python, -m, ([a-z][\w.]+)", COMPOSE.replace('"', ""))
-    assert {
-        "l3sim.launch.device",
-        "l3sim.services.gpu",
-        "l3sim.orchestrator",
-        "l3sim.transport.probe",
-    } <= set(modules)
+    assert {"l3sim.launch.device", "l3sim.orchestrator", "l3sim.transport.probe"} == set(modules)
     assert [name for name in modules if not _runs(name)] == []
     assert 'CMD ["l3"' in DOCKERFILE
     assert "entrypoint: [l3]" in COMPOSE
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
     assert "l3" in scripts
+
+
+def test_a_device_is_of_the_kind_that_the_machine_says() -> None:
+    labels = {name: service.get("labels", {}).get("l3sim.role") for name, service in SERVICES.items()}
+    assert {labels[name] for name in labels} >= set(Role)
+    for role in Role:
+        (name,) = (name for name, label in labels.items() if label == role)
+        assert SERVICES[name]["command"][:4] == ["python", "-m", "l3sim.launch.device", role]
 
 
 def test_the_classic_builder_can_build_it() -> None:

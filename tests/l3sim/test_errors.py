@@ -1,6 +1,8 @@
 """One tree: every branch has its own reason, and one line of text."""
 
+import pickle
 import re
+from typing import Any
 
 import pytest
 
@@ -41,6 +43,17 @@ def test_violations_are_kept_and_told() -> None:
     error = InvalidInput(("gpu.tp", "must be 1"), ("", "something else"))
     assert list(error.violations) == [("gpu.tp", "must be 1"), ("", "something else")]
     assert str(error) == "gpu.tp: must be 1; something else"
+
+
+@pytest.mark.parametrize("kind", [L3Error, *branches()])
+def test_an_error_comes_whole_out_of_another_process(kind: type[L3Error]) -> None:
+    arguments: dict[type[L3Error], Any] = {
+        InvalidInput: (("gpu.tp", "must be 1"), ("", "else")),
+        DeviceLost: ("dimm-07", "gone"),
+    }
+    error = kind(*arguments.get(kind, ("told",)))
+    other = pickle.loads(pickle.dumps(error))
+    assert (type(other), str(other), vars(other)) == (kind, str(error), vars(error))
 
 
 def test_a_lost_device_is_named() -> None:

@@ -14,7 +14,7 @@ HOME = {"L3_HOME": "/there"}
 def test_in_a_checkout_state_and_tables_lie_beside_the_code() -> None:
     assert places.checkout() == ROOT
     assert places.state_folder({}) == ROOT / ".l3"
-    assert places.tables_folder({}) == places.process_tables({}) == ROOT / ".l3" / "tables"
+    assert places.tables_folder({}) == ROOT / ".l3" / "tables"
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_installed_they_lie_in_the_users_folders(installed: Path) -> None:
     assert places.checkout() is None
     assert places.state_folder({}) == installed / ".local" / "state" / "l3"
-    assert places.tables_folder({}) == places.process_tables({}) == installed / ".cache" / "l3" / "tables"
+    assert places.tables_folder({}) == installed / ".cache" / "l3" / "tables"
     named = {"XDG_STATE_HOME": "/s", "XDG_CACHE_HOME": "/c"}
     assert places.state_folder(named) == Path("/s/l3")
     assert places.tables_folder(named) == Path("/c/l3/tables")
@@ -40,11 +40,16 @@ def test_a_relative_folder_of_the_desktop_standard_counts_for_nothing(installed:
     assert places.state_folder({"XDG_STATE_HOME": "here"}) == installed / ".local" / "state" / "l3"
 
 
-def test_processes_of_a_named_home_keep_their_tables_there_unless_a_folder_is_named() -> None:
+@pytest.mark.usefixtures("installed")
+def test_installed_a_named_home_has_the_tables_as_well() -> None:
+    assert places.tables_folder(HOME) == Path("/there/tables")
+
+
+def test_a_named_home_has_the_tables_unless_a_folder_is_named() -> None:
     assert places.state_folder(HOME) == Path("/there")
-    assert places.process_tables(HOME) == Path("/there/tables")
+    assert places.tables_folder(HOME) == Path("/there/tables")
     both = {**HOME, "L3_TABLES": "/tables"}
-    assert places.tables_folder(both) == places.process_tables(both) == Path("/tables")
+    assert places.tables_folder(both) == Path("/tables")
 
 
 def test_a_child_is_told_of_the_checkout_only_where_it_would_not_find_it(

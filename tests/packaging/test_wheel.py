@@ -23,14 +23,16 @@ SMALL = ("fixed:128:64", "--machine", "l3-mini", "--requests", "20", "--json")
 NOTEBOOK = """
 import clients, services
 import l3sim
-from l3sim.clients.client import L3Client
+from l3sim import BlockingClient, Client
 from l3sim.device import ConfiguredDevice
 from l3sim.orchestrator.engine import policies
 from l3sim.services.dimm_pim.device import DimmPimDevice
 from l3sim.specs.catalog import load_machine
 
 assert clients.MINE and services.MINE
-assert L3Client.__module__.startswith("l3sim.") and policies and issubclass(DimmPimDevice, ConfiguredDevice)
+assert Client.__module__.startswith("l3sim.") and policies and issubclass(DimmPimDevice, ConfiguredDevice)
+assert BlockingClient("127.0.0.1:1").address == "127.0.0.1:1"
+assert l3sim.run("fixed:16:4", machine="l3-mini", requests=2).report.requests.completed == 2
 print(l3sim.__file__)
 print(load_machine("l3-mini").name)
 """

@@ -4,12 +4,12 @@ import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from l3sim.clients.background import Background
 from l3sim.errors import L3Error
 from l3sim.launch.compare.limits import Rooflines, limit_of, rooflines_of
-from l3sim.launch.in_process import run_quietly
+from l3sim.launch.in_process import devices_of, run_quietly
 from l3sim.orchestrator.job.resolve import resolve
 from l3sim.reports import Report
 from l3sim.specs.catalog import load_machine
@@ -27,7 +27,7 @@ class Outcome:
         machine: its name, or what was asked for when it could not even be loaded.
         report: None where the job was refused or failed.
         refused: why, in one line; empty where it ran.
-        exit_code: as `./l3 run` would have ended.
+        error: what was raised there; None where it ran.
     """
 
     machine: str
@@ -36,7 +36,12 @@ class Outcome:
     rooflines: Rooflines | None = None
     limit: str = ""
     refused: str = ""
-    exit_code: int = field(default=0)
+    error: L3Error | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """As `./l3 run` would have ended."""
+        return self.error.exit_code if self.error else 0
 
 
 def policy_for(policy: str, machine: Machine) -> str:
@@ -53,10 +58,11 @@ def run_one(spec: JobSpec, name_or_path: str, gpu: str) -> Outcome:
         machine = load_machine(name_or_path, gpu=gpu)
         name, policy = machine.name, policy_for(policy, machine)
         resolved = resolve(replace(spec, policy=policy), machine)
+        devices = devices_of(machine)
         with Background() as background:
-            report = background.run(run_quietly(resolved, machine)).report
+            report = background.run(run_quietly(resolved, devices)).report
     except L3Error as error:
-        return Outcome(name, policy, refused=str(error), exit_code=error.exit_code)
+        return Outcome(name, policy, refused=str(error), error=error)
     rooflines = rooflines_of(resolved)
     return Outcome(name, policy, report, rooflines, limit_of(report, rooflines) if rooflines else "")
 

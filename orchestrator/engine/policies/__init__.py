@@ -1,6 +1,5 @@
 """Scheduling policies, registered by name; out-of-tree ones come as entry points of the group `GROUP`."""
 
-from functools import cache
 from importlib.metadata import entry_points
 
 from l3sim.errors import InvalidInput
@@ -44,10 +43,15 @@ def policy_named(name: str) -> type[Policy]:
     return POLICIES.get(name)
 
 
-@cache
+#: Names of the entry points that are registered: each is loaded once a process, a broken one at every call.
+_loaded: set[str] = set()
+
+
 def load_entry_points() -> None:
-    """Register the policies of installed packages, once a process."""
+    """Register the policies of installed packages."""
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        if point.name in _loaded:
+            continue
         what = f"entry point {point.name!r} of {GROUP} ({point.value})"
         try:
             found = point.load()
@@ -55,7 +59,9 @@ def load_entry_points() -> None:
             raise InvalidInput(("policy", f"{what} cannot be loaded: {error!r}")) from error
         if not (isinstance(found, type) and issubclass(found, Policy)):
             raise InvalidInput(("policy", f"{what} is no subclass of l3sim.orchestrator.policies.Policy"))
-        if point.name in POLICIES:
+        if point.name not in POLICIES:
+            POLICIES.register(point.name)(found)
+        elif POLICIES.get(point.name) is not found:  # the same one: its module has registered it by itself
             raise InvalidInput(("policy", f"{what}: there is a policy of that name; rename it"))
-        POLICIES.register(point.name)(found)
+        _loaded.add(point.name)
         ORIGINS[point.name] = f"{point.dist.name} {point.dist.version}" if point.dist else point.value

@@ -1,7 +1,9 @@
 """`l3sim.run` and `l3sim.compare`: the commands, for Python."""
 
+import asyncio
 import inspect
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,9 @@ import l3sim
 import l3sim.launch.cli
 from l3sim.clients.cli import main
 from l3sim.clients.job_spec import OPTIONS
-from l3sim.errors import InvalidInput
+from l3sim.errors import InvalidInput, L3Error, NotReady, OutOfRoom
+from l3sim.launch import api
+from l3sim.launch.compare import jobs
 from l3sim.testing.builders import small_model
 
 SMALL: dict[str, Any] = {"machine": "l3-mini", "requests": 4}
@@ -40,6 +44,22 @@ def test_it_is_what_the_command_does(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert {span["round"] for span in result.spans} == {0, 1}
 
 
+def test_nothing_is_loaded_where_a_loop_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def seen(call: Callable[..., Any]) -> Callable[..., Any]:
+        def apart(*args: Any, **keywords: Any) -> Any:
+            with pytest.raises(RuntimeError, match="no running event loop"):
+                asyncio.get_running_loop()
+            return call(*args, **keywords)
+
+        return apart
+
+    for module, names in ((api, ("load_machine", "resolve", "devices_of")), (jobs, ("devices_of",))):
+        for name in names:
+            monkeypatch.setattr(module, name, seen(getattr(module, name)))
+    assert l3sim.run("fixed:64:8", **SMALL).report.invariants == "ok"
+    assert len(l3sim.compare("fixed:64:8", ["l3-mini"], requests=4)) == 1
+
+
 async def test_it_blocks_also_where_a_loop_runs_already() -> None:
     assert l3sim.run("fixed:64:8", **SMALL).report.invariants == "ok"
 
@@ -64,6 +84,11 @@ def test_processes_give_the_same() -> None:
         (
             {"in_process": False, "overrides": {"gpu.x": 1}, "machine": "l3-mini"},
             "gpu.x: unknown key 'x'",
+        ),
+        ({"modules_per_process": 2}, "modules_per_process: is for processes; set in_process=False"),
+        (
+            {"modules_per_process": 0, "in_process": False},
+            "modules_per_process: must be a whole number from 1 to 4096, got",
         ),
     ],
 )
@@ -109,6 +134,25 @@ def test_a_comparison_has_rows_reports_and_reasons() -> None:
 def test_comparisons_refused(machines: Any, options: dict[str, Any], text: str) -> None:
     with pytest.raises(InvalidInput, match=f"^{text}"):
         l3sim.compare("fixed:64:8", machines, **options)
+
+
+@pytest.mark.parametrize("kind", [NotReady, OutOfRoom, L3Error])
+def test_what_every_machine_fails_with_keeps_its_class(
+    kind: type[L3Error], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(job: Any, devices: Any) -> Any:
+        raise kind("too little")
+
+    monkeypatch.setattr("l3sim.launch.compare.jobs.run_quietly", fails)
+    with pytest.raises(L3Error) as raised:
+        l3sim.compare("fixed:64:8", ["l3-mini"], requests=4)
+    assert (type(raised.value), str(raised.value)) == (kind, "l3-mini: too little")
+
+
+def test_a_refusal_by_a_process_keeps_its_fields() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        l3sim.compare("fixed:64:8", ["l3-mini", "nowhere"], model=small_model(), tp=2, requests=4, workers=2)
+    assert [field for field, _ in refused.value.violations] == ["tp"]
 
 
 @pytest.mark.parametrize("call", [l3sim.run, l3sim.compare])

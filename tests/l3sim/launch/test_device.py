@@ -1,5 +1,7 @@
 """What a container of a role runs, by the machine file."""
 
+from pathlib import Path
+
 import pytest
 
 from l3sim.errors import InvalidInput
@@ -31,17 +33,40 @@ def test_it_hosts_its_share_of_the_machine(machine: str, containers: str, kind: 
     ]
 
 
+@pytest.mark.parametrize(
+    ("machine", "role", "kind"),
+    [
+        ("l3-mini", Role.GPU, "gpu"),
+        ("l3-mini", Role.LINK, "interconnect"),
+        ("gpu-only-dgx-a100", Role.GPU, "gpu"),
+    ],
+)
+def test_gpus_and_the_link_are_one_device(machine: str, role: Role, kind: str) -> None:
+    command = command_of(role, {"L3_MACHINE": machine})
+    assert command == ["-m", "l3sim.transport.serve", kind, "--machine", machine, "--devices", "1"]
+
+
+def test_the_kind_of_a_link_is_the_machine_files(tmp_path: Path) -> None:
+    file = tmp_path / "other.yaml"
+    file.write_text(
+        "name: other\ndescription: x\nextends: l3-mini\nlink: {kind: nobodys}\ndevices: {link: link-0}\n"
+    )
+    with pytest.raises(InvalidInput, match=r"^link\.kind: nobody in this image offers 'nobodys' of other"):
+        command_of(Role.LINK, {"L3_MACHINE": str(file)})
+
+
 def test_the_number_of_modules_may_be_another_one() -> None:
     told = {"L3_MACHINE": "l3-dgx-a100", "L3_MODULES": "4", "L3_CONTAINERS": "2"}
     assert command_of(Role.ATTENTION, told)[-1] == "2"
 
 
+@pytest.mark.parametrize("role", ["attention", "link"])
 def test_there_is_nothing_to_do_where_the_gpus_attend(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    role: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("L3_MACHINE", "gpu-only-dgx-a100")
-    assert main(["attention", "--health-file", "x"]) == 0
-    told = "l3: this machine has no devices of role attention: its GPUs attend\n"
+    assert main([role, "--health-file", "x"]) == 0
+    told = f"l3: this machine has no devices of role {role}: its GPUs attend\n"
     assert capsys.readouterr().err == told
 
 

@@ -6,6 +6,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from l3sim.errors import InvalidInput
+from l3sim.specs import catalog
 from l3sim.specs.catalog import (
     GPUS,
     MACHINES,
@@ -35,6 +36,13 @@ def test_every_number_has_a_source_and_levels_are_what_the_file_can(name: str) -
     assert (group.type, group.gpus) == (name, 4)
     assert (group.level == "calibrated") == (name in CALIBRATED) == isinstance(group, CalibratedGpuConfig)
     assert load_group(name, 4, {"level": "roofline"}).level == "roofline"
+
+
+def test_a_section_of_another_kind_is_no_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = load_machine("l3-mini").attention
+    monkeypatch.setattr(catalog, "check_section", lambda *_: other)
+    with pytest.raises(InvalidInput, match=r"^gpu\.kind: h200: must be gpu, .* got 'near-gpu'$"):
+        load_group("h200", 1, {"kind": "near-gpu"})
 
 
 def test_another_gpu_replaces_every_key_of_one_gpu() -> None:

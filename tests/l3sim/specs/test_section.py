@@ -21,6 +21,7 @@ STACKS = load_machine("hbm-pim-dgx-a100")
 class Inner(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     a: int
     b: float = 2.0
+    c: tuple[int, ...] = msgspec.field(default_factory=tuple)
 
 
 class Outer(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -30,10 +31,12 @@ class Outer(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 def test_a_group_is_flat_outside_and_nested_inside() -> None:
     made = Outer.filled({"a": 1})
-    assert (made.inner, made.values()) == (Inner(a=1), {"kind": "x", "a": 1, "b": 2.0})
-    assert [field.name for field in Outer.fields()] == ["kind", "a", "b"]
+    assert (made.inner, made.values()) == (Inner(a=1), {"kind": "x", "a": 1, "b": 2.0, "c": ()})
+    assert [field.name for field in Outer.fields()] == ["kind", "a", "b", "c"]
     assert made.changed(b=3.0).inner == Inner(a=1, b=3.0)
-    assert keys_of(json.dumps(Outer.schema())) == {"kind", "a", "b"}
+    (schema,) = Outer.schema()["$defs"].values()
+    assert keys_of(json.dumps(Outer.schema())) == {"kind", "a", "b", "c"}
+    assert schema["required"] == ["a"]
     assert hash(made) == hash(Outer.filled({"a": 1}))
 
 

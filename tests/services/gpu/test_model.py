@@ -2,13 +2,15 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from l3sim.errors import InvalidInput
 from l3sim.services.gpu.kernels import widths_of
 from l3sim.services.gpu.model import LEVELS, GroupCosts
-from l3sim.specs.catalog import load_model
+from l3sim.specs.catalog import load_machine, load_model
 from l3sim.specs.config import GpuConfig
 from l3sim.work import Chunk, Op
 from tests.services.builders import machine
@@ -38,6 +40,13 @@ MODELS = {
     for model, tp in [("gpt-175b", 8), ("llama-2-70b", 4), ("llama-2-7b", 1)]
     for level in LEVELS
 }
+
+
+def test_a_level_that_the_configuration_cannot_have_is_refused() -> None:
+    plain = load_machine("l3-mini", gpu="h200").gpu
+    assert type(plain) is GpuConfig
+    with pytest.raises(InvalidInput, match=r"^gpu\.level: calibrated needs sms, "):
+        GroupCosts(msgspec.structs.replace(plain, level="calibrated"), load_model("llama-2-7b"), 1)
 
 
 @pytest.mark.parametrize(

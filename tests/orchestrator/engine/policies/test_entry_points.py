@@ -20,9 +20,8 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[EntryPoint]]:
     points: list[EntryPoint] = []
     monkeypatch.setattr(policies, "entry_points", lambda group: points if group == GROUP else [])
     known = dict(POLICIES._members)
-    policies.load_entry_points.cache_clear()
+    monkeypatch.setattr(policies, "_loaded", set())
     yield points
-    policies.load_entry_points.cache_clear()
     POLICIES._members.clear()
     POLICIES._members.update(known)
 
@@ -60,6 +59,22 @@ def test_a_taken_name_is_refused(installed: list[EntryPoint]) -> None:
     installed.append(point("fill", f"{__name__}:Elsewhere"))
     with pytest.raises(InvalidInput, match="there is a policy of that name; rename it"):
         policy_named("another")
+
+
+def test_one_may_have_registered_itself(installed: list[EntryPoint]) -> None:
+    POLICIES.register("elsewhere")(Elsewhere)
+    installed.append(point("elsewhere", f"{__name__}:Elsewhere"))
+    with pytest.raises(InvalidInput, match="unknown policy 'nowhere'"):
+        policy_named("nowhere")
+    assert policy_named("elsewhere") is Elsewhere
+    assert policies.ORIGINS["elsewhere"] == f"{__name__}:Elsewhere"
+
+
+def test_a_bad_one_is_blamed_each_time_and_no_other(installed: list[EntryPoint]) -> None:
+    installed += [point("elsewhere", f"{__name__}:Elsewhere"), point("odd", "no_such_module:Thing")]
+    for _ in range(2):
+        with pytest.raises(InvalidInput, match=r"'odd' of l3sim\.policies"):
+            policy_named("nowhere")
 
 
 @pytest.mark.usefixtures("installed")
