@@ -16,7 +16,7 @@ from l3sim.clients.endings import refuse_broken
 from l3sim.clients.job_spec import OPTIONS, job_spec, split_settings, texts_of
 from l3sim.clients.result import Result
 from l3sim.errors import InvalidInput, L3Error
-from l3sim.launch.compare.jobs import Outcome, run_all
+from l3sim.launch.compare.jobs import Compared, run_all
 from l3sim.launch.compare.tables import comparison, rows_of, table_of
 from l3sim.launch.in_process import run_quietly
 from l3sim.launch.options import DEFAULT_MACHINE, MachineOptions
@@ -94,7 +94,7 @@ class Comparison:
     """
 
     workload: str
-    outcomes: Sequence[Outcome]
+    outcomes: Sequence[Compared]
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -105,13 +105,13 @@ class Comparison:
         """Rows, rooflines and reports, as `--json` has them."""
         return comparison(self.workload, self.outcomes)
 
-    def __iter__(self) -> Iterator[Outcome]:
+    def __iter__(self) -> Iterator[Compared]:
         return iter(self.outcomes)
 
     def __len__(self) -> int:
         return len(self.outcomes)
 
-    def __getitem__(self, machine: str) -> Outcome:
+    def __getitem__(self, machine: str) -> Compared:
         """What became of the job on a machine, by its name.
 
         Raises:

@@ -16,7 +16,7 @@ from l3sim.errors import InvalidInput, L3Error, NotReady
 from l3sim.orchestrator.control.attempt import one_line
 from l3sim.orchestrator.control.discovery import DeviceStatus, Discovery
 from l3sim.orchestrator.control.jobs import JobManager
-from l3sim.orchestrator.control.machine_change import Changing
+from l3sim.orchestrator.control.machine_change import MachineChange
 from l3sim.orchestrator.control.record import State
 from l3sim.orchestrator.control.watch import View
 from l3sim.orchestrator.job.slots import count_roles, natural
@@ -148,7 +148,7 @@ class MachineServicer(machine_pb2_grpc.MachineServiceServicer):  # type: ignore[
         policies: names that jobs may use.
     """
 
-    def __init__(self, discovery: Discovery, changing: Changing, policies: Sequence[str]) -> None:
+    def __init__(self, discovery: Discovery, changing: MachineChange, policies: Sequence[str]) -> None:
         self._discovery = discovery
         self._changing = changing
         self._policies = policies

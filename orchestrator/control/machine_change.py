@@ -28,7 +28,7 @@ from l3sim.specs.workload import WorkloadSpec
 FILE = "changed-machine.json"
 
 
-class Changing:
+class MachineChange:
     """Changes the machine that discovery fills and jobs are resolved against.
 
     Args:

@@ -23,9 +23,9 @@ from l3sim.errors import InvariantBroken
 from l3sim.orchestrator.engine.asks import Ask, AuditAsk, GridAsk, StudyAsk, TrainingAsk, WindowAsk
 from l3sim.orchestrator.engine.costs.assembler import Assembler
 from l3sim.orchestrator.engine.host_stages import Limits
-from l3sim.orchestrator.engine.kv.in_flight import Transit
+from l3sim.orchestrator.engine.kv.in_flight import KvInFlight
 from l3sim.orchestrator.engine.kv.occupancy import Occupancy
-from l3sim.orchestrator.engine.membership import Books, Members
+from l3sim.orchestrator.engine.membership import Books, Membership
 from l3sim.orchestrator.engine.metrics import ReplicaMetrics
 from l3sim.orchestrator.engine.open_plan import OpenPlan
 from l3sim.orchestrator.engine.planning.planner import Planner
@@ -72,10 +72,10 @@ class Replica:
         self.spans: list[Int64s] = []
         self.commits: tuple[Commit, ...] = ()
         self._books, self._limits, self._timeline = books, limits, timeline
-        self._members = Members(books, limits.aging_ps)
+        self._members = Membership(books, limits.aging_ps)
         self._reconciliation = Reconciliation(index, hellos)
         self._assembler = Assembler(index, hellos[0].layout, hellos[0].model, hellos)
-        self._transit = Transit(timeline, books.table, hellos[0].layout.ranksets)
+        self._transit = KvInFlight(timeline, books.table, hellos[0].layout.ranksets)
         self._tokens = Tokens(books, self.metrics, self._transit, limits.host)
         self._open: OpenPlan | None = None
         self._plans = 0
