@@ -47,7 +47,7 @@ class Background:
             raise
 
     def iterate(self, make: Callable[[], AsyncIterator[T]]) -> Iterator[T]:
-        """The items of an asynchronous generator, one at a time; it is closed when nobody wants more."""
+        """The items of an asynchronous generator, one at a time; closed when its reader wants no more."""
 
         async def following() -> T:
             return await anext(items)

@@ -147,7 +147,7 @@ def compare(
 ) -> Comparison:
     """Run one job on several machines, in this process, and set the results side by side.
 
-    A machine that refuses the job, or on which it fails, has the reason in its outcome. A job that names no
+    A machine that refuses the job, or on which it fails, has the reason in `refused`. A job that names no
     model is of the first machine's default one, on all of them.
 
     Args:

@@ -36,7 +36,7 @@ async def attempt(run: Callable[[], Awaitable[Result]], cancel: asyncio.Event, g
     """Run a job once. Raises nothing but CancelledError, when the orchestrator itself stops.
 
     Args:
-        cancel: set when somebody asks the job to stop; the job sees it too.
+        cancel: set when a client asks the job to stop; the job sees it too.
         grace_s: wall seconds that it may take to do so, before it is torn down.
     """
     task = asyncio.ensure_future(run())
@@ -71,7 +71,7 @@ def _outcome(task: "asyncio.Future[Result]") -> Attempted:
     except L3Error as known:
         return Attempted(State.FAILED, known.reason, str(known))
     except Exception as bug:
-        _log.exception("job failed for a reason that nobody foresaw")
+        _log.exception("job failed for an unforeseen reason")
         return Attempted(State.FAILED, L3Error.reason, one_line(bug))
 
 

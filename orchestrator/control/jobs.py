@@ -1,6 +1,6 @@
 """The life of jobs: accepted, queued, run one at a time in order of acceptance, watched, ended.
 
-Every change goes to the journal first and is told to people after that. What is not here when the process
+Every change goes to the journal first and is announced after that. What is not here when the process
 dies is not lost: `start` takes up the journal where the last orchestrator left it.
 """
 

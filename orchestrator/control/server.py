@@ -55,7 +55,7 @@ class ApiServer:
         await self._server.stop(lifetime.DRAIN_S)
 
     async def not_serving(self) -> None:
-        """Tell everybody who asks that this server is about to go."""
+        """Answer every health check that this server is about to go."""
         await self._health.not_serving()
 
     @property

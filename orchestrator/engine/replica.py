@@ -1,7 +1,7 @@
 """One replica's life: queue, plan, window, timeline, commit. Synchronous and without I/O.
 
     while (ask := replica.step()) is not None:    # what it must know to go on (asks.py)
-        replica.answer(ask, ...)                  # devices, or a training: whoever asks them
+        replica.answer(ask, ...)                  # devices, or a training: the caller asks them
 
                     .----- nothing: horizon, room, ... not reached -----.
                     v                                                   |
@@ -49,7 +49,7 @@ class Replica:
     """Makes windows, walks the timeline and keeps the books of one replica.
 
     Args:
-        hellos: what its addresses were told, in the order in which they answer.
+        hellos: what its addresses were sent, in the order in which they answer.
 
     Attributes:
         commits: of rounds that were taken; they ride on the next window or on Close.

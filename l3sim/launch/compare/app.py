@@ -14,7 +14,7 @@ from l3sim.errors import InvalidInput
 if TYPE_CHECKING:
     from l3sim.launch.compare.jobs import Compared
 
-#: Of the table where nobody looks at a terminal.
+#: Of the table where standard output is no terminal.
 WIDTH = 160
 
 
