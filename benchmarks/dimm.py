@@ -1,6 +1,6 @@
 """How fast the DIMM-PIM levels are: `python -m benchmarks.dimm NAME...`, JSON on stdout.
 
-Each name is one measurement; the best of so many turns counts, in CPU time: all of them use one core.
+Each name is one measurement; the best of N turns counts, in CPU time: all of them use one core.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def kernel(model: str) -> Kernel:
 
 
 def best_s(turn: Callable[[], object], turns: int) -> float:
-    """CPU seconds of the shortest of so many turns, after one that does not count."""
+    """CPU seconds of the shortest of `turns` turns, after one that does not count."""
     turn()
     spent = []
     for _ in range(turns):
@@ -109,7 +109,7 @@ def main(argv: Sequence[str]) -> int:
     """Measure what is named, one after the other."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.dimm", description=__doc__)
     parser.add_argument("names", nargs="*", help=f"which; default: all of {', '.join(NAMES)}")
-    parser.add_argument("--turns", type=int, default=5, help="the best of so many counts")
+    parser.add_argument("--turns", type=int, default=5, help="the best of N turns counts")
     arguments = parser.parse_args(argv)
     unknown = [name for name in arguments.names if name not in NAMES]
     if unknown:

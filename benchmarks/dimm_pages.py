@@ -161,8 +161,8 @@ def levels(fast: Answers, command: Answers) -> str:
         for model, batch, context in worst
     ]
     same = sum(gap == 0 for gap in gaps.values())
-    told = f"{len(gaps)} points at both levels; {same} of them agree to the picosecond. The largest gaps:\n\n"
-    return told + table(("model, requests x tokens", "command, us", "fast, us", "gap"), rows)
+    text = f"{len(gaps)} points at both levels; {same} of them agree to the picosecond. The largest gaps:\n\n"
+    return text + table(("model, requests x tokens", "command, us", "fast, us", "gap"), rows)
 
 
 def plots(

@@ -102,7 +102,7 @@ is refresh.""",
   do. At even steps they never meet. DDR4-3200 has 4.
 - **The context has a bound of its own.** S has 2 bytes where sums have 4, so streaming binds at twice the
   ratio: in the table above from 4 on.
-- **Ends remain.** The first chunk waits for nobody, the last one for its sums. Under GQA-8 the score buffer
+- **Ends remain.** The first chunk waits for no other, the last one for its sums. Under GQA-8 the score buffer
   holds 4,096 tokens, so that a long context has such ends in every segment: the 1.8 % at GQA-8 and N_hc =
   1.""",
     ),

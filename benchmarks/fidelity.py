@@ -118,10 +118,10 @@ def samples(seed: int, kernels: int, points: int, most: int) -> Iterator[Sample]
         table = build(kernel)
         for point in range(points):
             tokens = draw_tokens(rng, table, most)[: 1 if point == 0 else None]
-            told: Took = table.call(tokens)
+            fast: Took = table.call(tokens)
             seen = attend(kernel, tokens.tolist())
             commands = int(seen.values[COMMANDS].sum())
-            yield Sample(settings, len(tokens), int(tokens.sum()), commands, told.cycles, seen.cycles)
+            yield Sample(settings, len(tokens), int(tokens.sum()), commands, fast.cycles, seen.cycles)
 
 
 def page(found: Sequence[Sample], command: str) -> str:

@@ -13,7 +13,7 @@ DEFAULT_ADDRESS = "127.0.0.1:7600"
 
 
 def find_address(option: str | None, environment: Mapping[str, str]) -> str:
-    """The first address that somebody gave, checked for its form, not for who answers.
+    """The first address that was given, checked for its form, not for what answers.
 
     Raises:
         InvalidInput: an address is no HOST:PORT, or the state of `up` is damaged.
@@ -32,7 +32,7 @@ def _of_up(state: Path) -> str:
         address, pid = str(content["address"]), int(content["pid"])
     except (ValueError, KeyError, TypeError, OSError):
         raise InvalidInput(("up.json", f"{state} is damaged; run ./l3 down, or remove it")) from None
-    # A machine that died without `down` leaves its file behind; it answers nobody any more.
+    # A machine that died without `down` leaves its file behind; it answers no more.
     return _checked(str(state), address) if _alive(pid) else DEFAULT_ADDRESS
 
 

@@ -50,7 +50,7 @@ class Background:
             raise
 
     def iterate(self, make: Callable[[], AsyncIterator[T]]) -> Iterator[T]:
-        """The items of an asynchronous generator, one at a time; it is closed when nobody wants more.
+        """The items of an asynchronous generator, one at a time; closed when its reader wants no more.
 
         `close` ends it as well: an iterator that is dropped later has nothing left to do.
         """

@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain(str(error))
         return error.exit_code
     except BrokenPipeError:
-        # Whoever read our output has enough; the interpreter's last flush must not complain either.
+        # The reader of our output has enough; the interpreter's last flush must not complain either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return code if isinstance(code, int) else 0
@@ -97,7 +97,7 @@ def with_machine(address: str | None, work: Callable[[Client], Awaitable[T]]) ->
     """Run `work` with a client of the machine that --address or the surroundings name.
 
     Raises:
-        Unreachable: nobody answers there.
+        Unreachable: no machine answers there.
     """
 
     at = find_address(address, os.environ)

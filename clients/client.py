@@ -38,7 +38,7 @@ CALL_S = 10.0
 BULK_S = 120.0
 STREAM_S = 3600.0
 
-#: Waits between attempts of a call that nobody answered: 1.4 s in all.
+#: Waits between attempts of a call that was not answered: 1.4 s in all.
 CALL_RETRIES_S = (0.2, 0.4, 0.8)
 #: The same of a stream of events: 20 s, within which a machine may have come back.
 WATCH_RETRIES_S = (0.2, 0.3, 0.5, *[1.0] * 19)
@@ -53,7 +53,7 @@ _BROKEN = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCo
 class Client:
     """One machine's jobs and devices; use it as an async context manager.
 
-    Every call has a wall-clock deadline, and is made again a few times while nobody answers. All of them
+    Every call has a wall-clock deadline, and is made again a few times while no machine answers. All of them
     may raise Unreachable besides what their own text names.
 
     Args:
@@ -257,7 +257,7 @@ class Client:
         await self._call(self._machine.ChangeMachine, request, BULK_S)
 
     async def devices(self) -> list[machine_pb2.DeviceState]:
-        """Everybody who announced themselves, by device id."""
+        """All devices that announced themselves, by device id."""
         return [
             device
             async for page in self._pages(self._machine.ListDevices, machine_pb2.ListDevicesRequest)

@@ -16,7 +16,7 @@ from l3sim.specs.catalog import gpu_names, machine_names, model_names
 from l3sim.specs.workload import workload_names
 
 #: Policies that are ours, and the entry points of those of other packages; nothing of them is loaded here,
-#: where somebody waits at a prompt.
+#: where a user waits at a prompt.
 POLICIES = ("chunked", "fill", "l3", "serial", "static")
 POLICY_GROUP = "l3sim.policies"
 

@@ -18,7 +18,7 @@ SHOWN = 12
 Record = Mapping[str, Any]
 _WHY = {
     "start": "the job began",
-    "idle": "somebody came to an idle replica",
+    "idle": "a request came to an idle replica",
     "finished": "a request ended",
     "chunk": "a prefill chunk ended",
     "room": "a rank lacked room for another round",
@@ -27,13 +27,13 @@ _WHY = {
     "arrival": "a request came, and the head of the queue fits",
 }
 _BLOCKED = {
-    "": "nobody is left waiting",
+    "": "no request is left waiting",
     "kv": "the head of the queue finds no room for its KV",
     "gpu_memory": "the head of the queue finds no GPU memory for its prompt",
     "chunk": "no more chunks fit into this round",
     "aligned": "the head of the queue would make attention the slower side",
     "barred": "the head of the queue has just been preempted",
-    "batch": "the policy lets nobody else in now",
+    "batch": "the policy admits no more now",
 }
 
 

@@ -33,7 +33,7 @@ def failure_of(job: job_pb2.Job) -> L3Error:
 
 
 def refuse_broken(report: Report) -> None:
-    """Let nobody take a report for good in which an invariant broke.
+    """Refuse a report in which an invariant broke.
 
     Raises:
         InvariantBroken: naming the first; all stand in the report.

@@ -33,11 +33,13 @@ WorkloadArgument = Annotated[
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Its id, as `submit` and `jobs` show it.")]
 AddressOption = Annotated[
     str | None,
-    typer.Option(metavar="HOST:PORT", help="Of the machine; else $L3_ADDRESS, else that of `up`."),
+    typer.Option(
+        metavar="HOST:PORT", help="The machine's address; default: $L3_ADDRESS, then the machine of `up`."
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="SLOT.KEY=VALUE", help="Above the machine file; repeatable."),
+    typer.Option("--set", metavar="SLOT.KEY=VALUE", help="Overrides the machine file; repeatable."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and only that.")]
 

@@ -101,8 +101,8 @@ def _steady(report: Report) -> list[Text]:
         share = f"{steady.share_of_makespan or 0.0:.0%} of the makespan"
         lines.append(Text(f"steady      {_number(steady.throughput_tokens_per_s)} tokens/s {when}, {share}"))
     if rate.offered is not None and rate.achieved is not None:
-        told = f"{_number(rate.offered)} requests/s offered, {_number(rate.achieved)} achieved"
-        lines.append(Text(f"rate        {told}"))
+        rates = f"{_number(rate.offered)} requests/s offered, {_number(rate.achieved)} achieved"
+        lines.append(Text(f"rate        {rates}"))
     return lines
 
 

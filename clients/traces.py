@@ -63,7 +63,7 @@ def read_trace(path: Path, limit: int | None = None) -> Requests:
     """Read a trace, its form told by the file's extension, else by its first character.
 
     Args:
-        limit: take only the first so many requests.
+        limit: take only the first N requests.
 
     Raises:
         InvalidInput: the file cannot be read, a line is refused, or there are fewer than `limit` requests.

@@ -36,7 +36,7 @@ async def submit_and_wait(client: Client, spec: JobSpec) -> job_pb2.Job:
     acceptance was still on its way.
 
     Raises:
-        Cancelled: somebody else cancelled it.
+        Cancelled: another client cancelled it.
         L3Error: it was refused, or it failed.
     """
     submission = asyncio.ensure_future(client.submit(spec))

@@ -41,7 +41,7 @@ def workload_spec(argument: str, requests: int | None = None, **options: Any) ->
         names = ", ".join(workload_names())
         raise InvalidInput(("workload", f"is empty; give {names}, fixed:IN:OUT or a trace file"))
     try:
-        draw(argument, 1, seed=0)  # refuses unknown names before anybody is called
+        draw(argument, 1, seed=0)  # refuses unknown names before any call
     except InvalidInput as error:
         if argument.startswith("fixed:"):
             raise

@@ -1,7 +1,7 @@
 """One tree for everything that can go wrong; it knows nothing of gRPC.
 
     L3Error
-    ├── InvalidInput         a value that somebody gave is refused; carries field violations
+    ├── InvalidInput         a value that was given is refused; carries field violations
     ├── NotFound             no job, device or file of that name
     ├── Conflict             the same request id with another specification
     ├── NotReady             a role has too few devices, or the job is not in the state asked for
@@ -9,10 +9,10 @@
     ├── OutOfRoom            more than a memory or a message holds
     ├── Unsupported          a capability that the device does not list
     ├── OutOfStep            a window contradicts a device's own ledger
-    ├── Unreachable          nobody answers at an address
+    ├── Unreachable          nothing answers at an address
     ├── DeviceLost           a device went away in the middle of a job; carries slot and reason
     ├── InvariantBroken      the simulator contradicts itself; always a bug
-    ├── Cancelled            somebody asked the job to stop
+    ├── Cancelled            a client asked the job to stop
     └── Interrupted          the orchestrator died too often under this job
 
 `reason` is the stable key: it travels as google.rpc ErrorInfo.reason and is never translated by text.
@@ -97,7 +97,7 @@ class OutOfStep(L3Error):
 
 
 class Unreachable(L3Error):
-    """Raised when nobody answers at an address."""
+    """Raised when nothing answers at an address."""
 
     reason = "UNREACHABLE"
     exit_code = 3
@@ -129,7 +129,7 @@ class InvariantBroken(L3Error):
 
 
 class Cancelled(L3Error):
-    """Raised inside a job that somebody asked to stop."""
+    """Raised inside a job that a client asked to stop."""
 
     reason = "CANCELLED"
 

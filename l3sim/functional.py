@@ -1,6 +1,6 @@
 """Functional work: what a session computes, beside what it costs.
 
-A device that holds bytes answers it for the KV heads that lie on its ranks; everybody is asked the same, and
+A device that holds bytes answers it for the KV heads that lie on its ranks; all are asked the same, and
 `joined` puts the answers together. All numbers are FP16. The request must be placed, by a window, before.
 
     Offload    K and V of prompt tokens, layer by layer      -> Offloaded

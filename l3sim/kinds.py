@@ -1,4 +1,4 @@
-"""Kinds of devices: which class serves a kind, whoever wrote it. Ours are entered as a stranger's are.
+"""Kinds of devices: which class serves a kind, ours or another's. Ours are entered as a stranger's are.
 
     kind of a machine file's section      its class
     cxl-pim                               entry point of an installed package, group `l3sim.devices`:
@@ -77,7 +77,7 @@ def target_of(kind: str) -> str:
     """Where the class of a kind is: "module:Class", or a file.
 
     Raises:
-        InvalidInput: nobody offers the kind, or two packages do.
+        InvalidInput: no package offers the kind, or two packages do.
     """
     if is_file(kind):
         return kind
@@ -97,7 +97,7 @@ def device_class(kind: str) -> Any:
         kind: as a machine file says it, or "module:Class".
 
     Raises:
-        InvalidInput: nobody offers it or two do, it cannot be imported, or it is no device.
+        InvalidInput: no package offers it or two do, it cannot be imported, or it is no device.
     """
     if ":" in kind and not is_file(kind):
         return loaded(kind)

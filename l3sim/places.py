@@ -44,7 +44,7 @@ def tables_folder(environment: Mapping[str, str]) -> Path:
 def child_path(environment: Mapping[str, str]) -> str:
     """$PYTHONPATH with which a child process of ours imports the very code that runs here.
 
-    That of this process as it is, wherever the package is installed, editable or not. Only where somebody put
+    That of this process as it is, wherever the package is installed, editable or not. Only where a user put
     the checkout on `sys.path` does a child need telling; all the checkout's folders are on its path, then.
     """
     inherited = environment.get("PYTHONPATH", "")

@@ -1,4 +1,4 @@
-"""The seams of the house as small abstract classes; their comments are the contract."""
+"""The ports as small abstract classes; their comments are the contract."""
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence

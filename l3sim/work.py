@@ -1,4 +1,4 @@
-"""What crosses the seam between orchestrator and devices: assignments, windows, costs, accounts.
+"""What crosses between orchestrator and devices: assignments, windows, costs, accounts.
 
 These are the dataclasses behind `proto/l3sim/v1/device.proto`; that file's comments are the contract.
 `l3sim.transport.convert.session` maps one to the other; the in-process transport passes them as they are.
@@ -168,7 +168,7 @@ class KvPlacement:
     """Where a request's KV begins: its rankset offset and first rank.
 
     Attributes:
-        prefix, prefix_blocks: its first so many blocks are those of that prefix, kept once among all who
+        prefix, prefix_blocks: its first `prefix_blocks` blocks are those of `prefix`, kept once among all who
             share the prefix at this placement; 0 and 0: it shares nothing.
     """
 
@@ -181,7 +181,7 @@ class KvPlacement:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """So many rounds of a window were taken; the rest never happened."""
+    """The first `rounds` rounds of a window were taken; the rest never happened."""
 
     window_id: int
     rounds: int

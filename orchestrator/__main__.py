@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from l3sim.errors import L3Error
 from l3sim.orchestrator.control.arguments import Arguments, parse_arguments
-from l3sim.orchestrator.control.bus_publisher import Notices
+from l3sim.orchestrator.control.bus_publisher import BusPublisher
 from l3sim.orchestrator.control.device_source import GrpcSource, describe_soon
 from l3sim.orchestrator.control.discovery import Discovery
 from l3sim.orchestrator.control.jobs import JobManager
 from l3sim.orchestrator.control.journal import Journal
-from l3sim.orchestrator.control.machine_change import Changing, kept
+from l3sim.orchestrator.control.machine_change import MachineChange, kept
 from l3sim.orchestrator.control.server import ApiServer
 from l3sim.orchestrator.engine.progress import Observer
 from l3sim.orchestrator.job.message import resolve_message
@@ -58,8 +58,8 @@ async def serve(arguments: Arguments) -> int:
             def resolver(spec: bytes) -> ResolvedJob:
                 return resolve_message(spec, discovery.machine)
 
-            jobs = JobManager(journal, resolver, runner, discovery, Notices(bus, name, clock))
-            changing = Changing(discovery, source, jobs.unended, arguments.state)
+            jobs = JobManager(journal, resolver, runner, discovery, BusPublisher(bus, name, clock))
+            changing = MachineChange(discovery, source, jobs.unended, arguments.state)
             api = ApiServer(jobs, discovery, changing, arguments.listen, arguments.health_file)
             listening = asyncio.create_task(discovery.listen(), name="discovery")
             try:

@@ -73,7 +73,7 @@ def main(words: Sequence[str]) -> int:
         "--context", type=int, default=1024, help="tokens before those of a pass, for attention"
     )
     parser.add_argument("--device", default="cuda", help="as torch names it")
-    parser.add_argument("--repeats", type=int, default=20, help="the median of so many counts")
+    parser.add_argument("--repeats", type=int, default=20, help="the median of N measurements counts")
     given = parser.parse_args(words)
     try:
         model = load_model(given.model)

@@ -12,7 +12,7 @@ JOB: dict[str, Any] = {"machine": "l3-mini", "model": "llama-2-7b", "requests": 
 plain = l3sim.run("fixed:4000:64", **JOB)
 print(plain)
 
-# %% The same with one module at half its rate: everybody waits for the slowest
+# %% The same with one module at half its rate: all wait for the slowest
 slow = l3sim.run("fixed:4000:64", **JOB, overrides={"dimm-02.ccd_l_tck": 16})
 lost = 1 - slow.report.throughput_tokens_per_s / plain.report.throughput_tokens_per_s
 print(f"one slow module of four takes {lost:.1%} of the throughput")

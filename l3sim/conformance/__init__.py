@@ -1,4 +1,4 @@
-"""Does a device keep the contract? A suite of questions for any address, whoever wrote the device.
+"""Does a device keep the contract? A suite of questions for any address and any device.
 
     ./l3 conformance HOST:PORT
              |

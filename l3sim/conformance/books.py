@@ -70,7 +70,7 @@ async def refuses_contradictions(subject: Subject) -> None:
         "more rounds committed than asked": lambda story: _decode(
             0, story.held[0], story, Commit(story.commits[0].window_id, 2)
         ),
-        "a release of nobody": lambda story: Window(99, 0, 1, (), (), (9,), story.commits),
+        "a release of an unknown request": lambda story: Window(99, 0, 1, (), (), (9,), story.commits),
     }
     for what, window_of in wrong.items():
         async with subject.session() as talk:

@@ -54,7 +54,7 @@ class Subject:
 
     @property
     def operations(self) -> frozenset[str]:
-        """What it says that it can cost, of what falls to it: GPUs attend only where nobody else does."""
+        """What it says that it can cost, of what falls to it: GPUs attend only where no other device does."""
         listed = frozenset(self.description.operations)
         elsewhere = self.description.role == Role.GPU and not self.layout.on_gpu
         return listed - {Op.ATTEND_DECODE} if elsewhere else listed

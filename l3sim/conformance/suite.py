@@ -80,7 +80,7 @@ async def run_suite(question: Question) -> AsyncIterator[tuple[DeviceDescription
     """Ask one device everything; yields each outcome as it comes.
 
     Raises:
-        Unreachable: nobody answers at the address.
+        Unreachable: no device answers at the address.
         InvalidInput: no such device lives there.
     """
     async with channels.open_channel(question.address) as channel:

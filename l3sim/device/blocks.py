@@ -101,7 +101,7 @@ class Blocks:
 
 
 def _enter(counts: list[int], blocks: Iterable[int]) -> int:
-    """Count one more request on each of these blocks; how many of them nobody held."""
+    """Count one more request on each of these blocks; how many of them no request held."""
     new = 0
     for block in blocks:
         if block == len(counts):
@@ -112,11 +112,11 @@ def _enter(counts: list[int], blocks: Iterable[int]) -> int:
 
 
 def _leave(counts: list[int], blocks: Sequence[int]) -> int:
-    """Count one request less on each of these blocks; how many of them nobody holds any more."""
+    """Count one request less on each of these blocks; how many of them no request holds any more."""
     for block in blocks:
         counts[block] -= 1
     freed = 0
-    # Who holds a block holds all before it, so those that nobody holds stand at the end.
+    # A request that holds a block holds all before it, so those that none holds stand at the end.
     while counts and counts[-1] == 0:
         counts.pop()
         freed += 1

@@ -18,8 +18,8 @@ MAX_TOKENS = 2**40
 
 
 @dataclass(frozen=True, slots=True)
-class Members:
-    """Who takes part in a window, over all its sub-batches: decoding requests, then chunks, of each.
+class WindowMembers:
+    """The requests of a window, over all its sub-batches: those that decode, then chunks, of each.
 
     Attributes:
         requests: their numbers, shape (n,).
@@ -32,7 +32,7 @@ class Members:
     growth: Int64s
 
 
-def members_of(window: Window) -> Members:
+def members_of(window: Window) -> WindowMembers:
     """Gather a window's requests."""
     requests, held, growth = [], [], []
     for batch in window.sub_batches:
@@ -45,11 +45,11 @@ def members_of(window: Window) -> Members:
             growth.append(np.array([chunk.tokens for chunk in batch.chunks], dtype=np.int64))
     if len(requests) == 1:
         # Copies: a caller in this process may use its arrays again.
-        return Members(requests[0].copy(), held[0].copy(), growth[0])
+        return WindowMembers(requests[0].copy(), held[0].copy(), growth[0])
     if not requests:
-        nobody = np.zeros(0, dtype=np.int64)
-        return Members(nobody, nobody, nobody)
-    return Members(np.concatenate(requests), np.concatenate(held), np.concatenate(growth))
+        none = np.zeros(0, dtype=np.int64)
+        return WindowMembers(none, none, none)
+    return WindowMembers(np.concatenate(requests), np.concatenate(held), np.concatenate(growth))
 
 
 class Ledger:
@@ -126,7 +126,7 @@ class Ledger:
                 f"request {request} belongs to replica {self.replica[request]}, not to replica {replica}"
             )
 
-    def check(self, window: Window, members: Members) -> None:
+    def check(self, window: Window, members: WindowMembers) -> None:
         """Check that a window's contexts and chunks are those of this ledger.
 
         Raises:

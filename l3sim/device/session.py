@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from l3sim.device.blocks import Blocks
-from l3sim.device.ledger import MAX_TOKENS, Ledger, Members, members_of
+from l3sim.device.ledger import MAX_TOKENS, Ledger, WindowMembers, members_of
 from l3sim.errors import OutOfRoom, OutOfStep
 from l3sim.ports import DeviceSession
 from l3sim.units import Int64s
@@ -23,7 +23,7 @@ class BookkeepingSession(DeviceSession):
     def __init__(self, hello: Hello, room_bytes: Int64s | None = None) -> None:
         self.hello = hello
         self.ledger = Ledger()
-        self._open: dict[int, tuple[Window, Members]] = {}
+        self._open: dict[int, tuple[Window, WindowMembers]] = {}
         self._windows = np.zeros(hello.layout.dp, dtype=np.int64)
         self._rounds = np.zeros(hello.layout.dp, dtype=np.int64)
         self._room_bytes = room_bytes

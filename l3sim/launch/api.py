@@ -17,7 +17,7 @@ from l3sim.clients.job_spec import OPTIONS, job_spec, split_settings, texts_of
 from l3sim.clients.numbers import whole
 from l3sim.clients.result import Result
 from l3sim.errors import InvalidInput, L3Error
-from l3sim.launch.compare.jobs import Outcome, run_all
+from l3sim.launch.compare.jobs import Compared, run_all
 from l3sim.launch.compare.tables import comparison, rows_of, table_of
 from l3sim.launch.in_process import devices_of, run_quietly
 from l3sim.launch.options import DEFAULT_MACHINE, MachineOptions
@@ -102,7 +102,7 @@ class Comparison:
     """
 
     workload: str
-    outcomes: Sequence[Outcome]
+    outcomes: Sequence[Compared]
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -113,13 +113,13 @@ class Comparison:
         """Rows, rooflines and reports, as `--json` has them."""
         return comparison(self.workload, self.outcomes)
 
-    def __iter__(self) -> Iterator[Outcome]:
+    def __iter__(self) -> Iterator[Compared]:
         return iter(self.outcomes)
 
     def __len__(self) -> int:
         return len(self.outcomes)
 
-    def __getitem__(self, machine: str) -> Outcome:
+    def __getitem__(self, machine: str) -> Compared:
         """What became of the job on a machine, by its name.
 
         Raises:
@@ -155,7 +155,7 @@ def compare(
 ) -> Comparison:
     """Run one job on several machines, in this process, and set the results side by side.
 
-    A machine that refuses the job, or on which it fails, has the reason in its outcome. A job that names no
+    A machine that refuses the job, or on which it fails, has the reason in `refused`. A job that names no
     model is of the first machine's default one, on all of them.
 
     Args:

@@ -53,7 +53,7 @@ class Progress:
         self._stream.flush()
 
     def end(self) -> None:
-        """Leave the line to whoever writes next."""
+        """Leave the line to the next writer."""
         if self._terminal and self._began:
             self._stream.write("\r\x1b[K")
             self._stream.flush()

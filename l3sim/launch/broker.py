@@ -1,7 +1,7 @@
 """The embedded MQTT broker, a process of its own: `python -m l3sim.launch.broker --listen 127.0.0.1:0`.
 
 amqtt (chosen because it is pure Python, so that a machine on one computer needs nothing but pip), for
-loopback only: anybody may connect. Compose uses mosquitto instead. asyncio sets TCP_NODELAY on every
+loopback only: any process may connect. Compose uses mosquitto instead. asyncio sets TCP_NODELAY on every
 connection that it accepts, which keeps a QoS 1 message from waiting 40 ms for its acknowledgement.
 """
 

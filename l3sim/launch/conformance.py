@@ -1,6 +1,6 @@
 """`./l3 conformance HOST:PORT`: does the device there keep the contract of `device.proto`?
 
-Exit code 0: it does; 1: a check failed; 2: bad input; 3: nobody answers.
+Exit code 0: it does; 1: a check failed; 2: bad input; 3: no device answers.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """How another command asks the supervisor of `up` to start and stop device processes.
 
 A Unix socket in the home's folder that only its user can open: one JSON object a line, one answer a line.
-The supervisor owns all processes; asked by nobody, it does nothing.
+The supervisor owns all processes; unasked, it does nothing.
 
     {"start": [{"role": "attention", "target": "l3sim.services.hbm_pim.device:HbmPimDevice",
                 "slots": ["dimm-00", ...], "tag": "hbm-pim-1"}, ...]}
@@ -24,7 +24,7 @@ _MAX_LINE = 1 << 20
 
 
 class Supervisor(Protocol):
-    """Whoever starts and stops processes; `l3sim.launch.local.LocalMachine` does."""
+    """What starts and stops processes; `l3sim.launch.local.LocalMachine` does."""
 
     async def add(self, processes: Sequence[DeviceProcess]) -> None:
         """Start processes, all or none."""
@@ -40,9 +40,9 @@ class Control:
         OSError: on entry, when there can be no socket at the path, which may be too long for one.
     """
 
-    def __init__(self, path: Path, staff: Supervisor) -> None:
+    def __init__(self, path: Path, supervisor: Supervisor) -> None:
         self._path = path
-        self._staff = staff
+        self._supervisor = supervisor
         self._turn = asyncio.Lock()
 
     async def __aenter__(self) -> "Control":
@@ -68,9 +68,9 @@ class Control:
             async with self._turn:
                 request = json.loads(line)
                 if "start" in request:
-                    await self._staff.add([_process(one) for one in request["start"]])
+                    await self._supervisor.add([_process(one) for one in request["start"]])
                 else:
-                    await self._staff.remove(request["stop"])
+                    await self._supervisor.remove(request["stop"])
         except L3Error as error:
             return {"error": str(error)}
         except (ValueError, KeyError, TypeError) as error:

@@ -24,7 +24,7 @@ def command_of(role: Role, environment: Mapping[str, str]) -> list[str]:
         environment: $L3_MACHINE; $L3_MODULES instead of the file's number; $L3_CONTAINERS that share them.
 
     Raises:
-        InvalidInput: the machine or a number is refused, or nobody in the image offers its kind.
+        InvalidInput: the machine or a number is refused, or no package of the image offers its kind.
     """
     modules = _number(environment, "L3_MODULES", 0) or None
     containers = _number(environment, "L3_CONTAINERS", 1)
@@ -33,7 +33,9 @@ def command_of(role: Role, environment: Mapping[str, str]) -> list[str]:
     if not slots:
         return []
     if not offered(kind):
-        text = f"nobody in this image offers {kind!r} of {machine.name}; start a container of its own image"
+        text = (
+            f"no package in this image offers {kind!r} of {machine.name}; start a container of its own image"
+        )
         raise InvalidInput((f"{role}.kind", text))
     each = -(-len(slots) // containers)
     return [*SERVE, kind, "--machine", machine.name, "--devices", str(each)]

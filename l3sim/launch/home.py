@@ -1,6 +1,6 @@
 """What `up` leaves on disk, so that `down`, `status` and the clients find its machine.
 
-$L3_HOME (.l3)/  up.lock   its pid; locked by the supervisor as long as it lives, then by nobody
+$L3_HOME (.l3)/  up.lock   its pid; locked by the supervisor as long as it lives, then free
                  up.json   pid, address, machine, processes; written when the machine is ready
                  control.sock; where the supervisor is asked to start and stop devices
                  supervisor.log, logs/, machines/NAME/ (the journal of each machine)
@@ -19,7 +19,7 @@ from l3sim.errors import Conflict, L3Error
 from l3sim.places import state_folder
 
 _POLL_S = 0.02
-#: Who asks whether a lock is taken holds it for a moment; whoever wants it asks again.
+#: A process that asks whether a lock is taken holds it for a moment; one that wants it asks again.
 _TRIES = 10
 
 
@@ -35,7 +35,7 @@ class Home:
     def claim(self) -> Iterator[None]:
         """Be the one machine of this folder, from here to the end of the process.
 
-        On exit up.json goes; the lock stays until the kernel takes it, so that whoever waits for it knows
+        On exit up.json goes; the lock stays until the kernel takes it, so that a waiting process knows
         that the process has left as well.
 
         Raises:

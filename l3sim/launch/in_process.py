@@ -35,7 +35,7 @@ class _Watcher:
         self._view.update("running", progress)
 
     def spans(self, slot: str, spans: Sequence[Span]) -> None:
-        """Nobody watches single tasks here; --out keeps them."""
+        """Single tasks are not watched here; --out keeps them."""
 
 
 def source_of(processes: list[DeviceProcess]) -> InProcessSource:
@@ -47,10 +47,10 @@ class _Nobody:
     """Watches nothing."""
 
     def progress(self, progress: Progress) -> None:
-        """Nobody asked."""
+        """Asks none again: nothing announces itself here."""
 
     def spans(self, slot: str, spans: Sequence[Span]) -> None:
-        """Nobody asked."""
+        """Asks none again: nothing announces itself here."""
 
 
 def devices_of(machine: Machine, overrides: Sequence[str] = ()) -> InProcessSource:
@@ -82,7 +82,7 @@ def run_in_process(spec: JobSpec, options: MachineOptions, output: OutputOptions
         signals.Ended: Ctrl-C or the like.
         L3Error: the job was refused or failed.
     """
-    # One object for all modules: a model takes an array of them, and nobody is spared a call otherwise.
+    # One object for all modules: a model takes an array of them, and no call is spared otherwise.
     machine, processes = replace(options, modules_per_process=MAX_MODULES).plan()
     refuse_absent(machine)
     if output.out is not None:

@@ -154,7 +154,7 @@ class LocalMachine:
         self._changed()
 
     async def remove(self, names: Sequence[str]) -> None:
-        """Stop processes of devices; names of others and of nobody are passed."""
+        """Stop processes of devices; names of others, and unknown ones, are passed."""
         gone = [part for part in self._hosted if part.name in names]
         for part in gone:
             if part in self._watchers:
@@ -216,7 +216,7 @@ class LocalMachine:
         for role in answer.roles:
             if role.present < role.needed:
                 self._say(
-                    f"role {role.role} waits for a device of kind {role.kind}, which nobody here offers; "
+                    f"role {role.role} waits for a device of kind {role.kind}, which no package here offers; "
                     "start it with the broker at "
                     f"{self._broker.address}, or at the address that the file names"
                 )
@@ -259,7 +259,7 @@ async def _start_all(parts: Sequence[Part]) -> None:
     try:
         await asyncio.gather(*starts)
     except BaseException:
-        # Nothing may be started behind the back of whoever stops them.
+        # Nothing may be started while they are stopped.
         for start in starts:
             start.cancel()
         await asyncio.gather(*starts, return_exceptions=True)

@@ -34,7 +34,7 @@ class DeviceProcess:
         target: where the class of its devices is: "module:Class", or a file.
         slots: what its devices ask for, in order.
         tag: of new_devices beside others with the same slots: what its ids and its name begin with. They ask
-            for no slot, so that they are spares until somebody chooses them.
+            for no slot, so that they are spares until a swap chooses them.
     """
 
     role: Role
@@ -129,8 +129,8 @@ def refuse_absent(machine: Machine) -> None:
     for role in Role:
         if slot_names(machine, role) and not offered(machine.kind_said(role)):
             text = (
-                f"nobody here offers {machine.kind_said(role)!r} of {machine.name}, so it cannot run in this "
-                "process: say kind: ./FILE.py, install its package, or use ./l3 up"
+                f"no package here offers {machine.kind_said(role)!r} of {machine.name}, so it cannot run in "
+                "this process: say kind: ./FILE.py, install its package, or use ./l3 up"
             )
             raise InvalidInput((f"{role}.kind", text))
 

@@ -122,18 +122,18 @@ def status() -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def controlled(path: Path, staff: Supervisor) -> AsyncIterator[None]:
+async def controlled(path: Path, supervisor: Supervisor) -> AsyncIterator[None]:
     """Take requests at a socket while the context lasts; where there can be none, say so and go without."""
     async with AsyncExitStack() as stack:
         try:
-            await stack.enter_async_context(Control(path, staff))
+            await stack.enter_async_context(Control(path, supervisor))
         except OSError as error:
             say(f"no device can be swapped: cannot listen at {path}: {error}; set L3_HOME to a shorter path")
         yield
 
 
 def _gone(state: Mapping[str, Any] | None) -> str:
-    """What became of a machine that nobody took down."""
+    """What became of a machine that was not taken down."""
     if state is None:
         return ""
     return f" any more: the supervisor of {state['machine']} (pid {state['pid']}) was killed"
@@ -150,5 +150,5 @@ def _state(local: LocalMachine) -> dict[str, Any]:
 
 
 def say(text: str) -> None:
-    """Tell one line to whoever watches."""
+    """Print one line for the user."""
     print(f"l3: {text}", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""What a job came to, as typed values: `report.json` of docs/report.md, for whoever writes or reads one.
+"""What a job came to, as typed values: `report.json` of docs/report.md, for code that writes or reads one.
 
 sections  its parts: counts, latencies, memory, provenance; prediction  what was foreseen
 report    the whole, from and to JSON

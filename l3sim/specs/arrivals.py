@@ -8,7 +8,7 @@ import numpy as np
 from l3sim.errors import InvalidInput
 from l3sim.units import PS_PER_S, Int64s, ps_of
 
-#: Nobody may arrive later than this: a quarter of what int64 holds, so that sums of times fit as well.
+#: No request may arrive later than this: a quarter of what int64 holds, so that sums of times fit as well.
 LAST_PS = 2**61
 
 

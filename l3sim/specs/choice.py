@@ -4,7 +4,7 @@
       link: flat-link          the device of that id, or those whose ids begin with `flat-link-`
       attention: 10.0.0.7:7601 the devices at that address, whether or not they announce themselves
 
-Roles that it does not name are filled by whoever announces the kind of their section.
+Roles that it does not name are filled by any device that announces the kind of their section.
 """
 
 import re

@@ -152,7 +152,7 @@ class SchedulerConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=
     max_chunk_tokens: Annotated[int, Meta(ge=64, le=1_048_576)]  # of a sub-batch in a round
     min_chunk_tokens: Annotated[int, Meta(ge=64, le=1_048_576)]
     admit_watermark: Annotated[float, Meta(ge=0, lt=1)]
-    horizon: Annotated[int, Meta(ge=1)]  # rounds of a plan that leaves somebody out
+    horizon: Annotated[int, Meta(ge=1)]  # rounds of a plan that leaves a request out
     selection: Literal["aligned", "all"] = "aligned"
     admission: Literal["memory", "aligned"] = "memory"
     kv_reserve_tokens: Annotated[int, Meta(ge=0, le=1_000_000)] = 0  # booked beyond the prompt at admission

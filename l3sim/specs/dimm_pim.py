@@ -26,7 +26,7 @@ class DimmPimConfig(RankConfig, AttentionSection, frozen=True, forbid_unknown_fi
     rank_capacity_bytes: Bytes
     capacity_bytes: Bytes | None = None  # of the whole machine, instead of all ranks in use
     memory_share: Share = 1.0  # of the capacity that KV may use
-    ranksets: Count | None = None  # use only the first so many
+    ranksets: Count | None = None  # use only the first N
     kv_block_tokens: Count | None = None  # of a head group's KV block; none: what fills one row of all banks
     n_hc: Annotated[int, Meta(ge=1, le=64)] | None = None  # chips per head; none: the bubble-free bound
     n_cmr: Count | None = None  # query heads per KV read; none: the model's queries per KV head

@@ -27,10 +27,10 @@ class JobSpec:
         tp, dp: 0: by model and machine.
         max_window: upper bound of rounds in a window; 1 is lockstep. Changes no result.
         settings: (`slot.key`, value as YAML text) above the machine file.
-        spans_rounds: tasks of the first so many rounds of each replica are kept.
+        spans_rounds: tasks of each replica's first K rounds are kept; 0: none.
         slo: (metric of `SLO_METRICS`, seconds that it may take at most).
         oracle_lengths: the scheduler knows every request's output length.
-        regret_plans: so many plans of each replica are compared with their alternatives.
+        regret_plans: K plans of each replica are compared with their alternatives; 0: none.
     """
 
     workload: WorkloadSpec
@@ -86,7 +86,7 @@ class JobSpec:
         int,
         Option(
             "--regret",
-            "Compare so many plans of each replica with their alternatives.",
+            "Compare K plans of each replica with their alternatives.",
             "K",
             1,
             1000,

@@ -16,7 +16,7 @@ from l3sim.specs.model import ModelShape
 from l3sim.specs.rank import ChannelConfig, Cycles, PseudoChannelConfig
 from l3sim.specs.section import Bytes, Count, NonNegative, Positive, Share
 
-#: Where prefill makes KV in its place, none is ever on its way: more than anybody books.
+#: Where prefill makes KV in its place, none is ever on its way: more than any request books.
 IN_PLACE = 2**62
 
 

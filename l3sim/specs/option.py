@@ -1,6 +1,6 @@
 """How an option of a job is declared: once, at its field of `JobSpec` or `WorkloadSpec`.
 
-    regret_plans: Annotated[int, Option("--regret", "Compare so many plans ...", "K", 1, 1000)] = 0
+    regret_plans: Annotated[int, Option("--regret", "Compare K plans ...", "K", 1, 1000)] = 0
 
 Derived from that are its check (`check_bounds`), its option on the command line, its keyword in Python
 (`l3sim.run(..., regret=4)`), its way over the wire under the field's name, its part in the job's digest, and

@@ -39,7 +39,7 @@ class Requests:
         line: line of the trace that each came from, or its number from 1, shape (n,).
         prefixes: what their prompts have in common; None: nothing is known of it.
         priority: 0 to MAX_PRIORITY, more is more urgent, shape (n,); None: all 0.
-        limit: output tokens that each may make at most, shape (n,); None: nobody has a limit.
+        limit: output tokens that each may make at most, shape (n,); None: there is no limit.
         cut: how many would have made more than their limit; `requests_of` counts them.
     """
 

@@ -17,7 +17,7 @@ from l3sim.specs.option import Option, check_bounds
 from l3sim.specs.requests import MAX_PRIORITY, MAX_REQUESTS, Requests, check_listed
 from l3sim.units import PS_PER_S, Int64s
 
-#: Requests that are drawn when nobody says how many.
+#: Requests that are drawn when no number is given.
 DEFAULT_REQUESTS = 1000
 #: Of a gamma process; beyond, nearly all requests come at once.
 MAX_CV = 100.0
@@ -61,7 +61,7 @@ class WorkloadSpec:
         float | None,
         Option(
             "--rate",
-            "Open loop: arrivals, Poisson but for --cv, requests a second.",
+            "Open loop: R requests arrive a second, Poisson unless --cv.",
             "R",
             most=MAX_RATE,
             unit="requests a second",
@@ -93,7 +93,7 @@ class WorkloadSpec:
         float,
         Option(
             "--think",
-            "With --concurrency: a client waits so long before its next request.",
+            "With --concurrency: a client waits S before its next request.",
             "S",
             most=MAX_THINK_S,
             unit="seconds",
@@ -103,7 +103,7 @@ class WorkloadSpec:
         float,
         Option(
             "--warmup",
-            "Open loop: the steady part begins that long after the first arrival.",
+            "Open loop: the steady part begins S after the first arrival.",
             "S",
             most=MAX_THINK_S,
             unit="seconds",
@@ -113,7 +113,7 @@ class WorkloadSpec:
         float,
         Option(
             "--cooldown",
-            "Open loop: the steady part ends that long before the last arrival.",
+            "Open loop: the steady part ends S before the last arrival.",
             "S",
             most=MAX_THINK_S,
             unit="seconds",
@@ -125,7 +125,7 @@ class WorkloadSpec:
     ] = ()
     max_output_tokens: Annotated[
         int | None,
-        Option("--max-output", "Every request's output is cut to so many tokens.", "N", 1, MAX_TOKENS),
+        Option("--max-output", "Cut every request's output to N tokens.", "N", 1, MAX_TOKENS),
     ] = None
 
 

@@ -1,4 +1,4 @@
-"""The observation plane over MQTT (aiomqtt). A broker that is away, slow or dead disturbs nobody."""
+"""The observation plane over MQTT (aiomqtt). A broker that is away, slow or dead disturbs nothing."""
 
 import asyncio
 import contextlib
@@ -42,7 +42,7 @@ class Standing:
 
 @dataclass(eq=False)
 class _Reader:
-    """Somebody who iterates over messages."""
+    """A reader that iterates over messages."""
 
     topic_filter: str
     queue: deque[tuple[str, bytes]]

@@ -68,7 +68,7 @@ async def describe(address: str, wait_s: float = channels.CALL_S) -> tuple[Devic
     """Ask an address who lives there.
 
     Raises:
-        Unreachable: nobody answers within `wait_s`.
+        Unreachable: no device answers within `wait_s`.
         ProtocolMismatch: it speaks another version.
     """
     async with channels.open_channel(address) as channel:
@@ -183,12 +183,12 @@ class GrpcPort(DevicePort):
             raise self._fail(self._lost(f"no answer within {self._exchange_s:g} s")) from None
 
     async def _read(self) -> None:
-        """Hand each answer to whom it is for, until the call ends; then fail everybody who waits."""
+        """Hand each answer to the call it is for, until the stream ends; then fail all calls that wait."""
         try:
             while isinstance(data := await self._call.read(), bytes):
                 self.messages += 1
                 if not self._pending:
-                    self._fail(self._lost("it sent an answer that nobody asked for"))
+                    self._fail(self._lost("it sent an answer that was not asked for"))
                     return
                 answer = self._pending.popleft()
                 if not answer.done():
@@ -198,7 +198,7 @@ class GrpcPort(DevicePort):
             self._fail(self._failure_of(failed))
 
     def _fail(self, failure: L3Error) -> L3Error:
-        """End the session for everybody who waits or will ask; the first failure stays."""
+        """End the session for all calls that wait or will come; the first failure stays."""
         if self._failure is None:
             self._failure = failure
             self._call.cancel()
@@ -206,7 +206,7 @@ class GrpcPort(DevicePort):
             answer = self._pending.popleft()
             if not answer.done():
                 answer.set_exception(self._failure)
-                # Whoever asked may have gone away; then nobody retrieves it.
+                # The caller may have gone away; then the failure is never retrieved.
                 answer.exception()
         return self._failure
 

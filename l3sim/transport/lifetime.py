@@ -127,7 +127,7 @@ class StopSignal:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._event.set)
         if self._lifeline:
-            # A thread, because the loop cannot wait for all that stdin may be; a daemon, because nobody
+            # A thread, because the loop cannot wait for all that stdin may be; a daemon, because nothing
             # waits for it.
             threading.Thread(target=self._wait_for_end, args=(loop,), daemon=True, name="lifeline").start()
         return self

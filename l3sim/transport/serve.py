@@ -1,4 +1,4 @@
-"""`python -m l3sim.transport.serve KIND ...`: a process of devices of any kind, whoever wrote it.
+"""`python -m l3sim.transport.serve KIND ...`: a process of devices of any kind, ours or another's.
 
 KIND as a machine file says it: a word that a package offers, or the file that has the class
 (`./cxl_pim.py`); or the class itself, `module:Class`. The options follow (`--help`).

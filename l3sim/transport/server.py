@@ -185,5 +185,5 @@ async def _serve(device: Device, arguments: DeviceArguments) -> None:
                 lifetime.announce_ready(address)
                 log.info("ready", extra={"address": address, "devices": len(arguments.identities)})
                 await stop.wait()
-            # Nobody finds us by the bus any more; health and drain follow.
+            # We are no longer found by the bus; health and drain follow.
         log.info("stopped")

@@ -62,7 +62,7 @@ class MachineServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListDevices(self, request, context):
-        """Everybody who announced themselves on the bus, or lives at an address that the machine names, by device id.
+        """All devices that announced themselves on the bus, or live at an address that the machine names, by device id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -70,12 +70,12 @@ class MachineServiceServicer:
 
     def ChangeMachine(self, request, context):
         """Put another machine in the place of this one, for the jobs from now on; its devices must be there already.
-        They are told a Hello as of a small job before anything changes. The change outlives a restart of the
+        They are sent a Hello as of a small job before anything changes. The change outlives a restart of the
         orchestrator, but not the machine: who brings it up anew gets the one of the start.
 
         INVALID_ARGUMENT     the machine, or a key of a section that a device refuses (BadRequest names it)
         FAILED_PRECONDITION  a job runs or waits, or a role has too few devices or too many
-        UNAVAILABLE          nobody answers at an address that it names
+        UNAVAILABLE          no device answers at an address that it names
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

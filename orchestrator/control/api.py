@@ -16,7 +16,7 @@ from l3sim.errors import InvalidInput, L3Error, NotReady
 from l3sim.orchestrator.control.attempt import one_line
 from l3sim.orchestrator.control.discovery import DeviceStatus, Discovery
 from l3sim.orchestrator.control.jobs import JobManager
-from l3sim.orchestrator.control.machine_change import Changing
+from l3sim.orchestrator.control.machine_change import MachineChange
 from l3sim.orchestrator.control.record import State
 from l3sim.orchestrator.control.watch import View
 from l3sim.orchestrator.job.slots import count_roles, natural
@@ -27,7 +27,7 @@ from l3sim.specs.workload import workload_names
 from l3sim.transport.status import abort
 from l3sim.v1 import job_pb2, job_pb2_grpc, machine_pb2, machine_pb2_grpc
 
-#: Rows of a page when nobody says, and at most.
+#: Rows of a page by default, and at most.
 JOBS_PAGE = 100
 DEVICES_PAGE = 1000
 MAX_PAGE = 1000
@@ -79,7 +79,7 @@ def streaming(
 def _ours(error: Exception, where: str) -> L3Error:
     if isinstance(error, L3Error):
         return error
-    _log.error("%s failed for a reason that nobody foresaw", where, exc_info=error)
+    _log.error("%s failed for an unforeseen reason", where, exc_info=error)
     return L3Error(f"{where}: {one_line(error)}; the orchestrator's log has more")
 
 
@@ -148,7 +148,7 @@ class MachineServicer(machine_pb2_grpc.MachineServiceServicer):  # type: ignore[
         policies: names that jobs may use.
     """
 
-    def __init__(self, discovery: Discovery, changing: Changing, policies: Sequence[str]) -> None:
+    def __init__(self, discovery: Discovery, changing: MachineChange, policies: Sequence[str]) -> None:
         self._discovery = discovery
         self._changing = changing
         self._policies = policies
@@ -184,7 +184,7 @@ class MachineServicer(machine_pb2_grpc.MachineServiceServicer):  # type: ignore[
 
     @unary
     async def ListDevices(self, request: Any) -> Any:  # noqa: N802
-        """List everybody who announced themselves; the page token is the last device id shown."""
+        """List all devices that announced themselves; the page token is the last device id shown."""
         slots = {
             (filled.address, filled.device.device_id): filled.slot for filled in self._discovery.assigned()
         }

@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Attempted:
     """How an attempt ended.
 
     Attributes:
@@ -32,11 +32,11 @@ class Outcome:
     artifacts: Mapping[str, bytes] = field(default_factory=dict)
 
 
-async def attempt(run: Callable[[], Awaitable[Result]], cancel: asyncio.Event, grace_s: float) -> Outcome:
+async def attempt(run: Callable[[], Awaitable[Result]], cancel: asyncio.Event, grace_s: float) -> Attempted:
     """Run a job once. Raises nothing but CancelledError, when the orchestrator itself stops.
 
     Args:
-        cancel: set when somebody asks the job to stop; the job sees it too.
+        cancel: set when a client asks the job to stop; the job sees it too.
         grace_s: wall seconds that it may take to do so, before it is torn down.
     """
     task = asyncio.ensure_future(run())
@@ -53,11 +53,11 @@ async def attempt(run: Callable[[], Awaitable[Result]], cancel: asyncio.Event, g
             task.cancel()
             await asyncio.wait({task})
     if task.cancelled():
-        return Outcome(State.CANCELLED)
+        return Attempted(State.CANCELLED)
     return _outcome(task)
 
 
-def _outcome(task: "asyncio.Future[Result]") -> Outcome:
+def _outcome(task: "asyncio.Future[Result]") -> Attempted:
     error = task.exception()
     try:
         if error is not None:
@@ -65,14 +65,14 @@ def _outcome(task: "asyncio.Future[Result]") -> Outcome:
         result = task.result()
         # NaN and infinity are no JSON: a report that has them is broken, and fails the job.
         report = json.dumps(result.report.to_dict(), indent=2, allow_nan=False).encode() + b"\n"
-        return Outcome(State.SUCCEEDED, artifacts={**result.artifacts, REPORT: report})
+        return Attempted(State.SUCCEEDED, artifacts={**result.artifacts, REPORT: report})
     except Cancelled:
-        return Outcome(State.CANCELLED)
+        return Attempted(State.CANCELLED)
     except L3Error as known:
-        return Outcome(State.FAILED, known.reason, str(known))
+        return Attempted(State.FAILED, known.reason, str(known))
     except Exception as bug:
-        _log.exception("job failed for a reason that nobody foresaw")
-        return Outcome(State.FAILED, L3Error.reason, one_line(bug))
+        _log.exception("job failed for an unforeseen reason")
+        return Attempted(State.FAILED, L3Error.reason, one_line(bug))
 
 
 def one_line(error: BaseException) -> str:

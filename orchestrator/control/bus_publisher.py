@@ -15,7 +15,7 @@ INTERVAL_S = 0.2
 BATCH_SPANS = 1000
 
 
-class Notices:
+class BusPublisher:
     """Publishes job notices (retained), the clock, metrics and spans of one machine."""
 
     def __init__(self, bus: BusPort, machine: str, clock: Clock) -> None:

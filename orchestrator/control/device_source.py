@@ -16,7 +16,7 @@ describe_soon = partial(describe, wait_s=DESCRIBE_S)
 
 
 class GrpcSource(DeviceSource):
-    """Whoever discovery has found."""
+    """The devices that discovery has found."""
 
     transport = "grpc"
 

@@ -1,9 +1,9 @@
 """Who is on the machine: listens to presence on the bus and asks each address once who lives there.
 
-A machine file may name addresses, which are asked whether or not anybody announces them.
+A machine file may name addresses, which are asked whether or not a device announces them.
 
-The bus says that somebody came or went; the address itself says who they are (Describe). A dead broker
-changes nothing: whoever was known stays known, until asking again fails.
+The bus says that devices came or went; the address itself says what they are (Describe). A dead broker
+changes nothing: a device that was known stays known, until asking again fails.
 """
 
 import asyncio
@@ -96,7 +96,7 @@ class Discovery:
             await asyncio.gather(*self._keepers.values(), return_exceptions=True)
 
     def devices(self) -> list[DeviceStatus]:
-        """Everybody who announced themselves or lives at an address that is named, by device id."""
+        """All devices that announced themselves or live at an address that is named, by device id."""
         found = [self._status(seen) for seen in self._announced.values()]
         found += [status for address in self._named for status in self._silent(address)]
         return sorted(found, key=lambda status: natural(status.announced.device_id))
@@ -110,7 +110,7 @@ class Discovery:
         ]
 
     def assigned(self) -> list[FilledSlot]:
-        """Who would fill which slot if a job started now; slots that nobody fills are left out."""
+        """Which device would fill which slot if a job started now; slots that none fills are left out."""
         return assign_slots(self.machine, self.present())
 
     def check(self) -> None:
@@ -157,7 +157,7 @@ class Discovery:
         self._wake()
 
     async def recheck(self) -> None:
-        """Ask every address again, because a job has just lost somebody."""
+        """Ask every address again, because a job has just lost a device."""
         known = self._named | {seen.address for seen in self._announced.values() if seen.state == READY}
         for address, answered in zip(known, await asyncio.gather(*map(self._refresh, known)), strict=True):
             if not answered:
@@ -185,7 +185,7 @@ class Discovery:
             self._announced.pop(device_id, None)
         if seen.state == READY:
             if before is None or before.state != READY or before.address != seen.address:
-                # Somebody new lives there: what the address said before no longer counts.
+                # Another device lives there: what the address said before no longer counts.
                 self._answers.pop(seen.address, None)
             self._keep(seen.address)
         self._wake()
@@ -197,7 +197,7 @@ class Discovery:
             self._keepers[address] = asyncio.create_task(self._ask(address), name=f"describe {address}")
 
     async def _ask(self, address: str) -> None:
-        """Ask until there is an answer or nobody announces this address any more."""
+        """Ask until there is an answer or no device announces this address any more."""
         poke = self._pokes[address]
         try:
             while True:

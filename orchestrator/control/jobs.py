@@ -1,6 +1,6 @@
 """The life of jobs: accepted, queued, run one at a time in order of acceptance, watched, ended.
 
-Every change goes to the journal first and is told to people after that. What is not here when the process
+Every change goes to the journal first and is announced after that. What is not here when the process
 dies is not lost: `start` takes up the journal where the last orchestrator left it.
 """
 
@@ -12,12 +12,12 @@ from functools import partial
 from typing import Any, Generic, ParamSpec, TypeVar
 
 from l3sim.errors import L3Error, NotFound, NotReady, Unreachable
-from l3sim.orchestrator.control.attempt import DEVICE_ERRORS, REPORT, Outcome, attempt, one_line
-from l3sim.orchestrator.control.bus_publisher import Notices
+from l3sim.orchestrator.control.attempt import DEVICE_ERRORS, REPORT, Attempted, attempt, one_line
+from l3sim.orchestrator.control.bus_publisher import BusPublisher
 from l3sim.orchestrator.control.journal import Journal
 from l3sim.orchestrator.control.ports import Gate, Resolved, Result
 from l3sim.orchestrator.control.record import Ending, NewJob, Record, State, serial_of
-from l3sim.orchestrator.control.watch import Live, View
+from l3sim.orchestrator.control.watch import JobEvents, View
 from l3sim.orchestrator.engine.progress import Observer, Progress, Span
 
 #: Wall seconds that a job may take to stop when asked, before it is torn down.
@@ -47,7 +47,7 @@ class JobManager(Generic[R]):
         resolver: Callable[[bytes], R],
         runner: Callable[[R, Observer, asyncio.Event], Awaitable[Result]],
         gate: Gate,
-        notices: Notices,
+        publisher: BusPublisher,
         *,
         cancel_grace_s: float = CANCEL_GRACE_S,
         ready_wait_s: float = READY_WAIT_S,
@@ -56,13 +56,13 @@ class JobManager(Generic[R]):
         self._resolver = resolver
         self._runner = runner
         self._gate = gate
-        self._notices = notices
+        self._publisher = publisher
         self._cancel_grace_s = cancel_grace_s
         self._ready_wait_s = ready_wait_s
         # SQLite waits for the disk; one thread keeps the order and leaves the event loop alone.
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="journal")
-        self._live: dict[int, Live] = {}
-        self._queue: asyncio.Queue[Live] = asyncio.Queue()
+        self._live: dict[int, JobEvents] = {}
+        self._queue: asyncio.Queue[JobEvents] = asyncio.Queue()
         self._worker: asyncio.Task[None] | None = None
         self._changes: set[asyncio.Task[View]] = set()
         self._stopping = False
@@ -190,10 +190,10 @@ class JobManager(Generic[R]):
         record, new = await self._io(self._journal.accept, job)
         return self._enqueue(record).view if new else self._view(record)
 
-    async def _cancel(self, live: Live) -> View:
+    async def _cancel(self, live: JobEvents) -> View:
         async with live.lock:
             if live.record.state is State.QUEUED:
-                await self._finish(live, Outcome(State.CANCELLED))
+                await self._finish(live, Attempted(State.CANCELLED))
             elif live.record.state is State.RUNNING and not live.record.cancel_requested:
                 live.update(record=await self._io(self._journal.request_cancel, live.record.serial))
             live.cancel.set()
@@ -210,11 +210,11 @@ class JobManager(Generic[R]):
         live = self._live.get(record.serial)
         return live.view if live is not None else View(record, record.progress, record.sequence)
 
-    def _enqueue(self, record: Record) -> Live:
-        live = Live(record, self._journal.first_sequence + 1)
+    def _enqueue(self, record: Record) -> JobEvents:
+        live = JobEvents(record, self._journal.first_sequence + 1)
         self._live[record.serial] = live
         self._queue.put_nowait(live)
-        self._notices.job(live.view)
+        self._publisher.job(live.view)
         return live
 
     async def _work(self) -> None:
@@ -225,14 +225,14 @@ class JobManager(Generic[R]):
                 if live.record.state.ended:
                     continue
                 record = await self._io(self._journal.start, live.record.serial)
-                self._notices.job(live.update(record=record))
+                self._publisher.job(live.update(record=record))
             outcome = await attempt(partial(self._run, live), live.cancel, self._cancel_grace_s)
             async with live.lock:
                 await self._finish(live, outcome)
             if outcome.reason in DEVICE_ERRORS:
                 await self._gate.recheck()
 
-    async def _machine_for(self, live: Live) -> None:
+    async def _machine_for(self, live: JobEvents) -> None:
         """Wait a while for a complete machine; the engine refuses an incomplete one by name."""
         waits = [asyncio.create_task(self._gate.complete()), asyncio.create_task(live.cancel.wait())]
         try:
@@ -241,16 +241,16 @@ class JobManager(Generic[R]):
             for wait in waits:
                 wait.cancel()
 
-    async def _run(self, live: Live) -> Result:
+    async def _run(self, live: JobEvents) -> Result:
         record = live.record
         spec = await self._io(self._journal.spec, record.serial)
         resolved = await asyncio.to_thread(self._resolver, spec)
         if resolved.digest != record.digest:
             text = f"accepted with configuration {record.digest}, which now resolves to {resolved.digest}"
             raise NotReady(f"{record.job_id} was {text}: the machine has changed; submit the job again")
-        return await self._runner(resolved, _Relay(live, self._notices), live.cancel)
+        return await self._runner(resolved, _Relay(live, self._publisher), live.cancel)
 
-    async def _finish(self, live: Live, outcome: Outcome) -> None:
+    async def _finish(self, live: JobEvents, outcome: Attempted) -> None:
         """Write the end of a job, then tell. A disk that takes no report may still take the failure."""
         serial, view = live.record.serial, live.view
         ending = Ending(outcome.state, view.sequence + 1, outcome.reason, outcome.message, view.progress)
@@ -261,7 +261,7 @@ class JobManager(Generic[R]):
             text = f"the job ended as {outcome.state}, but cannot be kept: {one_line(error)}"
             ending = Ending(State.FAILED, view.sequence + 1, L3Error.reason, text, view.progress)
             record = await self._io(self._journal.finish, serial, ending)
-        self._notices.job(live.update(record=record))
+        self._publisher.job(live.update(record=record))
         del self._live[serial]
 
     async def _io(self, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
@@ -273,12 +273,12 @@ class JobManager(Generic[R]):
 class _Relay:
     """Passes on what the engine tells of one job."""
 
-    def __init__(self, live: Live, notices: Notices) -> None:
+    def __init__(self, live: JobEvents, publisher: BusPublisher) -> None:
         self._live = live
-        self._notices = notices
+        self._publisher = publisher
 
     def progress(self, progress: Progress) -> None:
-        self._notices.progress(self._live.update(progress=progress))
+        self._publisher.progress(self._live.update(progress=progress))
 
     def spans(self, slot: str, spans: Sequence[Span]) -> None:
-        self._notices.spans(self._live.record.job_id, slot, spans)
+        self._publisher.spans(self._live.record.job_id, slot, spans)

@@ -1,4 +1,4 @@
-"""The durable list of jobs: SQLite, one file, every change on disk before anybody hears of it.
+"""The durable list of jobs: SQLite, one file, every change on disk before it is announced.
 
 Calls are synchronous and short; `control/jobs.py` makes them on a thread of its own. One orchestrator at
 a time owns a journal, which a lock beside the file proves.
@@ -186,7 +186,7 @@ class Journal:
         return self.get(serial)
 
     def request_cancel(self, serial: int) -> Record:
-        """Note that somebody asked a running job to stop, so that a restart does not run it again."""
+        """Note that a client asked a running job to stop, so that a restart does not run it again."""
         self._update(serial, State.RUNNING, "cancel_requested = 1")
         return self.get(serial)
 
@@ -231,7 +231,7 @@ class Journal:
     def recover(self) -> list[Record]:
         """Take up what a dead orchestrator left. Called once, before anything runs.
 
-        A job that ran is queued again, cancelled if somebody had asked for that, or failed as INTERRUPTED
+        A job that ran is queued again, cancelled if a client had asked for that, or failed as INTERRUPTED
         when it was started MAX_RESTARTS + 1 times.
 
         Returns: the queued jobs in order of acceptance.

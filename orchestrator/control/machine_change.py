@@ -28,7 +28,7 @@ from l3sim.specs.workload import WorkloadSpec
 FILE = "changed-machine.json"
 
 
-class Changing:
+class MachineChange:
     """Changes the machine that discovery fills and jobs are resolved against.
 
     Args:
@@ -68,7 +68,7 @@ class Changing:
         return machine
 
     async def _greet(self, machine: Machine) -> None:
-        """Say Hello to everybody as a small job would, so that nobody refuses the first real one."""
+        """Say Hello to all devices as a small job would, so that none refuses the first real one."""
         policy = "chunked" if machine.placement == "gpu" else "l3"
         spec = JobSpec(WorkloadSpec("fixed:1:1", count=1), policy=policy)
         sessions = await Sessions.open(resolve(spec, machine), self._source)

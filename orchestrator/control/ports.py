@@ -25,7 +25,7 @@ class Resolved(Protocol):
 
     @property
     def warnings(self) -> Sequence[str]:
-        """For whoever submits."""
+        """For the client that submits."""
 
 
 class Document(Protocol):
@@ -57,4 +57,4 @@ class Gate(Protocol):
         """Return once `check` passes."""
 
     async def recheck(self) -> None:
-        """Ask everybody again whether they are there; a job has just lost somebody."""
+        """Ask all devices again whether they are there; a job has just lost one."""

@@ -6,7 +6,7 @@ from typing import Any
 from l3sim.orchestrator.control.api import JobServicer, MachineServicer
 from l3sim.orchestrator.control.discovery import Discovery
 from l3sim.orchestrator.control.jobs import JobManager
-from l3sim.orchestrator.control.machine_change import Changing
+from l3sim.orchestrator.control.machine_change import MachineChange
 from l3sim.orchestrator.engine.policies import POLICIES
 from l3sim.transport import channels, lifetime
 from l3sim.v1 import job_pb2, job_pb2_grpc, machine_pb2, machine_pb2_grpc
@@ -32,7 +32,7 @@ class ApiServer:
         self,
         jobs: JobManager[Any],
         discovery: Discovery,
-        changing: Changing,
+        changing: MachineChange,
         listen: str = "127.0.0.1:0",
         health_file: Path | None = None,
     ) -> None:
@@ -55,7 +55,7 @@ class ApiServer:
         await self._server.stop(lifetime.DRAIN_S)
 
     async def not_serving(self) -> None:
-        """Tell everybody who asks that this server is about to go."""
+        """Answer every health check that this server is about to go."""
         await self._health.not_serving()
 
     @property

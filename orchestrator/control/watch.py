@@ -21,11 +21,11 @@ class View:
     sequence: int
 
 
-class Live:
+class JobEvents:
     """The newest event of one job; older ones are not kept, so that a slow watcher costs nothing.
 
     Attributes:
-        cancel: set once somebody asked the job to stop.
+        cancel: set once a client asked the job to stop.
         lock: held while its state changes in the journal.
     """
 
@@ -42,7 +42,7 @@ class Live:
         return self.view.record
 
     def update(self, record: Record | None = None, progress: Progress | None = None) -> View:
-        """Make a new event and wake whoever waits for it."""
+        """Make a new event and wake all who wait for it."""
         self.view = View(record or self.view.record, progress or self.view.progress, self.view.sequence + 1)
         self._wake()
         return self.view

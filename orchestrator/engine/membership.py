@@ -34,7 +34,7 @@ class Books:
     gpu: GpuMemory
 
 
-class Members:
+class Membership:
     """Comings and goings of one replica's requests, on all of its books.
 
     Attributes:

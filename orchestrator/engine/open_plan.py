@@ -4,7 +4,7 @@ Rules of scheduling points: docs/time.md#scheduling-points.
 """
 
 from l3sim.orchestrator.engine.host_stages import Limits
-from l3sim.orchestrator.engine.membership import Members
+from l3sim.orchestrator.engine.membership import Membership
 from l3sim.orchestrator.engine.policies.base import Plan
 from l3sim.orchestrator.engine.reasons import Because, Blocked
 
@@ -17,7 +17,7 @@ class OpenPlan:
         rounds: taken of it so far.
     """
 
-    def __init__(self, plan: Plan, members: Members, limits: Limits) -> None:
+    def __init__(self, plan: Plan, members: Membership, limits: Limits) -> None:
         self.plan, self.rounds = plan, 0
         self._members, self._books, self._limits = members, members.books, limits
         self._prefills = any(part.chunks for part in plan.passes)

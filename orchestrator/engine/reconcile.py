@@ -70,8 +70,8 @@ class Reconciliation:
         wrong = []
         for address in self._addresses:
             if address.ranks.assignments:
-                told = [each for slot in address.slots for each in held.get(slot, ())]
-                wrong += address.differences(f"the account of {address.slots[0]}", told, expected)
+                held_bytes = [each for slot in address.slots for each in held.get(slot, ())]
+                wrong += address.differences(f"the account of {address.slots[0]}", held_bytes, expected)
         return wrong
 
 

@@ -1,7 +1,7 @@
 """One replica's life: queue, plan, window, timeline, commit. Synchronous and without I/O.
 
     while (ask := replica.step()) is not None:    # what it must know to go on (asks.py)
-        replica.answer(ask, ...)                  # devices, or a training: whoever asks them
+        replica.answer(ask, ...)                  # devices, or a training: the caller asks them
 
                     .----- nothing: horizon, room, ... not reached -----.
                     v                                                   |
@@ -23,9 +23,9 @@ from l3sim.errors import InvariantBroken
 from l3sim.orchestrator.engine.asks import Ask, AuditAsk, GridAsk, StudyAsk, TrainingAsk, WindowAsk
 from l3sim.orchestrator.engine.costs.assembler import Assembler
 from l3sim.orchestrator.engine.host_stages import Limits
-from l3sim.orchestrator.engine.kv.in_flight import Transit
+from l3sim.orchestrator.engine.kv.in_flight import KvInFlight
 from l3sim.orchestrator.engine.kv.occupancy import Occupancy
-from l3sim.orchestrator.engine.membership import Books, Members
+from l3sim.orchestrator.engine.membership import Books, Membership
 from l3sim.orchestrator.engine.metrics import ReplicaMetrics
 from l3sim.orchestrator.engine.open_plan import OpenPlan
 from l3sim.orchestrator.engine.planning.planner import Planner
@@ -49,7 +49,7 @@ class Replica:
     """Makes windows, walks the timeline and keeps the books of one replica.
 
     Args:
-        hellos: what its addresses were told, in the order in which they answer.
+        hellos: what its addresses were sent, in the order in which they answer.
 
     Attributes:
         commits: of rounds that were taken; they ride on the next window or on Close.
@@ -72,10 +72,10 @@ class Replica:
         self.spans: list[Int64s] = []
         self.commits: tuple[Commit, ...] = ()
         self._books, self._limits, self._timeline = books, limits, timeline
-        self._members = Members(books, limits.aging_ps)
+        self._members = Membership(books, limits.aging_ps)
         self._reconciliation = Reconciliation(index, hellos)
         self._assembler = Assembler(index, hellos[0].layout, hellos[0].model, hellos)
-        self._transit = Transit(timeline, books.table, hellos[0].layout.ranksets)
+        self._transit = KvInFlight(timeline, books.table, hellos[0].layout.ranksets)
         self._tokens = Tokens(books, self.metrics, self._transit, limits.host)
         self._open: OpenPlan | None = None
         self._plans = 0

@@ -4,7 +4,7 @@ import numpy as np
 
 from l3sim.jit import jit
 from l3sim.orchestrator.engine.host_stages import HostStages
-from l3sim.orchestrator.engine.kv.in_flight import Transit
+from l3sim.orchestrator.engine.kv.in_flight import KvInFlight
 from l3sim.orchestrator.engine.membership import Books
 from l3sim.orchestrator.engine.metrics import ReplicaMetrics
 from l3sim.orchestrator.engine.requests import NEVER
@@ -20,7 +20,7 @@ class Tokens:
         host: its stages, the last of which stamps tokens.
     """
 
-    def __init__(self, books: Books, metrics: ReplicaMetrics, transit: Transit, host: HostStages) -> None:
+    def __init__(self, books: Books, metrics: ReplicaMetrics, transit: KvInFlight, host: HostStages) -> None:
         self._table, self._kv, self._gpu = books.table, books.kv, books.gpu
         self._metrics, self._transit, self._host = metrics, transit, host
 

@@ -1,4 +1,4 @@
-"""What memory a job has on a machine: of the GPUs beside the weights, and of whoever keeps KV.
+"""What memory a job has on a machine: of the GPUs beside the weights, and of the devices that keep KV.
 
 GPU       [ reserve | weights | prefill KV on its way                  ]   KV in modules of their own
           [ reserve | weights | prefill_share | KV, over the stacks    ]   hbm-pim inside the GPUs

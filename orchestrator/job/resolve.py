@@ -132,7 +132,7 @@ def resolve(spec: JobSpec, machine: Machine) -> ResolvedJob:
 
 
 def _check_placement(spec: JobSpec, policy: type[Policy], machine: Machine) -> None:
-    """Refuse a policy that is not for whoever attends."""
+    """Refuse a policy that is not for the devices that attend."""
     if machine.placement not in policy.placements:
         able = ", ".join(name for name in POLICIES if machine.placement in POLICIES.get(name).placements)
         text = f"{spec.policy!r} is not for GPUs that attend themselves; use one of: {able}"
@@ -140,7 +140,7 @@ def _check_placement(spec: JobSpec, policy: type[Policy], machine: Machine) -> N
 
 
 def _check_scheduler(spec: JobSpec, policy: type[Policy], machine: Machine) -> None:
-    """Refuse keys of the scheduler that a job sets and nobody reads, or that contradict each other."""
+    """Refuse keys of the scheduler that a job sets and nothing reads, or that contradict each other."""
     given = {key.partition(".")[2] for key, _ in spec.settings if key.startswith("scheduler.")}
     reads = policy.reads | ENGINE_KEYS
     for name in sorted(given - reads):

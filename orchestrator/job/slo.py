@@ -21,7 +21,7 @@ Targets = Sequence[tuple[str, float]]
 
 
 def check_slo(targets: Targets, host: HostStages) -> None:
-    """Refuse objectives that are unknown, that nobody can meet, or that contradict each other.
+    """Refuse objectives that are unknown, that no request can meet, or that contradict each other.
 
     Raises:
         InvalidInput: by metric.
@@ -86,12 +86,13 @@ def slo_report(targets: Targets, table: RequestTable, makespan_ps: int) -> dict[
     if not given:
         nothing = dict.fromkeys(("attained", "goodput_requests_per_s", "goodput_tokens_per_s"))
         return {**found, "share": dict.fromkeys(SLO_METRICS), **nothing}
-    who = met(targets, table)
-    good = who["all"]
+    by_metric = met(targets, table)
+    good = by_metric["all"]
     return {
         **found,
         "share": {
-            metric: float(who[metric].sum()) / len(table) if metric in who else None for metric in SLO_METRICS
+            metric: float(by_metric[metric].sum()) / len(table) if metric in by_metric else None
+            for metric in SLO_METRICS
         },
         "attained": float(good.sum()) / len(table),
         "goodput_requests_per_s": int(good.sum()) * PS_PER_S / makespan_ps,

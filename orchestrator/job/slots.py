@@ -11,7 +11,7 @@ from l3sim.specs.machine import Machine
 from l3sim.v1.bus_pb2 import Presence
 from l3sim.work import DeviceDescription, Op, Role, needed_operations
 
-#: Of those who cannot be used, a message names so many.
+#: Of the devices that cannot be used, a message names at most this many.
 SHOWN = 3
 
 
@@ -41,7 +41,7 @@ class RoleCount(NamedTuple):
 def slot_names(machine: Machine, role: Role) -> list[str]:
     """The slots of a role, in the order in which they are filled: "gpu", "link", "dimm-00" and so on.
 
-    GPUs that attend need nobody else.
+    GPUs that attend need no other device.
     """
     if machine.placement == "gpu" and role is not Role.GPU:
         return []

@@ -27,7 +27,7 @@ from l3sim.work import Hello
 
 @dataclass(frozen=True)
 class ReplicaDevices:
-    """What the devices of one replica were told and answered before its first window.
+    """What the devices of one replica were sent and answered before its first window.
 
     Attributes:
         hellos: of each address, in the order in which they answer.

@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class OpenSession:
-    """The session with one address: its port, what it was told, and the replicas that it serves."""
+    """The session with one address: its port, what it was sent, and the replicas that it serves."""
 
     port: DevicePort
     role: str
@@ -95,8 +95,8 @@ class Sessions:
 
     def lookahead(self) -> int:
         """Most rounds that every device foresees."""
-        told = [ready.lookahead_rounds for ready in self.ready.values() if ready.lookahead_rounds]
-        return min(told, default=2**31)
+        foreseen = [ready.lookahead_rounds for ready in self.ready.values() if ready.lookahead_rounds]
+        return min(foreseen, default=2**31)
 
     def kv_room_bytes(self, replica: int) -> Int64s:
         """KV bytes that each rank of a replica holds, as its device says: shape (ranksets * ranks,)."""
@@ -211,10 +211,8 @@ def _session(job: ResolvedJob, port: DevicePort, slots: Sequence[FilledSlot]) ->
     role = slots[0].role
     assigned = tuple(_assign(job, slot) for slot in slots)
     assignments = [assignment for slot in assigned for assignment in slot.assignments]
-    everyone = frozenset(range(job.layout.dp))
-    replicas = (
-        frozenset(assignment.replica for assignment in assignments) & everyone if assignments else everyone
-    )
+    every = frozenset(range(job.layout.dp))
+    replicas = frozenset(assignment.replica for assignment in assignments) & every if assignments else every
     hello = Hello(PROTOCOL_VERSION, job.digest, job.spec.seed, job.model, job.layout, assigned)
     return OpenSession(port, role, hello, replicas)
 

@@ -63,7 +63,7 @@ class FunctionalLink:
         """End a job.
 
         Raises:
-            OutOfStep: something was sent that nobody received.
+            OutOfStep: something was sent that was not received.
         """
         left = {path: len(lane.waiting) for path, lane in self._lanes.items() if lane.waiting}
         if left:

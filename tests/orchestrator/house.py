@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from l3sim.orchestrator.control.bus_publisher import Notices
+from l3sim.orchestrator.control.bus_publisher import BusPublisher
 from l3sim.orchestrator.control.jobs import JobManager
 from l3sim.orchestrator.control.journal import Journal
 from l3sim.orchestrator.control.watch import View
@@ -19,8 +19,8 @@ class House:
     def __init__(self, folder: Path, **options: Any) -> None:
         self.journal = Journal(folder)
         self.engine, self.gate, self.bus, self.clock = Engine(), Gate(), MemoryBus(), ManualClock()
-        notices = Notices(self.bus, "m", self.clock)
-        self.jobs = JobManager(self.journal, resolve, self.engine.run, self.gate, notices, **options)
+        publisher = BusPublisher(self.bus, "m", self.clock)
+        self.jobs = JobManager(self.journal, resolve, self.engine.run, self.gate, publisher, **options)
 
     async def __aenter__(self) -> "House":
         await self.jobs.start()

@@ -10,12 +10,12 @@ import pytest
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from google.rpc.status_pb2 import Status
 
-from l3sim.orchestrator.control.bus_publisher import Notices
+from l3sim.orchestrator.control.bus_publisher import BusPublisher
 from l3sim.orchestrator.control.device_source import GrpcSource
 from l3sim.orchestrator.control.discovery import Discovery
 from l3sim.orchestrator.control.jobs import JobManager
 from l3sim.orchestrator.control.journal import Journal
-from l3sim.orchestrator.control.machine_change import Changing
+from l3sim.orchestrator.control.machine_change import MachineChange
 from l3sim.orchestrator.control.server import ApiServer
 from l3sim.orchestrator.job.message import resolve_message
 from l3sim.orchestrator.job.resolve import ResolvedJob
@@ -42,10 +42,10 @@ class Api:
         self.journal = Journal(folder)
         clock = ManualClock()
         self.discovery = Discovery(self.bus, MINI, self._describe, clock)
-        notices = Notices(self.bus, MINI.name, clock)
-        self.manager = JobManager(self.journal, self._resolve, self.engine.run, self.discovery, notices)
+        publisher = BusPublisher(self.bus, MINI.name, clock)
+        self.manager = JobManager(self.journal, self._resolve, self.engine.run, self.discovery, publisher)
         source = GrpcSource(self.discovery)
-        changing = Changing(self.discovery, source, self.manager.unended, folder)
+        changing = MachineChange(self.discovery, source, self.manager.unended, folder)
         self.server = ApiServer(self.manager, self.discovery, changing, health_file=self.health_file)
 
     async def __aenter__(self) -> "Api":

@@ -184,7 +184,7 @@ def test_a_stranger_that_the_machine_file_names_may_come_after_the_start(here: H
     here.l3.json("up", "--machine", "mine.yaml", "--modules-per-process", "4", "--detach")
     broker = next(part["address"] for part in here.json("status")["parts"] if part["name"] == "broker")
     assert (here.l3.home / "supervisor.log").read_text() == (
-        "l3: role link waits for a device of kind flat, which nobody here offers; start it with "
+        "l3: role link waits for a device of kind flat, which no package here offers; start it with "
         f"the broker at {broker}, or at the address that the file names\n"
     )
     with flat_link(here.l3, broker, "mine", "flat"):

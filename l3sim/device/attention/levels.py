@@ -33,7 +33,7 @@ class LevelModel(ABC, Generic[LookedUp]):
     def cost(self, looked_up: LookedUp, requests: Decoding, sums: RankSums) -> tuple[Int64s, Int64s]:
         """Duration (ps) and dynamic energy (nJ) of each call.
 
-        Returns: two arrays of shape (sub-batches, ranksets, ranks of `sums`, rounds); 0 where nobody is.
+        Returns: two arrays of shape (sub-batches, ranksets, ranks of `sums`, rounds); 0 where no request is.
         """
 
 

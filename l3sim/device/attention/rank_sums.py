@@ -1,4 +1,4 @@
-"""From head groups to ranks: who decodes where, and what adds up on each rank."""
+"""From head groups to ranks: which request decodes where, and what adds up on each rank."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ def decoding(keys: Int64s, bins: int, context: Int64s, rounds: int) -> Decoding:
 
 
 def gathered(batches: Sequence[SubBatch], ledger: Ledger, layout: Layout, rounds: int) -> Decoding:
-    """Those who decode in one sub-batch or two of a window, none of them empty."""
+    """The requests that decode in one sub-batch or two of a window, none of them empty."""
     bins = layout.ranksets * layout.ranks
     requests, context = batches[0].decode, batches[0].context
     if len(batches) == 2:

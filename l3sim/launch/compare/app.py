@@ -12,7 +12,7 @@ from l3sim.clients.options import JobOptions, JsonOption, WorkloadArgument
 from l3sim.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from l3sim.launch.compare.jobs import Outcome
+    from l3sim.launch.compare.jobs import Compared
 
 
 def compare(
@@ -36,7 +36,7 @@ def compare(
     as_json: JsonOption = False,
 ) -> int:
     """Run one job on several machines, without network, and set the results side by side."""
-    from l3sim.launch.compare.jobs import Outcome, run_all
+    from l3sim.launch.compare.jobs import Compared, run_all
     from l3sim.launch.compare.plot import check_plot, draw
     from l3sim.launch.compare.tables import comparison, csv_of
 
@@ -46,7 +46,7 @@ def compare(
     if plot is not None:
         check_plot()
 
-    def done(one: Outcome) -> None:
+    def done(one: Compared) -> None:
         print(f"l3: {one.machine}: {one.refused or 'done'}", file=sys.stderr, flush=True)
 
     outcomes = run_all(spec, machine, gpu, workers or 0, done)
@@ -65,7 +65,7 @@ def compare(
     return outcomes[0].exit_code if all(one.refused for one in outcomes) else 0
 
 
-def _print(outcomes: "list[Outcome]") -> None:
+def _print(outcomes: "list[Compared]") -> None:
     from l3sim.clients.tables import print_whole
     from l3sim.launch.compare.tables import table_of
 

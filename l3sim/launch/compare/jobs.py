@@ -20,7 +20,7 @@ AUTO = "auto"
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Compared:
     """What became of the job on one machine.
 
     Attributes:
@@ -51,7 +51,7 @@ def policy_for(policy: str, machine: Machine) -> str:
     return "l3" if machine.placement == "attention" else "chunked"
 
 
-def run_one(spec: JobSpec, name_or_path: str, gpu: str) -> Outcome:
+def run_one(spec: JobSpec, name_or_path: str, gpu: str) -> Compared:
     """Run the job on one machine, in this process; what is refused or fails becomes part of the outcome."""
     name, policy = name_or_path, spec.policy
     try:
@@ -62,14 +62,14 @@ def run_one(spec: JobSpec, name_or_path: str, gpu: str) -> Outcome:
         with Background() as background:
             report = background.run(run_quietly(resolved, devices)).report
     except L3Error as error:
-        return Outcome(name, policy, refused=str(error), error=error)
+        return Compared(name, policy, refused=str(error), error=error)
     rooflines = rooflines_of(resolved)
-    return Outcome(name, policy, report, rooflines, limit_of(report, rooflines) if rooflines else "")
+    return Compared(name, policy, report, rooflines, limit_of(report, rooflines) if rooflines else "")
 
 
 def run_all(
-    spec: JobSpec, machines: Sequence[str], gpu: str, workers: int, done: Callable[[Outcome], None]
-) -> list[Outcome]:
+    spec: JobSpec, machines: Sequence[str], gpu: str, workers: int, done: Callable[[Compared], None]
+) -> list[Compared]:
     """Run the job on every machine; outcomes in the order of `machines`.
 
     A job that names no model is of the first machine's default model, on all of them.
@@ -83,7 +83,7 @@ def run_all(
     """
     spec = replace(spec, model=spec.model or load_machine(machines[0], gpu=gpu).default_model)
     workers = min(workers or os.cpu_count() or 1, len(machines))
-    found: list[Outcome] = []
+    found: list[Compared] = []
     if workers == 1:
         for name in machines:
             found.append(run_one(spec, name, gpu))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from l3sim.errors import InvalidInput
-from l3sim.launch.compare.jobs import Outcome
+from l3sim.launch.compare.jobs import Compared
 
 #: Batch sizes that a line is drawn through.
 POINTS = 200
@@ -23,7 +23,7 @@ def check_plot() -> None:
         raise InvalidInput(("--plot", text)) from None
 
 
-def draw(outcomes: Sequence[Outcome], title: str, file: Path) -> None:
+def draw(outcomes: Sequence[Compared], title: str, file: Path) -> None:
     """Write the plot; machines on which the job did not run are left out."""
     import matplotlib as mpl
 

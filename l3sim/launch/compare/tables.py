@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.table import Table
 
-from l3sim.launch.compare.jobs import Outcome
+from l3sim.launch.compare.jobs import Compared
 from l3sim.reports import Report
 
 #: Measures of a report by the name of their column, each with its ratio.
@@ -33,7 +33,7 @@ FACTS: dict[str, Callable[[Report], Any]] = {
 }
 
 
-def rows_of(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+def rows_of(outcomes: Sequence[Compared]) -> list[dict[str, Any]]:
     """A row a machine; measures of one that did not run, and ratios without a basis, are None."""
     basis = next((one.report for one in outcomes if one.report is not None), None)
     rows = []
@@ -49,7 +49,7 @@ def rows_of(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
     return rows
 
 
-def comparison(workload: str, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def comparison(workload: str, outcomes: Sequence[Compared]) -> dict[str, Any]:
     """Everything, for JSON: the rows, with each machine's rooflines and report."""
     rows = rows_of(outcomes)
     for row, one in zip(rows, outcomes, strict=True):
@@ -58,7 +58,7 @@ def comparison(workload: str, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     return {"schema": "l3.compare/1", "workload": workload, "machines": rows}
 
 
-def csv_of(outcomes: Sequence[Outcome]) -> str:
+def csv_of(outcomes: Sequence[Compared]) -> str:
     """A line a machine, under a head."""
     rows, text = rows_of(outcomes), io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
@@ -67,7 +67,7 @@ def csv_of(outcomes: Sequence[Outcome]) -> str:
     return text.getvalue()
 
 
-def table_of(outcomes: Sequence[Outcome]) -> Table:
+def table_of(outcomes: Sequence[Compared]) -> Table:
     """What matters most, with ratios in brackets."""
     table = Table(box=None, pad_edge=False)
     heads = ("tokens/s", "iteration ms", "TBT p99 ms", "TTFT s", "J/token", "batch", "KV TB", "limit")

@@ -78,11 +78,11 @@ class Caller(ABC):
             # The compiler is loaded by those who run commands.
             from l3sim.services.dram.command.result import attend
 
-            return told(self.kernel, attend(self.kernel, [share] * groups), self.weights(self.kernel))
+            return call_of(self.kernel, attend(self.kernel, [share] * groups), self.weights(self.kernel))
         from l3sim.services.dram.fast.table_cache import table_of
 
         took = table_of(self.kernel).call(np.full(groups, share, dtype=np.int64))
-        return told(self.kernel, took, self.weights(self.kernel))
+        return call_of(self.kernel, took, self.weights(self.kernel))
 
     @abstractmethod
     def roofline(self, groups: int, tokens: int) -> Call:
@@ -147,7 +147,7 @@ class DimmCaller(Caller):
         )
 
 
-def told(kernel: Kernel, took: Took, picojoules: Mapping[str, Floats]) -> Call:
+def call_of(kernel: Kernel, took: Took, picojoules: Mapping[str, Floats]) -> Call:
     """A call of level `command` or `fast`; `picojoules` of each column, by part."""
     pim = kernel.pim
     parts = {part: took.cause(cause) for part, cause in _CAUSES.items()}

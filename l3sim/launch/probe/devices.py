@@ -42,7 +42,7 @@ def probe(
         tp, dp: default by model and machine.
 
     Raises:
-        InvalidInput: the GPUs attend, nobody here offers the kind, or a device refuses its configuration.
+        InvalidInput: the GPUs attend, no package here offers the kind, or a device refuses its configuration.
     """
     refuse_absent(machine)
     layout = layout_for(machine, model, tp, dp)

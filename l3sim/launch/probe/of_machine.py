@@ -1,4 +1,4 @@
-"""`./l3 probe attention`: decode attention on a machine's devices, whoever wrote them.
+"""`./l3 probe attention`: decode attention on a machine's devices, of any kind.
 
 ./l3 probe attention --machine ./mine.yaml --model llama-2-7b --batch 16 --context 2048
 """

@@ -174,7 +174,7 @@ def _published(orchestrator: Any) -> str:
 
 
 def _environment_of(container: Any) -> list[str]:
-    """What a container's image sets, and not whoever made the container."""
+    """What a container's image sets, as opposed to what was set when the container was made."""
     found: list[str] = container.image.attrs["Config"].get("Env") or []
     return found
 

@@ -1,4 +1,4 @@
-"""What a swap asks of whoever starts and stops devices: a supervisor of processes, or Docker."""
+"""What a swap asks of what starts and stops devices: a supervisor of processes, or Docker."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

@@ -18,7 +18,7 @@ class SwapRequest:
     """One swap; of `kind`, `image` and `address` one is said, the others are "".
 
     Attributes:
-        kind: of this role, whoever wrote it; the machine's side of it is a shipped or given machine.
+        kind: of this role, ours or another's; the machine's side of it is a shipped or given machine.
         image: of a container that serves devices of this role.
         address: HOST:PORT of devices that run already, as the orchestrator reaches them.
         machine: name or file of the machine that it becomes; "": found by the kind.

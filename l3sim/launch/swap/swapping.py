@@ -44,7 +44,7 @@ async def swap(request: SwapRequest, provisioner: Provisioner) -> Swapped:
     Raises:
         NotReady: a job has not ended, or the new devices do not come or do not do; the old ones are in place.
         InvalidInput: what was asked for cannot be, or a new device refuses its configuration; likewise.
-        Unreachable: nobody answers at an address, or no orchestrator does.
+        Unreachable: no device answers at an address, or no orchestrator does.
     """
     async with Client(provisioner.address) as client:
         refuse_busy([job.job_id for job in reversed(await client.jobs()) if job.state not in ENDED])

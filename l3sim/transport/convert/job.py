@@ -45,7 +45,7 @@ def spec_to_proto(spec: JobSpec) -> pb.JobSpec:
 
 
 def spec_from_proto(message: pb.JobSpec) -> JobSpec:
-    """A job as somebody asked for it.
+    """A job as a client asked for it.
 
     Raises:
         InvalidInput: the message is not of the form of a job, naming its field.

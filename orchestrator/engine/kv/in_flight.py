@@ -17,7 +17,7 @@ class _Batch:
     admissions: Int64s
 
 
-class Transit:
+class KvInFlight:
     """The batches of one replica that have not all arrived."""
 
     def __init__(self, timeline: Timeline, table: RequestTable, ranksets: int) -> None:

@@ -32,7 +32,7 @@ from l3sim.orchestrator.engine.kv.kernels import (
     rounds_of_room,
     sum_at,
 )
-from l3sim.orchestrator.engine.kv.prefix import Sharing
+from l3sim.orchestrator.engine.kv.prefix import PrefixSharing
 from l3sim.orchestrator.engine.kv.shape import KvShape
 from l3sim.orchestrator.engine.kv.view import KvView
 from l3sim.orchestrator.engine.requests import Phase, RequestTable
@@ -61,7 +61,7 @@ class KvLedger:
         prefix_sharing: str = "balanced",
     ) -> None:
         self.shape = shape
-        self.sharing = Sharing.of(table, shape.layout.kv_block_tokens, prefix_sharing)
+        self.sharing = PrefixSharing.of(table, shape.layout.kv_block_tokens, prefix_sharing)
         self._table = table
         self._reserve_tokens = reserve_tokens
         self._residents: list[int] = []

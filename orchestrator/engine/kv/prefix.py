@@ -13,7 +13,7 @@ from l3sim.units import Int64s
 
 
 @dataclass
-class Sharing:
+class PrefixSharing:
     """What is shared, and counts of what it came to.
 
     Attributes:
@@ -33,7 +33,7 @@ class Sharing:
     saved_peak_bytes: int = 0
 
     @classmethod
-    def of(cls, table: RequestTable, block_tokens: int, mode: str) -> "Sharing":
+    def of(cls, table: RequestTable, block_tokens: int, mode: str) -> "PrefixSharing":
         """For requests, by `scheduler.prefix_sharing`: off, balanced or longest."""
         whole = table.prefix_tokens // block_tokens
         shareable = np.zeros_like(whole) if mode == "off" else whole

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from l3sim.orchestrator.engine.kv.kernels import NOWHERE, best_place
-from l3sim.orchestrator.engine.kv.prefix import Sharing
+from l3sim.orchestrator.engine.kv.prefix import PrefixSharing
 from l3sim.orchestrator.engine.kv.shape import KvShape
 from l3sim.units import Int64s
 
@@ -27,7 +27,7 @@ class KvView:
     def __init__(
         self,
         shape: KvShape,
-        sharing: Sharing,
+        sharing: PrefixSharing,
         booked: Int64s,
         bins: Int64s,
         residents: int,

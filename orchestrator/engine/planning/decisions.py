@@ -116,11 +116,11 @@ class DecisionLog:
 
     def _note_errors(self, decision: Decision) -> None:
         for name, first in (("gpu", 0), ("attention", 1)):
-            for predicted, took in zip(
+            for predicted, happened in zip(
                 decision.predicted_ps[first::2], decision.happened_ps[first::2], strict=False
             ):
-                if took:
-                    self.errors[name].append(abs(predicted - took) / took)
+                if happened:
+                    self.errors[name].append(abs(predicted - happened) / happened)
 
 
 def _tokens(plan: Plan, index: int) -> int:

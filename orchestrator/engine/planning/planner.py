@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from l3sim.orchestrator.engine.costs.assembler import WindowCosts
-from l3sim.orchestrator.engine.membership import Members
+from l3sim.orchestrator.engine.membership import Membership
 from l3sim.orchestrator.engine.planning.decisions import DecisionLog, error_summary
 from l3sim.orchestrator.engine.planning.regret import Study
 from l3sim.orchestrator.engine.policies.base import Plan, PlanView, Policy
@@ -22,7 +22,7 @@ from l3sim.work import Window
 _DECODE = int(Phase.DECODE)  # looking a member up takes longer than the comparison
 
 
-def view_of(members: Members, preempted: Sequence[int], options: SchedulerConfig) -> PlanView:
+def view_of(members: Membership, preempted: Sequence[int], options: SchedulerConfig) -> PlanView:
     """What a policy sees of a replica now.
 
     Args:
@@ -68,7 +68,9 @@ class Planner:
         self.learning_s = 0.0
         self._options = options
 
-    def plan(self, members: Members, preempted: Sequence[int], because: Because, now_ps: int) -> Plan | Grid:
+    def plan(
+        self, members: Membership, preempted: Sequence[int], because: Because, now_ps: int
+    ) -> Plan | Grid:
         """Make a plan, not applied yet; or say what the predictor must know first.
 
         Args:

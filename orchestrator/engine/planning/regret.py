@@ -140,8 +140,8 @@ class Study:
             start_ps, gap_ps = start(window)
             waiting = waits(window.sub_batches)
             outcome = timeline.copy().simulate(durations, start_ps, 2**62, waiting, gap_ps)
-            took = int(outcome.join_ps[-1]) - point.at_ps
-            rates[name] = tokens_of(window, outcome.rounds) * PS_PER_S / took
+            elapsed_ps = int(outcome.join_ps[-1]) - point.at_ps
+            rates[name] = tokens_of(window, outcome.rounds) * PS_PER_S / elapsed_ps
         best = max(rates, key=lambda name: rates[name])
         regret = 1 - rates[MADE] / rates[best]
         judged = Judged(self._replica, point.plan, seconds(point.at_ps), point.because, rates, best, regret)

@@ -1,4 +1,4 @@
-"""The seam of a scheduling policy: a pure function of a view to a plan.
+"""The interface of a scheduling policy: a pure function of a view to a plan.
 
 `plan` is called at scheduling points only, after finished requests were released and requests that lacked
 room were preempted. It does no I/O and changes nothing but the view's scratch books; what it returns is

@@ -34,7 +34,8 @@ _NOTHING = np.zeros(2)
 class L3(Policy):
     """Fills the PIM memory, then decodes as many requests as keep both sides busy.
 
-    Who sits a plan out keeps its KV and comes first in the next; then plans are `horizon` rounds apart.
+    A request that sits a plan out keeps its KV and comes first in the next; then plans are `horizon` rounds
+    apart.
     When memory is full and the bubble is on the PIM side, the last prefill of each sub-batch is chunked.
     """
 
@@ -53,7 +54,7 @@ class L3(Policy):
         may_admit = sides.may_admit if options.admission == "aligned" else None
         prefills = plan_prefills(view, options.sub_batches, may_admit)
         side, times = sides.partition(prefills)
-        # Nobody waited before this plan: cutting the prompt that empties the queue would only delay it.
+        # No request waited before this plan: cutting the prompt that empties the queue would only delay it.
         memory_full = not len(view.queue) or prefills.blocked not in (Blocked.NOTHING, Blocked.CHUNK)
         may_cut = options.chunking == "aligned" and memory_full and prefills.unchunked < 0
         if may_cut and any(prefills.chunks) and sides.align(prefills, side, times):

@@ -1,4 +1,4 @@
-"""The loops of the policies, compiled: dealing requests to sub-batches, one after the other.
+"""The loops of the policies, compiled: giving requests to sub-batches, one after the other.
 
 All of it is + - * / and comparisons in a fixed order, so that a plan is the same on any computer.
 """

@@ -20,7 +20,7 @@ from l3sim.work import NO_REQUESTS
 class Static(Policy):
     """Admits while memory (and `max_requests`) lasts; then no request until all residents have ended.
 
-    Nobody decodes before the whole batch is prefilled. Who is preempted comes back in the next batch.
+    No request decodes before the whole batch is prefilled. A preempted one comes back in the next batch.
     """
 
     reads = PREFILL_KEYS | {"max_requests"}

@@ -109,6 +109,6 @@ class Oracle(Predictor):
             for lane, pair in enumerate(zip(cost.device, cost.domain, strict=True)):
                 rank = ranks.flat[pair]
                 count = int(layout.group_counts[0, rank % layout.ranks])
-                took = float(cost.duration_ps[lane, 0, 0])
-                if rank < layout.ranks and count and took:
-                    self._group[tokens] = took / (count * float(pace[rank]))
+                duration_ps = float(cost.duration_ps[lane, 0, 0])
+                if rank < layout.ranks and count and duration_ps:
+                    self._group[tokens] = duration_ps / (count * float(pace[rank]))

@@ -99,9 +99,9 @@ def _found_wrong(kernel: Kernel, table: AttendTable) -> str:
     ]
     calls = [[count] for count in singles] + [[5, period + 1, 3 * period, 1], [singles[1], 1, singles[0]]]
     for tokens in calls:
-        told, seen = table.call(np.array(tokens)).cycles, attend(kernel, tokens).cycles
-        if abs(told - seen) > 2 * len(tokens):
-            return f"does not go on: {tokens} take {seen}, not {told} tCK"
+        predicted, seen = table.call(np.array(tokens)).cycles, attend(kernel, tokens).cycles
+        if abs(predicted - seen) > 2 * len(tokens):
+            return f"does not go on: {tokens} take {seen}, not {predicted} tCK"
     return ""
 
 

@@ -68,10 +68,10 @@ class FidelityCheck:
             slowest = sums[kind].groups(requests.bounds, batch, int(offset), int(rank))
             if not len(slowest):
                 continue
-            told = int(first[offset, rank])
+            fast_ps = int(first[offset, rank])
             exact = self._exact.setdefault(models[kind], models[kind].exact())
-            seen, _ = exact(requests.tokens[slowest, 0])
+            exact_ps, _ = exact(requests.tokens[slowest, 0])
             calls += 1
-            gap_ps = max(gap_ps, abs(told - seen))
-            gap_ppm = max(gap_ppm, -(-abs(told - seen) * PPM // seen))
+            gap_ps = max(gap_ps, abs(fast_ps - exact_ps))
+            gap_ppm = max(gap_ppm, -(-abs(fast_ps - exact_ps) * PPM // exact_ps))
         self.found = self.found.joined(Fidelity(1, calls, gap_ps, gap_ppm))

@@ -1,6 +1,6 @@
 """Tables on disk, by the digest of what they depend on, so that each is built once on a computer.
 
-The folder is $L3_TABLES, else that of `l3sim.places`. Whoever misses a table takes a lock,
+The folder is $L3_TABLES, else that of `l3sim.places`. A process that misses a table takes a lock,
 looks again, and builds it: in this process where the compiler is loaded already, else in a process of its
 own, so that device processes stay small.
 

@@ -1,4 +1,4 @@
-"""The supervisor's socket: real sockets, a staff that notes what it was asked."""
+"""The supervisor's socket: real sockets, a supervisor that notes what it was asked."""
 
 import asyncio
 import socket
@@ -36,12 +36,12 @@ class Supervisor:
 
 
 async def test_what_is_asked_arrives_as_it_was(tmp_path: Path) -> None:
-    path, staff = tmp_path / "s", Supervisor()
-    async with Control(path, staff):
+    path, supervisor = tmp_path / "s", Supervisor()
+    async with Control(path, supervisor):
         await ask_start(path, [STACKS])
         await ask_stop(path, [STACKS.name, "dimm-00"])
-    assert staff.added == [STACKS]
-    assert staff.removed == ["hbm-pim-1-dimm-00..01", "dimm-00"]
+    assert supervisor.added == [STACKS]
+    assert supervisor.removed == ["hbm-pim-1-dimm-00..01", "dimm-00"]
     assert not path.exists()
 
 
@@ -54,26 +54,26 @@ async def test_a_socket_that_was_left_behind_is_no_obstacle(tmp_path: Path) -> N
 
 
 async def test_an_error_comes_back_as_its_line(tmp_path: Path) -> None:
-    path, staff = tmp_path / "s", Supervisor()
-    staff.broken = "dimm-00 was not ready"
-    async with Control(path, staff):
+    path, supervisor = tmp_path / "s", Supervisor()
+    supervisor.broken = "dimm-00 was not ready"
+    async with Control(path, supervisor):
         with pytest.raises(NotReady, match="dimm-00 was not ready"):
             await ask_start(path, [STACKS])
 
 
 async def test_who_asks_and_goes_away_changes_nothing(tmp_path: Path) -> None:
-    path, staff = tmp_path / "s", Supervisor()
-    staff.go.clear()
-    async with Control(path, staff):
+    path, supervisor = tmp_path / "s", Supervisor()
+    supervisor.go.clear()
+    async with Control(path, supervisor):
         asking = asyncio.create_task(ask_start(path, [STACKS]))
-        await staff.begun.wait()
+        await supervisor.begun.wait()
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)
         stopping = asyncio.create_task(ask_stop(path, [STACKS.name]))
-        staff.go.set()
+        supervisor.go.set()
         await stopping
-    assert staff.added == [STACKS]
-    assert staff.removed == [STACKS.name]
+    assert supervisor.added == [STACKS]
+    assert supervisor.removed == [STACKS.name]
 
 
 @pytest.mark.parametrize("line", [b"\n", b"{\n", b"[]\n", b'{"start": [{"role": "x"}]}\n', b'{"end": 1}\n'])

@@ -113,7 +113,7 @@ def test_a_kind_that_nobody_here_offers_has_no_process_and_cannot_be_made_here(t
     file.write_text("extends: l3-mini\nname: f\ndescription: x\nlink: {kind: flat}\ndevices: {link: mine}\n")
     machine = load_machine(str(file))
     assert "link" not in [process.name for process in plan_devices(machine)]
-    with pytest.raises(InvalidInput, match=r"link\.kind: nobody here offers 'flat' of f"):
+    with pytest.raises(InvalidInput, match=r"link\.kind: no package here offers 'flat' of f"):
         refuse_absent(machine)
     refuse_absent(MINI)
 

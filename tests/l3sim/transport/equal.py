@@ -7,7 +7,7 @@ import numpy as np
 
 
 def same(left: Any, right: Any) -> bool:
-    """Whether two values of the seam are equal: type, shape, dtype, every element."""
+    """Whether two values that cross a port are equal: type, shape, dtype, every element."""
     if isinstance(left, np.ndarray) or isinstance(right, np.ndarray):
         return (
             isinstance(left, np.ndarray)

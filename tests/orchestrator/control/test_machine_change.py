@@ -11,7 +11,7 @@ from l3sim.errors import InvalidInput, NotReady, Unreachable
 from l3sim.launch.in_process import MAX_MODULES, source_of
 from l3sim.launch.plan import plan_devices
 from l3sim.orchestrator.control.discovery import Discovery
-from l3sim.orchestrator.control.machine_change import FILE, Changing, forget, kept
+from l3sim.orchestrator.control.machine_change import FILE, MachineChange, forget, kept
 from l3sim.orchestrator.report.artifacts import describe_machine
 from l3sim.ports import DevicePort, DeviceSource
 from l3sim.specs.catalog import load_machine
@@ -51,7 +51,7 @@ class House:
 
         self.folder, self.jobs, self.source = folder, list[str](), Source()
         self.discovery = Discovery(MemoryBus(), QUICK, describe, ManualClock())
-        self.changing = Changing(self.discovery, self.source, lambda: self.jobs, folder)
+        self.changing = MachineChange(self.discovery, self.source, lambda: self.jobs, folder)
 
     async def change(self, machine: Machine) -> Machine:
         return await self.changing.change(describe_machine(machine))
@@ -117,7 +117,7 @@ async def test_a_device_that_refuses_hello_refuses_it(house: House) -> None:
         def connect(self, address: str) -> DevicePort:
             raise InvalidInput(("link.foo", "unknown key 'foo'"))
 
-    house.changing = Changing(house.discovery, Strict(), lambda: house.jobs, house.folder)
+    house.changing = MachineChange(house.discovery, Strict(), lambda: house.jobs, house.folder)
     with pytest.raises(InvalidInput, match=r"link\.foo: unknown key"):
         await house.change(SLOW)
     assert house.unchanged()

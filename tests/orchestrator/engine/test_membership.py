@@ -5,7 +5,7 @@ import numpy as np
 from l3sim.orchestrator.engine.kv.ledger import KvLedger
 from l3sim.orchestrator.engine.kv.shape import KvShape
 from l3sim.orchestrator.engine.kv.staging import GpuMemory
-from l3sim.orchestrator.engine.membership import Books, Members
+from l3sim.orchestrator.engine.membership import Books, Membership
 from l3sim.orchestrator.engine.queue import Arrivals
 from l3sim.orchestrator.engine.requests import Phase
 from l3sim.testing.builders import small_layout, small_model
@@ -16,7 +16,7 @@ from tests.orchestrator.small_jobs import numbers
 HERE = (0, 0)
 
 
-def members_of(tokens: int = 1000, clients: int | None = None) -> Members:
+def members_of(tokens: int = 1000, clients: int | None = None) -> Membership:
     """Three requests of 10 and 5 tokens, at times 0, 5 and 9; a rank each of two ranksets."""
     layout, model = small_layout(ranks=1), small_model()
     table = table_of([10] * 3, [5] * 3)
@@ -25,10 +25,10 @@ def members_of(tokens: int = 1000, clients: int | None = None) -> Members:
     shape = KvShape.of(layout, model, np.full(2, tokens * block, dtype=np.int64))
     gpu = GpuMemory(1000, 10, 1)
     arrivals = Arrivals(table, [0, 1, 2], clients)
-    return Members(Books(table, arrivals, KvLedger(shape, table, 0.0), gpu), aging_ps=10**13)
+    return Membership(Books(table, arrivals, KvLedger(shape, table, 0.0), gpu), aging_ps=10**13)
 
 
-def admit(members: Members, *requests: int) -> None:
+def admit(members: Membership, *requests: int) -> None:
     members.admit(tuple(KvPlacement(request, *HERE) for request in requests))
 
 

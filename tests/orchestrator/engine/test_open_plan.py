@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from l3sim.orchestrator.engine.host_stages import HostStages, Limits
-from l3sim.orchestrator.engine.membership import Members
+from l3sim.orchestrator.engine.membership import Membership
 from l3sim.orchestrator.engine.open_plan import OpenPlan
 from l3sim.orchestrator.engine.policies.base import NO_HORIZON, PassPlan, Plan
 from l3sim.orchestrator.engine.reasons import Because, Blocked
@@ -17,7 +17,7 @@ from tests.orchestrator.small_jobs import numbers
 CHUNK = (Chunk(1, 10, 0, last=True),)
 
 
-def decoding(tokens: int = 1000, **limits: Any) -> tuple[Members, Limits]:
+def decoding(tokens: int = 1000, **limits: Any) -> tuple[Membership, Limits]:
     """Request 0 decodes, its first token made; it has four more to make."""
     members = members_of(tokens)
     members.enqueue(0)
@@ -30,7 +30,7 @@ def decoding(tokens: int = 1000, **limits: Any) -> tuple[Members, Limits]:
     return members, replace(whole, **limits)
 
 
-def opened(members: Members, limits: Limits, chunks: tuple[Chunk, ...] = (), **plan: Any) -> OpenPlan:
+def opened(members: Membership, limits: Limits, chunks: tuple[Chunk, ...] = (), **plan: Any) -> OpenPlan:
     passes = (PassPlan(numbers([0]), chunks), PassPlan(NO_REQUESTS))
     return OpenPlan(Plan(passes, **plan), members, limits)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from l3sim.orchestrator.engine.kv.occupancy import Occupancy
-from l3sim.orchestrator.engine.kv.prefix import Sharing
+from l3sim.orchestrator.engine.kv.prefix import PrefixSharing
 from l3sim.orchestrator.engine.kv.shape import KvShape
 from l3sim.orchestrator.engine.metrics import ReplicaMetrics
 from l3sim.orchestrator.engine.replica import Replica
@@ -30,7 +30,7 @@ def replica(index: int, tokens: list[int], rank_s: list[int] | None, lasted: int
     metrics = ReplicaMetrics()
     metrics.iteration_ps = lasted
     metrics.rank_ps = None if rank_s is None else numbers(rank_s) * PS
-    sharing = Sharing(numbers([1]), numbers([3]), longest=False, asked_blocks=6, hit_blocks=3)
+    sharing = PrefixSharing(numbers([1]), numbers([3]), longest=False, asked_blocks=6, hit_blocks=3)
     kv = SimpleNamespace(shape=shape, peak_bytes=100, sharing=sharing)
     return cast(Replica, SimpleNamespace(index=index, metrics=metrics, kv=kv, occupancy=occupancy))
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from l3sim.orchestrator.engine.kv.occupancy import Occupancy
-from l3sim.orchestrator.engine.kv.prefix import Sharing
+from l3sim.orchestrator.engine.kv.prefix import PrefixSharing
 from l3sim.orchestrator.engine.kv.shape import KvShape
 from l3sim.orchestrator.engine.metrics import ReplicaMetrics
 from l3sim.orchestrator.engine.planning.decisions import DecisionLog
@@ -56,8 +56,8 @@ def replica_of(ranks: int = 8, **changes: Any) -> Replica:
     shape = KvShape.of(layout, small_model(), np.full(ranks, 7, dtype=np.int64))
     occupancy = Occupancy(1, ranks)
     occupancy.add(numbers([800]), ranks, numbers([1] * ranks))
-    nobody = Sharing(numbers([]), numbers([]), longest=False)
-    kv = SimpleNamespace(shape=shape, peak_bytes=11, sharing=nobody)
+    none = PrefixSharing(numbers([]), numbers([]), longest=False)
+    kv = SimpleNamespace(shape=shape, peak_bytes=11, sharing=none)
     options = small_machine().scheduler
     planner = Planner(
         POLICIES.get("fill")(), options, TableSource(predictor_of()), DecisionLog(0), Study(0, 0)
@@ -159,7 +159,7 @@ ARRIVALS = [second * PS for second in range(10)]
         # The queue grows, but 10 requests in 10.4 s are 0.96 of 9 in 9 s.
         ("a little late", [*ARRIVALS[:7], *[9 * PS + 1] * 3], [*ARRIVALS[:9], int(10.4 * PS)], False),
         ("a little later", [*ARRIVALS[:7], *[9 * PS + 1] * 3], [*ARRIVALS[:9], int(10.6 * PS)], True),
-        # Slow, but nobody waits longer at the end than in the middle.
+        # Slow, but none waits longer at the end than in the middle.
         ("long answers", [a + 1 for a in ARRIVALS], [a + 90 * PS for a in ARRIVALS], False),
     ],
 )

@@ -5,13 +5,13 @@ import io
 from msgspec.structs import replace
 from rich.console import Console
 
-from l3sim.launch.compare.jobs import Outcome
+from l3sim.launch.compare.jobs import Compared
 from l3sim.launch.compare.tables import csv_of, rows_of, table_of
 from l3sim.reports.sections import Distribution
 from tests.reports import golden
 
 
-def shown(*outcomes: Outcome) -> list[list[str]]:
+def shown(*outcomes: Compared) -> list[list[str]]:
     console = Console(file=io.StringIO(), width=160)
     console.print(table_of(outcomes))
     assert isinstance(console.file, io.StringIO)
@@ -20,8 +20,8 @@ def shown(*outcomes: Outcome) -> list[list[str]]:
 
 def test_ratios_are_to_the_first_machine_that_ran() -> None:
     first, second = golden(), golden(throughput_tokens_per_s=1027.155)
-    refused = Outcome("c", "l3", refused="no room")
-    rows = rows_of([refused, Outcome("a", "l3", first), Outcome("b", "l3", second)])
+    refused = Compared("c", "l3", refused="no room")
+    rows = rows_of([refused, Compared("a", "l3", first), Compared("b", "l3", second)])
     assert [row["throughput_tokens_per_s_ratio"] for row in rows] == [None, 1.0, 0.5]
     assert [row["refused"] for row in rows] == ["no room", None, None]
     assert rows[1]["energy_j_per_token"] == 4000000.0 / 2536187
@@ -29,7 +29,7 @@ def test_ratios_are_to_the_first_machine_that_ran() -> None:
 
 def test_requests_of_one_token_have_no_time_between_tokens() -> None:
     none = replace(golden().tbt_s, **dict.fromkeys(Distribution.__struct_fields__))
-    outcomes = [Outcome("a", "l3", golden(tbt_s=none)), Outcome("b", "l3", golden())]
+    outcomes = [Compared("a", "l3", golden(tbt_s=none)), Compared("b", "l3", golden())]
     rows = shown(*outcomes)
     # The machine, two cells with ratios, then the one that nothing was counted for.
     assert rows[1][5] == "-"

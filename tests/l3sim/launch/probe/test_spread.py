@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from l3sim.errors import InvalidInput
 from l3sim.launch.probe.spread import places_of, spread
-from l3sim.orchestrator.engine.kv.prefix import Sharing
+from l3sim.orchestrator.engine.kv.prefix import PrefixSharing
 from l3sim.orchestrator.engine.kv.shape import KvShape
 from l3sim.orchestrator.engine.kv.view import KvView
 from l3sim.placement import Layout, kv_room_bytes, layout_of
@@ -26,8 +26,8 @@ def engine(
     shape = KvShape.of(layout, model, np.full(ranks, room, dtype=np.int64))
     bins = np.zeros((layout.ranksets, layout.ranks), dtype=np.int64)
     nothing = np.zeros(ranks, dtype=np.int64)
-    nobody = Sharing(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), longest=False)
-    view = KvView(shape, nobody, nothing.copy(), bins, 0, lambda _: nothing, shape.limit_bytes(watermark), 0)
+    none = PrefixSharing(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), longest=False)
+    view = KvView(shape, none, nothing.copy(), bins, 0, lambda _: nothing, shape.limit_bytes(watermark), 0)
     places: list[tuple[int, int]] = []
     while len(places) < requests and (place := view.fits(tokens)) is not None:
         view.admit(tokens, *place)

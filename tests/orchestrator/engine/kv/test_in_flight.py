@@ -2,7 +2,7 @@
 
 from typing import cast
 
-from l3sim.orchestrator.engine.kv.in_flight import Transit
+from l3sim.orchestrator.engine.kv.in_flight import KvInFlight
 from l3sim.orchestrator.engine.requests import RequestTable
 from l3sim.orchestrator.engine.timeline.base import Timeline, Waits
 from l3sim.work import NO_REQUESTS, Chunk, SubBatch
@@ -20,8 +20,8 @@ class Ends:
         return self.at.get(batch, -1)
 
 
-def transit_of(table: RequestTable, ranksets: int, ends: Ends | None = None) -> Transit:
-    return Transit(cast(Timeline, ends or Ends()), table, ranksets)
+def transit_of(table: RequestTable, ranksets: int, ends: Ends | None = None) -> KvInFlight:
+    return KvInFlight(cast(Timeline, ends or Ends()), table, ranksets)
 
 
 def decoding(index: int, *requests: int) -> SubBatch:

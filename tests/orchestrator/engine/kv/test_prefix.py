@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l3sim.orchestrator.engine.kv.prefix import Sharing
+from l3sim.orchestrator.engine.kv.prefix import PrefixSharing
 from l3sim.placement import layout_of
 from l3sim.specs.job import JobSpec
 from l3sim.testing.builders import small_model
@@ -19,9 +19,9 @@ from tests.orchestrator.small_jobs import SmallJob, lines_of, listed, numbers, s
 
 def test_only_whole_blocks_are_shared() -> None:
     table = table_of([40] * 4, [1] * 4, [(1, 40), (1, 15), (2, 16), (0, 0)])
-    assert Sharing.of(table, 16, "balanced").shareable.tolist() == [2, 0, 1, 0]
-    assert not Sharing.of(table, 16, "off").any
-    assert not Sharing.of(table, 64, "balanced").any
+    assert PrefixSharing.of(table, 16, "balanced").shareable.tolist() == [2, 0, 1, 0]
+    assert not PrefixSharing.of(table, 16, "off").any
+    assert not PrefixSharing.of(table, 64, "balanced").any
 
 
 @given(
@@ -32,7 +32,7 @@ def test_only_whole_blocks_are_shared() -> None:
 def test_once_counts_the_union_of_prefixes(rows: list[tuple[int, int, int, int]]) -> None:
     prefix, places, amounts, shared = (numbers([row[column] for row in rows]) for column in range(4))
     shared[prefix == 0] = 0
-    sharing = Sharing(prefix, np.ones_like(prefix), longest=False)
+    sharing = PrefixSharing(prefix, np.ones_like(prefix), longest=False)
     expected: list[set[Any]] = [set(), set()]
     for number, (name, place, amount, common) in enumerate(zip(prefix, places, amounts, shared, strict=True)):
         expected[place] |= {("shared", name, k) if k < common else ("own", number, k) for k in range(amount)}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from l3sim.orchestrator.engine.membership import Members
+from l3sim.orchestrator.engine.membership import Membership
 from l3sim.orchestrator.engine.planning.decisions import DecisionLog
 from l3sim.orchestrator.engine.planning.planner import Planner, prediction, view_of
 from l3sim.orchestrator.engine.planning.regret import Study
@@ -42,7 +42,7 @@ def planner_of(source: PredictorSource) -> Planner:
     return Planner(Everything(), OPTIONS, source, DecisionLog(0), Study(0, 0))
 
 
-def two_residents() -> Members:
+def two_residents() -> Membership:
     """Request 0 decodes, request 1 is in prefill, request 2 waits."""
     members = members_of()
     members.enqueue(9)
