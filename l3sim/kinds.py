@@ -20,6 +20,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from threading import RLock
 from types import MappingProxyType, ModuleType
 from typing import Any, NamedTuple
 
@@ -31,6 +32,8 @@ from l3sim.registry import unknown
 GROUP = "l3sim.devices"
 ROLES = ("gpu", "attention", "link")
 _OURS = "l3sim"
+#: Of whoever imports a class: threads that ask for one file at once run it once. A file may ask for others.
+_LOADING = RLock()
 
 
 class Offer(NamedTuple):
@@ -107,19 +110,24 @@ def device_class(kind: str) -> Any:
     return found
 
 
-@cache
 def loaded(target: str) -> Any:
-    """The class at "module:Class", or of "file.py" or "file.py:Class"; once a process.
+    """The class at "module:Class", or of "file.py" or "file.py:Class"; once a process, from any thread.
 
     Raises:
         InvalidInput: it cannot be imported, or it is no device.
     """
+    with _LOADING:
+        return _loaded(target)
+
+
+@cache
+def _loaded(target: str) -> Any:
     place, _, name = _split(target)
     if is_file(target):
         return _of_file(_imported(place), place, name)
     try:
         module = import_module(place)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InvalidInput(("kind", f"{target} does not import: {_reason(error, '')}")) from error
     found = getattr(module, name, None)
     if not is_device(found):
@@ -177,7 +185,7 @@ def _imported(file: str) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        del sys.modules[name]
+        sys.modules.pop(name, None)
         raise InvalidInput(("kind", f"{file} does not import: {_reason(error, str(path))}")) from error
     return module
 
