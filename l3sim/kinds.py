@@ -13,7 +13,7 @@ import inspect
 import sys
 import tomllib
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from hashlib import sha256
 from importlib import import_module
@@ -24,7 +24,9 @@ from threading import RLock
 from types import MappingProxyType, ModuleType
 from typing import Any, NamedTuple
 
-from l3sim.errors import InvalidInput
+import msgspec
+
+from l3sim.errors import InvalidInput, L3Error
 from l3sim.places import PACKAGE
 from l3sim.registry import unknown
 
@@ -188,6 +190,37 @@ def _imported(file: str) -> ModuleType:
         sys.modules.pop(name, None)
         raise InvalidInput(("kind", f"{file} does not import: {_reason(error, str(path))}")) from error
     return module
+
+
+def made(found: Callable[[Any], Any], identities: Sequence[Any]) -> Any:
+    """Devices of a class, whoever wrote it.
+
+    Raises:
+        InvalidInput: the class cannot make them; names its file.
+    """
+    try:
+        return found(identities)
+    except L3Error:
+        raise
+    except (Exception, SystemExit) as error:
+        text = f"{getattr(found, 'kind', 'it')!r} cannot make its devices: {reason(error, found)}"
+        raise InvalidInput(("kind", text)) from error
+
+
+def is_ours(thing: object) -> bool:
+    """Whether a class, or that of an object, comes with this package rather than from a stranger."""
+    module = thing.__module__ if inspect.isclass(thing) else type(thing).__module__
+    return module.partition(".")[0] == _OURS
+
+
+def reason(error: BaseException, thing: object) -> str:
+    """Why the code of a class, or of an object's, failed, in one line; of a stranger's, with its file."""
+    found = thing if inspect.isclass(thing) else type(thing)
+    if isinstance(error, msgspec.ValidationError):
+        # What a struct's `__post_init__` raises of itself is in its text.
+        return " ".join(str(error).split())
+    file = "" if is_ours(found) else str(getattr(sys.modules.get(found.__module__), "__file__", None) or "")
+    return f"{file}: {_reason(error, file)}" if file else _reason(error, file)
 
 
 def _reason(error: BaseException, file: str) -> str:

@@ -14,8 +14,10 @@ from l3sim import PROTOCOL_VERSION
 from l3sim.device.ledger import MAX_TOKENS
 from l3sim.errors import DeviceLost, InvalidInput, InvariantBroken, L3Error, OutOfStep, ProtocolMismatch
 from l3sim.functional import FunctionalAnswer, FunctionalRequest
+from l3sim.kinds import is_ours, reason
 from l3sim.ports import Device, DeviceSession
-from l3sim.work import Account, Commit, Costs, DeviceReady, Hello, Window
+from l3sim.transport.convert.session import description_to_proto
+from l3sim.work import Account, Commit, Costs, DeviceDescription, DeviceReady, Hello, Window
 
 
 class Conversation:
@@ -120,8 +122,40 @@ class Conversation:
             raise
         except Exception as error:
             self.drop()
-            text = " ".join(str(error).split())
-            raise InvariantBroken(f"device model failed: {type(error).__name__}: {text}") from error
+            raise InvariantBroken(f"device model failed: {reason(error, self._device)}") from error
+
+
+def described(device: Device) -> Sequence[DeviceDescription]:
+    """What a device says of itself.
+
+    Raises:
+        InvalidInput: it fails, or says what the contract cannot; names the file of a stranger's kind.
+    """
+    try:
+        told = device.describe()
+        if not is_ours(device):
+            for one in told:
+                description_to_proto(one)
+        return told
+    except L3Error:
+        raise
+    except Exception as error:
+        kind = getattr(device, "kind", "a device")
+        raise InvalidInput(("kind", f"{kind!r} cannot be described: {reason(error, device)}")) from error
+
+
+@contextmanager
+def saying() -> Iterator[None]:
+    """While an answer becomes a message.
+
+    Raises:
+        InvariantBroken: it is none of the contract's, as it is of other types.
+    """
+    try:
+        yield
+    except (AttributeError, TypeError, ValueError) as error:
+        text = " ".join(str(error).split())
+        raise InvariantBroken(f"device answered what the contract cannot say: {text}") from error
 
 
 def check_protocol(theirs: int) -> None:
