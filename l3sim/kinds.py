@@ -13,17 +13,20 @@ import inspect
 import sys
 import tomllib
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from hashlib import sha256
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from threading import RLock
 from types import MappingProxyType, ModuleType
 from typing import Any, NamedTuple
 
-from l3sim.errors import InvalidInput
+import msgspec
+
+from l3sim.errors import InvalidInput, L3Error
 from l3sim.origin import is_ours, read
 from l3sim.places import PACKAGE
 from l3sim.registry import unknown
@@ -32,6 +35,8 @@ from l3sim.registry import unknown
 GROUP = "l3sim.devices"
 ROLES = ("gpu", "attention", "link")
 _OURS = "l3sim"
+#: Of whoever imports a class: threads that ask for one file at once run it once. A file may ask for others.
+_LOADING = RLock()
 
 
 class Offer(NamedTuple):
@@ -108,19 +113,24 @@ def device_class(kind: str) -> Any:
     return found
 
 
-@cache
 def loaded(target: str) -> Any:
-    """The class at "module:Class", or of "file.py" or "file.py:Class"; once a process.
+    """The class at "module:Class", or of "file.py" or "file.py:Class"; once a process, from any thread.
 
     Raises:
         InvalidInput: it cannot be imported, it is no device, or it is a stranger's of a kind of ours.
     """
+    with _LOADING:
+        return _loaded(target)
+
+
+@cache
+def _loaded(target: str) -> Any:
     place, _, name = _split(target)
     if is_file(target):
         return _of_own_kind(_of_file(_imported(place), place, name), place)
     try:
         module = import_module(place)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InvalidInput(("kind", f"{target} does not import: {_reason(error, '')}")) from error
     found = getattr(module, name, None)
     if not is_device(found):
@@ -188,9 +198,34 @@ def _imported(file: str) -> ModuleType:
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        del sys.modules[name]
+        sys.modules.pop(name, None)
         raise InvalidInput(("kind", f"{file} does not import: {_reason(error, str(path))}")) from error
     return module
+
+
+def made(found: Callable[[Any], Any], identities: Sequence[Any]) -> Any:
+    """Devices of a class, whoever wrote it.
+
+    Raises:
+        InvalidInput: the class cannot make them; names its file.
+    """
+    try:
+        return found(identities)
+    except L3Error:
+        raise
+    except (Exception, SystemExit) as error:
+        text = f"{getattr(found, 'kind', 'it')!r} cannot make its devices: {reason(error, found)}"
+        raise InvalidInput(("kind", text)) from error
+
+
+def reason(error: BaseException, thing: object) -> str:
+    """Why the code of a class, or of an object's, failed, in one line; of a stranger's, with its file."""
+    found = thing if inspect.isclass(thing) else type(thing)
+    if isinstance(error, msgspec.ValidationError):
+        # What a struct's `__post_init__` raises of itself is in its text.
+        return " ".join(str(error).split())
+    file = "" if is_ours(found) else str(getattr(sys.modules.get(found.__module__), "__file__", None) or "")
+    return f"{file}: {_reason(error, file)}" if file else _reason(error, file)
 
 
 def _reason(error: BaseException, file: str) -> str:

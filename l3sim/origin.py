@@ -22,9 +22,10 @@ NO_VERSION = "0"
 NO_FILE = "no-file"
 
 
-def is_ours(thing: type) -> bool:
-    """Whether a class is of this package."""
-    return thing.__module__.partition(".")[0] == _OURS
+def is_ours(thing: object) -> bool:
+    """Whether a class, or that of an object, is of this package."""
+    found = thing if isinstance(thing, type) else type(thing)
+    return found.__module__.partition(".")[0] == _OURS
 
 
 @cache

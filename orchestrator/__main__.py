@@ -59,7 +59,8 @@ async def serve(arguments: Arguments) -> int:
                 return resolve_message(spec, discovery.machine)
 
             jobs = JobManager(journal, resolver, runner, discovery, BusPublisher(bus, name, clock))
-            changing = MachineChange(discovery, source, jobs.unended, arguments.state)
+            own = arguments.machine.files.values()
+            changing = MachineChange(discovery, source, jobs.unended, arguments.state, own)
             api = ApiServer(jobs, discovery, changing, arguments.listen, arguments.health_file)
             listening = asyncio.create_task(discovery.listen(), name="discovery")
             try:

@@ -16,8 +16,8 @@ from l3sim.device.identity import Identity
 from l3sim.errors import InvalidInput, NotFound
 from l3sim.ports import Device, DeviceSession
 from l3sim.registry import unknown
-from l3sim.specs.machine import fields_of, fill
 from l3sim.specs.section import Section
+from l3sim.specs.values import fields_of, fill
 from l3sim.work import DeviceDescription, Hello, Op, Role, SlotAssignment
 
 ConfigT = TypeVar("ConfigT", bound=msgspec.Struct)

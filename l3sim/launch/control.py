@@ -5,7 +5,11 @@ The supervisor owns all processes; unasked, it does nothing.
 
     {"start": [{"role": "attention", "target": "l3sim.services.hbm_pim.device:HbmPimDevice",
                 "slots": ["dimm-00", ...], "tag": "hbm-pim-1"}, ...]}
-    {"stop": ["dimm-00", ...]}          answered {} or {"error": "one line"}
+    {"stop": ["dimm-00", ...]}
+    {"files": ["/where/it/is/cxl_pim.py"]}  each answered {} or {"error": "one line"}
+
+`files` are those of kinds that the machine may name from now on. That they come from its user is what lets
+the orchestrator run them; its own API, which anybody may reach, does not.
 """
 
 import asyncio
@@ -31,6 +35,9 @@ class Supervisor(Protocol):
 
     async def remove(self, names: Sequence[str]) -> None:
         """Stop processes by name."""
+
+    async def name(self, files: Sequence[str]) -> None:
+        """Take files of kinds as the user's own."""
 
 
 class Control:
@@ -69,6 +76,8 @@ class Control:
                 request = json.loads(line)
                 if "start" in request:
                     await self._supervisor.add([_process(one) for one in request["start"]])
+                elif "files" in request:
+                    await self._supervisor.name([str(file) for file in request["files"]])
                 else:
                     await self._supervisor.remove(request["stop"])
         except L3Error as error:
@@ -98,6 +107,15 @@ async def ask_stop(path: Path, names: Sequence[str]) -> None:
         NotReady: no supervisor listens.
     """
     await _ask(path, {"stop": list(names)})
+
+
+async def ask_files(path: Path, files: Sequence[str]) -> None:
+    """Tell a supervisor which files of kinds the machine may name, absolute.
+
+    Raises:
+        NotReady: no supervisor listens, or it cannot write them down.
+    """
+    await _ask(path, {"files": list(files)})
 
 
 async def _ask(path: Path, request: Mapping[str, Any]) -> None:

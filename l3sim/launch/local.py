@@ -19,7 +19,7 @@ import grpc.aio
 from l3sim.errors import Interrupted, InvalidInput, L3Error, NotReady
 from l3sim.launch.plan import DeviceProcess
 from l3sim.launch.processes import Part, stop
-from l3sim.orchestrator.control.machine_change import forget
+from l3sim.orchestrator.control.machine_change import forget, name_files
 from l3sim.specs.catalog import is_path
 from l3sim.specs.machine import Machine
 from l3sim.transport.channels import open_channel
@@ -165,6 +165,17 @@ class LocalMachine:
             del self._hosted[part]
         self._changed()
 
+    async def name(self, files: Sequence[str]) -> None:
+        """Take files of kinds as the user's own, which the orchestrator may run.
+
+        Raises:
+            NotReady: they cannot be written down.
+        """
+        try:
+            name_files(self._state, files)
+        except OSError as error:
+            raise NotReady(f"cannot write in {self._state}: {error.strerror}") from None
+
     def _host(self, process: DeviceProcess) -> Part:
         command = process.command(self.machine.name, self._broker.address)
         part = Part(process.name, command, self._logs / f"{process.name}.log")
@@ -174,6 +185,7 @@ class LocalMachine:
 
     async def _start(self) -> None:
         forget(self._state)
+        await self.name(list(self.machine.files.values()))
         await self._broker.start()
         self._broker.command = _broker_command(self._broker.address)
         for process in self._devices:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from l3sim.device import Identity
 from l3sim.errors import InvalidInput
-from l3sim.kinds import device_class, offered, target_of
+from l3sim.kinds import device_class, made, offered, target_of
 from l3sim.orchestrator.job.slots import slot_names
 from l3sim.ports import Device
 from l3sim.registry import unknown
@@ -64,10 +64,10 @@ class DeviceProcess:
         """Its devices as the process would make them, in this process.
 
         Raises:
-            InvalidInput: the class cannot be had, or one device cannot differ from the others in what an
-                override names.
+            InvalidInput: the class cannot be had or fails, or one device cannot differ from the others in
+                what an override names.
         """
-        return cast(Device, device_class(self.target)(self.identities))
+        return cast(Device, made(device_class(self.target), self.identities))
 
     @property
     def prefix(self) -> str:

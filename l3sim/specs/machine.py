@@ -7,10 +7,10 @@ them `devices`, where a file says who fills a role (`l3sim/specs/choice.py`).
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Any
 
 import msgspec
 
@@ -18,17 +18,10 @@ from l3sim.errors import InvalidInput
 from l3sim.kinds import device_class, is_file, offered, offers
 from l3sim.registry import unknown
 from l3sim.specs.choice import DEVICES, ROLES, check_choice
-from l3sim.specs.config import (
-    CALIBRATION_KEYS,
-    DEVICE_KINDS,
-    HostConfig,
-    SchedulerConfig,
-    Section,
-)
+from l3sim.specs.config import DEVICE_KINDS, HostConfig, SchedulerConfig, Section
 from l3sim.specs.foreign import is_foreign, struct_of_class, struct_of_keys
 from l3sim.specs.layout import DecodePlacement
-
-StructT = TypeVar("StructT", bound=msgspec.Struct)
+from l3sim.specs.values import fill
 
 SECTIONS = ("gpu", "attention", "link", "host", "scheduler")
 _TOP = {"name", "description", "default_model", *SECTIONS}
@@ -120,8 +113,12 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def machine_from(raw: Any, where: str) -> Machine:
+def machine_from(raw: Any, where: str, files: Container[str] | None = None) -> Machine:
     """Check a mapping and make a machine of it.
+
+    Args:
+        files: kinds said by a file that may be run, absolute; None: any, as of a file on this computer. What
+            came over a network passes those that its receiver knows from elsewhere.
 
     Raises:
         InvalidInput: naming `section.key`.
@@ -133,6 +130,8 @@ def machine_from(raw: Any, where: str) -> Machine:
             raise InvalidInput((str(key), f"{where}: {unknown('key', str(key), sorted(_TOP | {DEVICES}))}"))
     for key in sorted(_TOP - raw.keys()):
         raise InvalidInput((key, f"{where}: missing"))
+    if files is not None:
+        _refuse_files(raw, where, files)
     sources: dict[str, str] = {}
     devices = check_choice(raw.get(DEVICES, {}), where)
     sections = {name: _section(name, raw[name], sources, where, name in devices) for name in SECTIONS}
@@ -148,6 +147,18 @@ def machine_from(raw: Any, where: str) -> Machine:
     )
     _check_whole(machine, where)
     return machine
+
+
+def _refuse_files(raw: Mapping[str, Any], where: str, files: Container[str]) -> None:
+    """Refuse the files that would be run for a kind, but those that are known, before any is touched."""
+    for role in ROLES:
+        kind = _plain(raw[role].get("kind")) if isinstance(raw[role], dict) else None
+        if isinstance(kind, str) and is_file(kind) and kind not in files:
+            text = (
+                f"{where}: {kind} is run only where the machine's own file, or ./l3 swap beside its ./l3 up, "
+                "has named it; name it there"
+            )
+            raise InvalidInput((f"{role}.kind", text))
 
 
 def _section(name: str, raw: Any, sources: dict[str, str], where: str, foreign: bool) -> Section:
@@ -198,35 +209,6 @@ def check_section(name: str, values: Mapping[str, Any], where: str, foreign: boo
     return fill(name, struct, {**values, "kind": kind} if kind else values, where)
 
 
-def fill(name: str, struct: type[StructT], values: Mapping[str, Any], where: str) -> StructT:
-    """Fill a struct with a section's plain values.
-
-    Raises:
-        InvalidInput: naming `section.key`, what it got and what there is.
-    """
-    fields = fields_of(struct)
-    names = [field.name for field in fields]
-    for key in values:
-        if key not in names:
-            raise InvalidInput((f"{name}.{key}", f"{where}: {unknown('key', key, names)}"))
-    for field in fields:
-        if field.required and field.name not in values:
-            why = "; level calibrated needs it (docs/gpus.md)" if field.name in CALIBRATION_KEYS else ""
-            raise InvalidInput((f"{name}.{field.name}", f"{where}: missing{why}"))
-        if field.name in values:
-            _check_value(name, field, values[field.name], where)
-    if not issubclass(struct, Section):
-        return msgspec.convert(dict(values), struct)
-    filled = struct.filled(values)
-    filled.check(where)
-    return filled
-
-
-def fields_of(struct: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
-    """The keys of a section that a struct is filled from."""
-    return struct.fields() if issubclass(struct, Section) else msgspec.structs.fields(struct)
-
-
 def _struct(name: str, values: Mapping[str, Any], where: str, foreign: bool) -> tuple[type[Section], str]:
     """What a section's values must fill, and the word for its kind, where it has one."""
     if name == "host":
@@ -269,20 +251,6 @@ def _of_class(name: str, kind: str, values: Mapping[str, Any], where: str) -> tu
 def _strangers() -> set[str]:
     """Kinds of other packages."""
     return offers().keys() - {kind for _, kind in DEVICE_KINDS}
-
-
-def _check_value(section: str, field: msgspec.structs.FieldInfo, value: Any, where: str) -> None:
-    """Check one value on its own, so that the message can name it."""
-    path = f"{section}.{field.name}"
-    try:
-        msgspec.convert(value, field.type)
-    except msgspec.ValidationError as error:
-        if get_origin(field.type) is Literal:
-            words = ", ".join(map(str, get_args(field.type)))
-            raise InvalidInput((path, f"{where}: must be one of: {words}; got {value!r}")) from None
-        raise InvalidInput((path, f"{where}: {error}, got {value!r}")) from None
-    if isinstance(value, float) and not abs(value) < 1e30:
-        raise InvalidInput((path, f"{where}: must be finite, got {value!r}"))
 
 
 def _check_whole(machine: Machine, where: str) -> None:

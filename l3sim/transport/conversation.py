@@ -14,6 +14,7 @@ from l3sim import PROTOCOL_VERSION
 from l3sim.device.ledger import MAX_TOKENS
 from l3sim.errors import DeviceLost, InvalidInput, InvariantBroken, L3Error, OutOfStep, ProtocolMismatch
 from l3sim.functional import FunctionalAnswer, FunctionalRequest
+from l3sim.kinds import reason
 from l3sim.ports import Device, DeviceSession
 from l3sim.work import Account, Commit, Costs, DeviceReady, Hello, Window
 
@@ -120,8 +121,21 @@ class Conversation:
             raise
         except Exception as error:
             self.drop()
-            text = " ".join(str(error).split())
-            raise InvariantBroken(f"device model failed: {type(error).__name__}: {text}") from error
+            raise InvariantBroken(f"device model failed: {reason(error, self._device)}") from error
+
+
+@contextmanager
+def saying() -> Iterator[None]:
+    """While an answer becomes a message.
+
+    Raises:
+        InvariantBroken: it is none of the contract's, as it is of other types.
+    """
+    try:
+        yield
+    except (AttributeError, TypeError, ValueError) as error:
+        text = " ".join(str(error).split())
+        raise InvariantBroken(f"device answered what the contract cannot say: {text}") from error
 
 
 def check_protocol(theirs: int) -> None:

@@ -1,13 +1,21 @@
-"""Devices in the orchestrator's own process: the dataclasses pass as they are, nothing is encoded."""
+"""Devices in the orchestrator's own process: the dataclasses pass as they are, nothing is decoded.
+
+A stranger's answers are encoded all the same, and dropped, so that what the wire could not say is refused
+here too. Ours are trusted, which spares them that.
+"""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import ParamSpec, TypeVar
 
-from l3sim.errors import DeviceLost, L3Error, Unreachable
-from l3sim.functional import FunctionalAnswer, FunctionalRequest
+from l3sim.errors import DeviceLost, InvalidInput, InvariantBroken, L3Error, Unreachable
+from l3sim.functional import FunctionalAnswer, FunctionalRequest, answers
+from l3sim.origin import is_ours
 from l3sim.ports import Device, DevicePort, DeviceSource
-from l3sim.transport.conversation import Conversation, blamed, other_window
+from l3sim.transport.conversation import Conversation, blamed, other_window, saying
+from l3sim.transport.convert.functional import answer_to_proto
+from l3sim.transport.convert.rounds import check_values, costs_to_proto
+from l3sim.transport.convert.session import accounts_to_proto, ready_to_proto
 from l3sim.transport.description import described
 from l3sim.work import Account, Commit, Costs, DeviceDescription, DeviceReady, Hello, Window
 
@@ -20,13 +28,15 @@ class InProcessPort(DevicePort):
 
     def __init__(self, device: Device) -> None:
         self._conversation = Conversation(device)
+        self._trusted = is_ours(device)
         self.slots: tuple[str, ...] = ()
         self.messages = 0
 
     async def hello(self, hello: Hello) -> Sequence[DeviceReady]:
         """See DevicePort.hello. In a thread: a device may read tables from disk, build them, or compile."""
         self.slots = tuple(slot.slot for slot in hello.slots)
-        return await asyncio.to_thread(self._ask, self._conversation.hello, hello)
+        ready = await asyncio.to_thread(self._ask, self._conversation.hello, hello)
+        return self._sayable(ready, ready_to_proto)
 
     async def window(self, window: Window) -> Costs:
         """See DevicePort.window."""
@@ -34,22 +44,25 @@ class InProcessPort(DevicePort):
 
     async def estimate(self, windows: Sequence[Window]) -> Sequence[Costs]:
         """See DevicePort.estimate."""
-        answers = self._ask(self._conversation.estimate, windows)
-        if len(answers) != len(windows):
-            raise self._lost(f"{len(answers)} estimates for {len(windows)} questions")
-        return tuple(map(self._checked, answers, windows))
+        estimates = self._ask(self._conversation.estimate, windows)
+        if len(estimates) != len(windows):
+            raise self._lost(f"{len(estimates)} estimates for {len(windows)} questions")
+        return tuple(map(self._checked, estimates, windows))
 
     async def audit(self) -> Sequence[Account]:
         """See DevicePort.audit."""
-        return self._ask(self._conversation.audit)
+        return self._sayable(self._ask(self._conversation.audit), accounts_to_proto)
 
     async def functional(self, work: FunctionalRequest) -> FunctionalAnswer:
         """See DevicePort.functional."""
-        return self._ask(self._conversation.functional, work)
+        answer = self._sayable(self._ask(self._conversation.functional, work), answer_to_proto)
+        if not answers(answer, work):
+            raise self._lost(f"it answered {type(answer).__name__} to {type(work).__name__}")
+        return answer
 
     async def close(self, commits: Sequence[Commit]) -> Sequence[Account]:
         """See DevicePort.close."""
-        return self._ask(self._conversation.close, commits)
+        return self._sayable(self._ask(self._conversation.close, commits), accounts_to_proto)
 
     async def abort(self) -> None:
         """See DevicePort.abort."""
@@ -62,9 +75,28 @@ class InProcessPort(DevicePort):
         except L3Error as error:
             raise blamed(error, self.slots) from error
 
+    def _sayable(self, answer: T, to_proto: Callable[[T], object]) -> T:
+        """The answer, refused where GrpcPort could not have heard it."""
+        if self._trusted:
+            return answer
+        try:
+            with saying():
+                to_proto(answer)
+        except InvariantBroken as error:
+            self._conversation.drop()
+            raise blamed(error, self.slots) from error
+        return answer
+
     def _checked(self, costs: Costs, window: Window) -> Costs:
+        self._sayable(costs, costs_to_proto)
         if text := other_window(costs.window_id, costs.valid_rounds, window):
             raise self._lost(text)
+        if not self._trusted:
+            try:
+                for cost in costs.costs:
+                    check_values(cost)
+            except InvalidInput as error:
+                raise self._lost(f"malformed answer: {error}") from None
         return costs
 
     def _lost(self, why: str) -> DeviceLost:

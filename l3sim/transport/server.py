@@ -12,10 +12,11 @@ import grpc.aio
 from l3sim import PROTOCOL_VERSION
 from l3sim.device import Identity
 from l3sim.errors import InvariantBroken, L3Error, Unsupported
+from l3sim.kinds import made
 from l3sim.origin import read
 from l3sim.ports import Device
 from l3sim.transport import channels, lifetime
-from l3sim.transport.conversation import Conversation, check_protocol
+from l3sim.transport.conversation import Conversation, check_protocol, saying
 from l3sim.transport.convert.functional import answer_to_proto, functional_from_proto
 from l3sim.transport.convert.rounds import commits_from_proto, costs_to_proto, window_from_proto
 from l3sim.transport.convert.session import (
@@ -47,11 +48,15 @@ class DeviceServicer(device_pb2_grpc.DeviceServiceServicer):  # type: ignore[mis
         self._device = device
 
     async def Describe(  # noqa: N802
-        self, _request: pb.DescribeRequest, _context: "grpc.aio.ServicerContext[Any, Any]"
+        self, _request: pb.DescribeRequest, context: "grpc.aio.ServicerContext[Any, Any]"
     ) -> pb.DescribeResponse:
         """See device.proto."""
         await asyncio.to_thread(read, type(self._device))
-        devices = [description_to_proto(description) for description in described(self._device)]
+        try:
+            devices = [description_to_proto(description) for description in described(self._device)]
+        except L3Error as error:
+            log.warning("cannot be described: %s", error, extra={"reason": error.reason})
+            await abort(context, error)
         return pb.DescribeResponse(protocol_version=PROTOCOL_VERSION, devices=devices)
 
     async def Session(  # noqa: N802
@@ -85,7 +90,7 @@ def answer(conversation: Conversation, request: pb.SessionRequest) -> pb.Session
     Raises:
         L3Error: the session is over; whatever else a device raises has become InvariantBroken.
     """
-    try:
+    with saying():
         if request.HasField("window"):
             costs = conversation.window(window_from_proto(request.window))
             return pb.SessionResponse(costs=costs_to_proto(costs))
@@ -108,9 +113,6 @@ def answer(conversation: Conversation, request: pb.SessionRequest) -> pb.Session
         if request.HasField("close"):
             accounts = accounts_to_proto(conversation.close(commits_from_proto(request.close.commits)))
             return pb.SessionResponse(closed=pb.Closed(accounts=accounts))
-    except (TypeError, ValueError) as error:
-        text = " ".join(str(error).split())
-        raise InvariantBroken(f"device answered what the contract cannot say: {text}") from error
     raise Unsupported(
         "unknown message in a session; this device speaks Hello, Window, Estimate, Audit, Functional, Close"
     )
@@ -168,7 +170,7 @@ def device_main(
         return 2
     lifetime.log_as_json(arguments.log_level)
     try:
-        device = make_device(arguments.identities)
+        device = made(make_device, arguments.identities)
         read(type(device))
         asyncio.run(_serve(device, arguments))
     except L3Error as error:

@@ -3,12 +3,15 @@
     request ── no job? ── who is at its addresses? ── every slot filled? ── Hello to all ── no job? ── change
 
 Nothing changes before all of it holds, so a machine that was refused leaves the old one as it was.
+
+The API has no password: whoever reaches it may send a machine, but has no file run for a kind. Files are run
+that this process's own machine file names, or that the owner of its state folder has written down there.
 """
 
 import asyncio
 import json
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,8 @@ from l3sim.specs.workload import WorkloadSpec
 
 #: In the folder of the journal.
 FILE = "changed-machine.json"
+#: Beside it: the files of kinds that the owner of the folder has named, a JSON list.
+DEVICE_FILES = "device-files.json"
 
 
 class MachineChange:
@@ -35,26 +40,34 @@ class MachineChange:
         source: connects to the devices.
         jobs: ids of the jobs that run or wait.
         state: folder in which a change outlives this process.
+        files: those that this process's own machine file names for kinds.
     """
 
     def __init__(
-        self, discovery: Discovery, source: DeviceSource, jobs: Callable[[], Sequence[str]], state: Path
+        self,
+        discovery: Discovery,
+        source: DeviceSource,
+        jobs: Callable[[], Sequence[str]],
+        state: Path,
+        files: Collection[str] = (),
     ) -> None:
         self._discovery = discovery
         self._source = source
         self._jobs = jobs
         self._state = state
+        self._files = files
 
     async def change(self, resolved_yaml: str) -> Machine:
         """Put a machine in the place of the present one.
 
         Raises:
             NotReady: a job runs or waits, or a role has too few devices or too many.
-            InvalidInput: the machine is refused, by us or by a device at Hello.
+            InvalidInput: the machine is refused, by us or by a device at Hello; or it names a file that the
+                owner of this process has not named.
             L3Error: whatever else a device answered.
         """
         refuse_busy(self._jobs())
-        machine = machine_from(_parsed(resolved_yaml), "the new machine")
+        machine = await asyncio.to_thread(self._machine, resolved_yaml)
         try:
             await self._discovery.look(machine)
             await self._greet(machine)
@@ -67,11 +80,17 @@ class MachineChange:
         self._discovery.change(machine)
         return machine
 
+    def _machine(self, resolved_yaml: str) -> Machine:
+        """In a thread: it may import the class of a kind."""
+        allowed = {*self._files, *named_files(self._state)}
+        return machine_from(_parsed(resolved_yaml), "the new machine", allowed)
+
     async def _greet(self, machine: Machine) -> None:
         """Say Hello to all devices as a small job would, so that none refuses the first real one."""
         policy = "chunked" if machine.placement == "gpu" else "l3"
         spec = JobSpec(WorkloadSpec("fixed:1:1", count=1), policy=policy)
-        sessions = await Sessions.open(resolve(spec, machine), self._source)
+        job = await asyncio.to_thread(resolve, spec, machine)
+        sessions = await Sessions.open(job, self._source)
         await sessions.abort()
 
 
@@ -101,7 +120,8 @@ def kept(state: Path, begun: Machine) -> Machine:
     try:
         left = json.loads(path.read_text(encoding="utf-8"))
         if left["host"] == socket.gethostname():
-            return machine_from(_parsed(left["machine"]), str(path))
+            allowed = {*begun.files.values(), *named_files(state)}
+            return machine_from(_parsed(left["machine"]), str(path), allowed)
     except FileNotFoundError:
         return begun
     except (ValueError, KeyError, TypeError, L3Error) as error:
@@ -113,6 +133,32 @@ def kept(state: Path, begun: Machine) -> Machine:
 def forget(state: Path) -> None:
     """Begin anew: a machine that is brought up is the one of its file."""
     (state / FILE).unlink(missing_ok=True)
+    (state / DEVICE_FILES).unlink(missing_ok=True)
+
+
+def name_files(state: Path, files: Collection[str]) -> None:
+    """Write down, for its user only, files of kinds that machines may name to this folder's orchestrator."""
+    path = state / DEVICE_FILES
+    fresh = path.with_suffix(".new")
+    fresh.touch(0o600)
+    fresh.chmod(0o600)
+    fresh.write_text(json.dumps(sorted({*files, *named_files(state)}), indent=1) + "\n", encoding="utf-8")
+    fresh.replace(path)
+
+
+def named_files(state: Path) -> frozenset[str]:
+    """What `name_files` wrote down in a folder.
+
+    Raises:
+        InvalidInput: it cannot be read.
+    """
+    path = state / DEVICE_FILES
+    try:
+        return frozenset(map(str, json.loads(path.read_text(encoding="utf-8"))))
+    except FileNotFoundError:
+        return frozenset()
+    except (OSError, ValueError, TypeError) as error:
+        raise InvalidInput(("state", f"{path} is damaged ({error}); remove it, and name them anew")) from None
 
 
 def _written(state: Path, resolved_yaml: str) -> Path:

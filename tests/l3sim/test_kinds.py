@@ -1,6 +1,7 @@
 """Who serves a kind: an entry point, or a file; and one line for everything that is wrong with either."""
 
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,33 @@ def test_a_file_that_is_no_device_is_refused_in_a_line(
         device_class(written(tmp_path, text) + name)
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_threads_that_ask_for_a_file_at_once_run_it_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kinds, "runs", [], raising=False)
+    text = "from l3sim import kinds\nkinds.runs.append(1)\n" + device()
+    with ThreadPoolExecutor(8) as threads:
+        for number in range(20):
+            file = written(tmp_path, text, f"mine_{number}.py")
+            assert len(set(threads.map(device_class, [file, f"{file}:Mine"] * 8))) == 1
+    assert len(vars(kinds)["runs"]) == 20
+
+
+def test_a_file_may_ask_for_others_while_it_is_imported(tmp_path: Path) -> None:
+    other = written(tmp_path, device("Other", "other"), "other.py")
+    ask = f"from l3sim.kinds import device_class\nOther = device_class({other!r})\n"
+    assert device_class(written(tmp_path, ask + device())).kind == "mine"
+
+
+def test_an_entry_point_that_ends_its_process_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path, "raise SystemExit(3)\n", "ends_its_process.py")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(InvalidInput, match=r"ends_its_process:A does not import: SystemExit: 3$"):
+        kinds.loaded("ends_its_process:A")
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:

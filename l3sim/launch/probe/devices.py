@@ -17,10 +17,11 @@ from l3sim.launch.plan import processes_of, refuse_absent
 from l3sim.launch.probe.attention import layout_for
 from l3sim.launch.probe.spread import places_of, spread
 from l3sim.placement import Layout, kv_room_bytes, rank_assignments
-from l3sim.ports import DeviceSession
 from l3sim.specs.foreign import config_of
 from l3sim.specs.machine import Machine
 from l3sim.specs.model import ModelShape
+from l3sim.transport.conversation import Conversation
+from l3sim.transport.description import described
 from l3sim.work import Costs, Hello, KvPlacement, RankAssignment, Role, SlotAssignment, SubBatch, Window
 
 #: As many modules as a machine can have.
@@ -79,21 +80,22 @@ def probe(
     }
 
 
-def _opened(machine: Machine, model: ModelShape, layout: Layout) -> tuple[DeviceSession, str]:
+def _opened(machine: Machine, model: ModelShape, layout: Layout) -> tuple[Conversation, str]:
     """A session with all attention devices, and the level that they run at."""
     (process,) = processes_of(machine, Role.ATTENTION, _ALL)
     device = process.device()
     slots = [
         SlotAssignment(
-            described.device_id,
+            one.device_id,
             slot,
-            config_of(machine.attention, described.config_schema_json, machine.name),
-            tuple(RankAssignment(*one) for one in rank_assignments(machine.attention, layout, number)),
+            config_of(machine.attention, one.config_schema_json, machine.name),
+            tuple(RankAssignment(*rank) for rank in rank_assignments(machine.attention, layout, number)),
         )
-        for number, (slot, described) in enumerate(zip(process.slots, device.describe(), strict=True))
+        for number, (slot, one) in enumerate(zip(process.slots, described(device), strict=True))
     ]
-    session = device.open(Hello(PROTOCOL_VERSION, "probe", 0, model, layout, tuple(slots)))
-    return session, session.ready()[0].level
+    session = Conversation(device)
+    ready = session.hello(Hello(PROTOCOL_VERSION, "probe", 0, model, layout, tuple(slots)))
+    return session, ready[0].level
 
 
 def _window(replica: int, places: Sequence[tuple[int, int]], batch: int, context: int, dp: int) -> Window:

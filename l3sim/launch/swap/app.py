@@ -84,7 +84,8 @@ def _provisioner(project: str, size: int | None) -> "Provisioner":
     if home.taken and not project:
         from l3sim.launch.swap.local import LocalProvisioner
 
-        return LocalProvisioner(home.control, status(), size)
+        state = status()
+        return LocalProvisioner(home.control, state, home.journal(state["machine"]), size)
     from l3sim.launch.swap.containers import docker_provisioner
 
     return docker_provisioner(project)

@@ -1,14 +1,15 @@
 """Swaps on a machine of `./l3 up`: its supervisor starts and stops the processes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from l3sim.errors import InvalidInput
-from l3sim.launch.control import ask_start, ask_stop
+from l3sim.launch.control import ask_files, ask_start, ask_stop
 from l3sim.launch.plan import processes_of
 from l3sim.launch.swap.provisioner import NewDevices, Provisioner
 from l3sim.launch.swap.request import kinds_of
+from l3sim.orchestrator.control.machine_change import named_files
 from l3sim.work import Role
 
 
@@ -18,15 +19,25 @@ class LocalProvisioner(Provisioner):
     Args:
         control: its socket.
         state: what `status` says of its machine.
+        folder: that of its orchestrator's journal.
         size: modules of one process; None: as many as those had that go.
     """
 
-    def __init__(self, control: Path, state: Mapping[str, Any], size: int | None) -> None:
+    def __init__(self, control: Path, state: Mapping[str, Any], folder: Path, size: int | None) -> None:
         self._size = size
         self.address = state["address"]
         self._control = control
+        self._folder = folder
         self._parts: Sequence[Mapping[str, Any]] = state["parts"]
         self._started: list[str] = []
+
+    def files(self) -> Collection[str]:
+        """See Provisioner.files."""
+        return named_files(self._folder)
+
+    async def name(self, files: Sequence[str]) -> None:
+        """See Provisioner.name."""
+        await ask_files(self._control, files)
 
     async def start(self, new_devices: Sequence[NewDevices]) -> None:
         """See Provisioner.start."""

@@ -1,7 +1,7 @@
 """What a swap asks of what starts and stops devices: a supervisor of processes, or Docker."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from l3sim.specs.machine import Machine
@@ -29,6 +29,17 @@ class Provisioner(ABC):
 
     #: HOST:PORT of its orchestrator.
     address: str
+
+    def files(self) -> Collection[str]:
+        """Files of kinds that the machine may name to whoever swaps: those that its user has named."""
+        return ()
+
+    async def name(self, files: Sequence[str]) -> None:  # noqa: B027 - a machine of containers has its image's
+        """Let the machine name files of kinds, as its user.
+
+        Raises:
+            NotReady: whoever would have to be told does not listen.
+        """
 
     @abstractmethod
     async def start(self, new_devices: Sequence[NewDevices]) -> None:

@@ -2,9 +2,10 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from l3sim.errors import InvalidInput
-from l3sim.kinds import device_class, is_file, offers
+from l3sim.kinds import beside, device_class, is_file, offers
 from l3sim.registry import unknown
 from l3sim.specs.choice import is_address
 from l3sim.specs.config import DEVICE_KINDS
@@ -19,6 +20,7 @@ class SwapRequest:
 
     Attributes:
         kind: of this role, ours or another's; the machine's side of it is a shipped or given machine.
+        file: that has the kind's class, absolute; "": a package offers it.
         image: of a container that serves devices of this role.
         address: HOST:PORT of devices that run already, as the orchestrator reaches them.
         machine: name or file of the machine that it becomes; "": found by the kind.
@@ -28,6 +30,7 @@ class SwapRequest:
     kind: str = ""
     image: str = ""
     address: str = ""
+    file: str = ""
     machine: str = ""
 
 
@@ -48,7 +51,8 @@ def swap_request_of(role: str, given: str, machine: str) -> SwapRequest:
         except InvalidInput as error:
             raise InvalidInput(("--with", error.violations[0][1])) from None
         if found.role == role:
-            return SwapRequest(Role(role), kind=found.kind, machine=machine)
+            file = beside(given, Path()) if is_file(given) else ""
+            return SwapRequest(Role(role), kind=found.kind, file=file, machine=machine)
         text = f"kind {given!r} is for role {found.role}, not {role} (there are: {', '.join(kinds)})"
         raise InvalidInput(("--with", text))
     if is_address(given):

@@ -49,13 +49,16 @@ async def swap(request: SwapRequest, provisioner: Provisioner) -> Swapped:
     async with Client(provisioner.address) as client:
         refuse_busy([job.job_id for job in reversed(await client.jobs()) if job.state not in ENDED])
         yaml = YAML(typ="safe", pure=True).load((await client.machine()).resolved_yaml)
-        running = machine_from(yaml, provisioner.address)
+        # Whoever answers there may name any file; it is not run here because of that.
+        running = machine_from(yaml, provisioner.address, provisioner.files())
         target = target_of(request, running)
         new_devices = _newcomers(request, running, target, await client.devices())
         choices = {new.role.value: new.tag for new in new_devices}
         if request.address:
             choices[request.role.value] = request.address
         target = chosen(target, choices)
+        if target.files:
+            await provisioner.name(list(target.files.values()))
         try:
             await provisioner.start(new_devices)
             for new in new_devices:

@@ -12,7 +12,7 @@ from l3sim.errors import InvalidInput
 from l3sim.launch.swap.request import SwapRequest
 from l3sim.orchestrator.job.slots import slot_names
 from l3sim.specs.catalog import load_machine, machine_names
-from l3sim.specs.machine import Machine
+from l3sim.specs.machine import Machine, machine_from
 from l3sim.work import Role
 
 
@@ -41,6 +41,8 @@ def target_of(request: SwapRequest, running: Machine) -> Machine:
     if not slot_names(target, request.role) and (request.role, kind) != (Role.ATTENTION, "gpu"):
         text = f"{where} has no slot for it: its GPUs attend; swap attention first"
         raise InvalidInput((request.role, text))
+    if request.kind and target.kind_said(request.role) != (said := request.file or request.kind):
+        target = _with_kind(target, request.role, said)
     # Who was chosen for the other roles stays; for this one the swap chooses.
     others = {role: choice for role, choice in running.devices.items() if role != request.role}
     named = {role: choice for role, choice in target.devices.items() if role != request.role}
@@ -50,6 +52,13 @@ def target_of(request: SwapRequest, running: Machine) -> Machine:
 def chosen(machine: Machine, choices: Mapping[str, str]) -> Machine:
     """The same machine with these devices in these roles."""
     return replace(machine, devices={**machine.devices, **choices})
+
+
+def _with_kind(machine: Machine, role: Role, said: str) -> Machine:
+    """The same machine with another class of its kind: two files, or a file and a package, may have one."""
+    raw = machine.resolved()
+    raw[role]["kind"]["value"] = said
+    return machine_from(raw, machine.name)
 
 
 def _named(request: SwapRequest) -> Machine:

@@ -138,9 +138,17 @@ def _sub_batch_from_proto(message: pb.SubBatch) -> SubBatch:
     return SubBatch(message.index, decode, context, chunks)
 
 
-def _op_cost_to_proto(cost: OpCost, valid_rounds: int) -> pb.OpCost:
+def check_form(cost: OpCost, valid_rounds: int) -> None:
+    """Check the arrays of what a device says.
+
+    Raises:
+        InvariantBroken: they are not of the shape and type that OpCost promises.
+    """
     duration, energy = cost.duration_ps, cost.energy_nj
     lanes = len(cost.device)
+    if not (isinstance(duration, np.ndarray) and isinstance(energy, np.ndarray)):
+        kinds = f"{type(duration).__name__} and {type(energy).__name__}"
+        raise InvariantBroken(f"{cost.op} has durations and energies of type {kinds}; they must be arrays")
     if (
         duration.ndim != 3
         or duration.shape[0] != lanes
@@ -156,6 +164,11 @@ def _op_cost_to_proto(cost: OpCost, valid_rounds: int) -> pb.OpCost:
             f"{energy.dtype}{list(energy.shape)} for {lanes} lanes and {valid_rounds} rounds; "
             "they must be int64 [lanes, classes, rounds or 1] and [classes, rounds or 1]"
         )
+
+
+def _op_cost_to_proto(cost: OpCost, valid_rounds: int) -> pb.OpCost:
+    check_form(cost, valid_rounds)
+    duration, energy = cost.duration_ps, cost.energy_nj
     return pb.OpCost(
         op=cost.op,
         sub_batch=cost.sub_batch,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from l3sim.errors import NotReady
-from l3sim.launch.control import Control, ask_start, ask_stop
+from l3sim.launch.control import Control, ask_files, ask_start, ask_stop
 from l3sim.launch.plan import DeviceProcess
 from l3sim.launch.up import controlled
 from l3sim.work import Role
@@ -20,6 +20,7 @@ class Supervisor:
     def __init__(self) -> None:
         self.added: list[DeviceProcess] = []
         self.removed: list[str] = []
+        self.named: list[str] = []
         self.broken = ""
         self.begun, self.go = asyncio.Event(), asyncio.Event()
         self.go.set()
@@ -34,14 +35,19 @@ class Supervisor:
     async def remove(self, names: Sequence[str]) -> None:
         self.removed += names
 
+    async def name(self, files: Sequence[str]) -> None:
+        self.named += files
+
 
 async def test_what_is_asked_arrives_as_it_was(tmp_path: Path) -> None:
     path, supervisor = tmp_path / "s", Supervisor()
     async with Control(path, supervisor):
         await ask_start(path, [STACKS])
         await ask_stop(path, [STACKS.name, "dimm-00"])
+        await ask_files(path, ["/x/a.py", "/x/b.py:B"])
     assert supervisor.added == [STACKS]
     assert supervisor.removed == ["hbm-pim-1-dimm-00..01", "dimm-00"]
+    assert supervisor.named == ["/x/a.py", "/x/b.py:B"]
     assert not path.exists()
 
 
@@ -76,7 +82,9 @@ async def test_who_asks_and_goes_away_changes_nothing(tmp_path: Path) -> None:
     assert supervisor.removed == [STACKS.name]
 
 
-@pytest.mark.parametrize("line", [b"\n", b"{\n", b"[]\n", b'{"start": [{"role": "x"}]}\n', b'{"end": 1}\n'])
+@pytest.mark.parametrize(
+    "line", [b"\n", b"{\n", b"[]\n", b'{"start": [{"role": "x"}]}\n', b'{"end": 1}\n', b'{"files": 1}\n']
+)
 async def test_nonsense_is_answered_with_an_error(tmp_path: Path, line: bytes) -> None:
     path = tmp_path / "s"
     async with Control(path, Supervisor()):

@@ -11,8 +11,9 @@ from l3sim.placement import layout_of, rank_assignments
 from l3sim.specs.catalog import load_machine, load_model, machine_layers
 from l3sim.specs.config import LinkConfig
 from l3sim.specs.foreign import LinkSection, config_of, is_foreign, struct_of_class
-from l3sim.specs.machine import Machine, fill, machine_from
+from l3sim.specs.machine import Machine, machine_from
 from l3sim.specs.section import Section
+from l3sim.specs.values import fill
 
 LINK: dict[str, Any] = {"kind": "flat", "bytes_per_s": 1e9, "lossy": False, "name": "x", "extra": None}
 MODULES: dict[str, Any] = {"kind": "my-pim", "modules": 4, "module_capacity_bytes": 2**30, "units": 7}

@@ -1,6 +1,8 @@
 """Another machine between two jobs: refused for what is wrong with it before anything changes."""
 
 import json
+import socket
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,11 +12,22 @@ import pytest
 from l3sim.errors import InvalidInput, NotReady, Unreachable
 from l3sim.launch.in_process import MAX_MODULES, source_of
 from l3sim.launch.plan import plan_devices
+from l3sim.orchestrator.control import machine_change
 from l3sim.orchestrator.control.discovery import Discovery
-from l3sim.orchestrator.control.machine_change import FILE, MachineChange, forget, kept
+from l3sim.orchestrator.control.machine_change import (
+    DEVICE_FILES,
+    FILE,
+    MachineChange,
+    forget,
+    kept,
+    name_files,
+    named_files,
+)
+from l3sim.orchestrator.job.resolve import ResolvedJob, resolve
 from l3sim.orchestrator.report.artifacts import describe_machine
 from l3sim.ports import DevicePort, DeviceSource
 from l3sim.specs.catalog import load_machine
+from l3sim.specs.job import JobSpec
 from l3sim.specs.machine import Machine
 from l3sim.testing.bus import MemoryBus
 from l3sim.testing.clock import ManualClock
@@ -141,6 +154,81 @@ async def test_what_is_no_machine_is_refused(house: House, text: str, why: str) 
 async def test_it_never_opens_a_file_that_a_client_names(house: House) -> None:
     with pytest.raises(InvalidInput, match="unknown key 'extends'"):
         await house.changing.change("extends: l3-mini\nname: x\ndescription: y\n")
+    with pytest.raises(InvalidInput) as caught:
+        await house.changing.change(with_link(house.folder))
+    assert str(caught.value) == (
+        f"link.kind: the new machine: {house.folder}/mine.py is run only where the machine's own file, or "
+        "./l3 swap beside its ./l3 up, has named it; name it there"
+    )
+    assert not (house.folder / "run.txt").exists()
+    assert house.unchanged()
+
+
+#: Notes each thread that runs it.
+MINE = """
+import threading
+from pathlib import Path
+from l3sim.services.interconnect.device import InterconnectDevice
+with Path(__file__).with_name("run.txt").open("a") as told:
+    told.write(f"{threading.get_ident()}\\n")
+class MyLink(InterconnectDevice):
+    kind = "my-link"
+"""
+
+
+def with_link(folder: Path) -> str:
+    """l3-mini with a link whose class is in a file."""
+    (folder / "mine.py").write_text(MINE)
+    raw = QUICK.resolved()
+    raw["link"]["kind"]["value"] = f"{folder}/mine.py"
+    return json.dumps(raw)
+
+
+@pytest.mark.parametrize("who", ["its machine file", "the owner of its folder"])
+async def test_a_file_of_its_own_is_run_and_not_on_the_event_loop(house: House, who: str) -> None:
+    sent, file = with_link(house.folder), f"{house.folder}/mine.py"
+    if who == "its machine file":
+        house.changing = MachineChange(house.discovery, house.source, list, house.folder, [file])
+    else:
+        name_files(house.folder, ["/another.py"])
+        name_files(house.folder, [file])
+        assert (house.folder / DEVICE_FILES).stat().st_mode & 0o777 == 0o600
+    with pytest.raises(NotReady, match="role link needs 1 of kind my-link, present 0"):
+        await house.changing.change(sent)
+    ran = (house.folder / "run.txt").read_text().split()
+    assert len(ran) == 1
+    assert ran[0] != str(threading.get_ident())
+
+
+async def test_a_job_is_resolved_off_the_event_loop(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = []
+
+    def noted(spec: JobSpec, machine: Machine) -> ResolvedJob:
+        ran.append(threading.get_ident())
+        return resolve(spec, machine)
+
+    monkeypatch.setattr(machine_change, "resolve", noted)
+    await house.change(SLOW)
+    assert ran
+    assert threading.get_ident() not in ran
+
+
+def test_what_was_left_runs_named_files_only(tmp_path: Path) -> None:
+    left(tmp_path, host=socket.gethostname(), machine=with_link(tmp_path))
+    with pytest.raises(InvalidInput, match=r"is damaged \(link.kind: .*mine.py is run only where"):
+        kept(tmp_path, MINI)
+    assert not (tmp_path / "run.txt").exists()
+    name_files(tmp_path, [f"{tmp_path}/mine.py"])
+    assert kept(tmp_path, MINI).link.kind == "my-link"
+    forget(tmp_path)
+    assert not named_files(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["{", "3"])
+def test_damaged_names_of_files_are_named_with_their_remedy(tmp_path: Path, text: str) -> None:
+    (tmp_path / DEVICE_FILES).write_text(text)
+    with pytest.raises(InvalidInput, match=rf"{DEVICE_FILES} is damaged .*; remove it, and name them anew"):
+        named_files(tmp_path)
 
 
 def left(folder: Path, **content: Any) -> None:

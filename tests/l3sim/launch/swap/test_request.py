@@ -1,5 +1,7 @@
 """What people may write after --with."""
 
+from pathlib import Path
+
 import pytest
 
 from l3sim.errors import InvalidInput
@@ -24,6 +26,18 @@ def test_a_word_of_ours_is_a_kind_and_host_and_port_an_address(
     role: str, given: str, expected: SwapRequest
 ) -> None:
     assert swap_request_of(role, given, "") == expected
+
+
+def test_a_file_is_kept_with_its_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from l3sim.services.interconnect.device import InterconnectDevice\n"
+        "class MyLink(InterconnectDevice):\n    kind = 'my-link'\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    for given in ("./mine.py", f"{tmp_path}/mine.py"):
+        expected = SwapRequest(Role.LINK, kind="my-link", file=f"{tmp_path}/mine.py")
+        assert swap_request_of("link", given, "") == expected
+    assert swap_request_of("link", "mine.py:MyLink", "").file == f"{tmp_path}/mine.py:MyLink"
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,21 @@
 """The steps of a swap that need no machine; tests/scenarios/test_swap.py takes them all on a real one."""
 
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from unittest.mock import AsyncMock
+
 import pytest
 
+from l3sim.errors import InvalidInput
 from l3sim.launch.plan import processes_of
+from l3sim.launch.swap import swapping
+from l3sim.launch.swap.provisioner import NewDevices, Provisioner
+from l3sim.launch.swap.request import SwapRequest
 from l3sim.launch.swap.swapping import free_tag
 from l3sim.orchestrator.job.slots import fill_slots, natural
 from l3sim.specs.catalog import load_machine
+from l3sim.v1 import machine_pb2
 from l3sim.v1.machine_pb2 import DeviceState
 from l3sim.work import Role
 from tests.orchestrator.fakes import device, mini_devices
@@ -37,3 +47,32 @@ def test_newcomers_are_spares_until_they_are_chosen() -> None:
     chosen = load_machine("l3-mini", devices={"attention": "dimm-pim-swap-1"})
     filled = fill_slots(chosen, [*others, *new, *old])
     assert {one.address for one in filled if one.role == Role.ATTENTION} == {"a:9"}
+
+
+class NoMachine(Provisioner):
+    """Where a swap ends before it starts anything."""
+
+    address = "a:1"
+
+    async def start(self, new_devices: Sequence[NewDevices]) -> None: ...
+
+    async def check(self) -> None: ...
+
+    async def undo(self) -> None: ...
+
+    async def retire(self, role: Role) -> None: ...
+
+
+async def test_a_file_that_the_answer_names_is_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "theirs.py").write_text("raise SystemExit('this was run')\n")
+    raw = MINI.resolved()
+    raw["link"]["kind"]["value"] = f"{tmp_path}/theirs.py"
+    client = AsyncMock()
+    client.__aenter__.return_value = client
+    client.jobs.return_value = []
+    client.machine.return_value = machine_pb2.GetMachineResponse(resolved_yaml=json.dumps(raw))
+    monkeypatch.setattr(swapping, "Client", lambda _address: client)
+    with pytest.raises(InvalidInput, match=r"^link.kind: a:1: .*/theirs.py is run only where"):
+        await swapping.swap(SwapRequest(Role.ATTENTION, kind="dimm-pim"), NoMachine())

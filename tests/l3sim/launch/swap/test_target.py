@@ -1,13 +1,16 @@
 """The machine that a swap makes of the one that runs: named, or found, or refused; never at random."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from l3sim.errors import InvalidInput
+from l3sim.launch.plan import processes_of
 from l3sim.launch.swap.request import swap_request_of
 from l3sim.launch.swap.target import chosen, target_of
 from l3sim.specs.catalog import load_machine
+from l3sim.work import Role
 
 L3, MINI, HBM = (load_machine(name) for name in ("l3-dgx-a100", "l3-mini", "hbm-pim-dgx-a100"))
 GPU_ONLY = load_machine("gpu-only-dgx-a100")
@@ -85,3 +88,24 @@ def test_who_was_chosen_for_the_other_roles_stays() -> None:
     running = chosen(L3, {"link": "a:1", "attention": "dimm-pim-1"})
     target = target_of(swap_request_of("attention", "hbm-pim", "hbm-pim-dgx-a100"), running)
     assert target.devices == {"link": "a:1"}
+
+
+def test_of_two_files_with_one_kind_the_one_that_was_said_is_taken(tmp_path: Path) -> None:
+    for name, kind in (("a", "my-link"), ("b", "my-link")):
+        (tmp_path / f"{name}.py").write_text(
+            "from l3sim.services.interconnect.device import InterconnectDevice\n"
+            f"class MyLink(InterconnectDevice):\n    kind, version = {kind!r}, {name!r}\n"
+        )
+    file = tmp_path / "mine.yaml"
+    link = json.dumps({**MINI.section("link"), "kind": "./a.py"})
+    file.write_text(f"extends: l3-mini\nname: mine\ndescription: x\nlink: {link}\n")
+    a, b = (f"{tmp_path}/{name}.py" for name in "ab")
+    running = load_machine(str(file))
+    for machine in ("", str(file)):
+        target = target_of(swap_request_of("link", b, machine), running)
+        assert (target.files, target.name) == ({"link": b}, "mine")
+        (process,) = processes_of(target, Role.LINK, 1)
+        assert process.device().describe()[0].version == "b"
+        assert target_of(swap_request_of("link", a, machine), target).files == {"link": a}
+    # And from a file to a package.
+    assert target_of(swap_request_of("link", "interconnect", ""), target).files == {}
