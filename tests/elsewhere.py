@@ -29,6 +29,7 @@ several that begin so. These have not; `.venv/bin/python -m tests.elsewhere` kee
 """
 #: Tests of a module at most that a line names.
 MOST = 2
+_QUOTED = re.compile(r'"(l3sim(?:\.\w+)*)"')
 _ROW = re.compile(r"^\| `([^`|]+)` \| (.+) \|$", re.M)
 
 
@@ -73,6 +74,36 @@ def imported_by(test: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     return found
+
+
+class Reach:
+    """Which modules of ours a test comes to: those that it imports, or starts in a process by name."""
+
+    def __init__(self) -> None:
+        self._graph = grimp.build_graph("l3sim", "scripts", "benchmarks", "tests", cache_dir=None)
+
+    def __call__(self, test: str, module: str) -> bool:
+        """Whether a test file, or a helper of the tests that it imports, leads to a module."""
+        name = _module_of(test)
+        helpers = [one for one in self._graph.find_upstream_modules(name) if one.startswith("tests.")]
+        if self._graph.chain_exists(importer=name, imported=module):
+            return True
+        started = {
+            word for one in (name, *helpers) for word in self._started(ROOT / f"{one.replace('.', '/')}.py")
+        }
+        return any(
+            one == module or self._graph.chain_exists(importer=one, imported=module) for one in started
+        )
+
+    def _started(self, path: Path) -> Iterator[str]:
+        """Modules that a file names in quotes alone, as `python -m` takes them."""
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        for word in _QUOTED.findall(text):
+            yield from {word, f"{word}.__main__"} & self._graph.modules
+
+
+def _module_of(file: str) -> str:
+    return file.removesuffix(".py").replace("/", ".")
 
 
 def choices() -> dict[str, list[str]]:

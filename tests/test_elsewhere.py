@@ -19,6 +19,18 @@ def test_every_line_names_tests_that_are_there() -> None:
         assert [test for test in tests if not (ROOT / test).is_file()] == [], f"{file}: {HINT}"
 
 
+def test_every_named_test_comes_to_its_module() -> None:
+    modules, reaches = elsewhere.files(), elsewhere.Reach()
+    wrong = [
+        f"{test} neither imports nor starts {file}"
+        for file, tests in elsewhere.listed().items()
+        for test in tests
+        if not reaches(test, modules[file])
+    ]
+    assert wrong == []
+    assert not reaches("tests/clients/test_saved.py", "l3sim.services.dimm_pim.device")
+
+
 def test_a_module_is_found_by_its_own_folder_and_name() -> None:
     assert elsewhere.own_tests("clients/traces.py") == ["tests/clients/test_traces.py"]
     assert "tests/orchestrator/control/test_api_refusals.py" in elsewhere.own_tests(

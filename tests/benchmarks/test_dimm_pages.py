@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import dimm_reference
 from benchmarks.dimm_runs import ask
+from benchmarks.dimm_texts import INTRODUCTION, TEXTS
 from benchmarks.svg import lines, stacks
 from l3sim.services.dram.command.constraints import CONSTRAINTS
 
@@ -46,6 +47,11 @@ def test_results_are_those_of_the_code(point: tuple[str, int, int]) -> None:
     assert row.split(" | ")[2] == share
     assert f" {found['attention_us']:.2f} " in RESULTS
     assert f" {found['row_us']:.2f} " in RESULTS
+
+
+def test_the_page_says_what_its_texts_say() -> None:
+    missing = [text for text in (INTRODUCTION, *sum(TEXTS.values(), ())) if text not in RESULTS]
+    assert missing == []
 
 
 def test_a_switch_has_its_row() -> None:
