@@ -1,7 +1,7 @@
 """The transformer that is served: its shape, its weights, its KV.
 
 Shapes come from `models/*.yaml`, each written by hand from the published model with its source, or from a
-Hugging Face `config.json` (`hugging_face.py`). FP16 throughout, 2 bytes an element.
+Hugging Face `config.json` (`hugging_face/`). FP16 throughout, 2 bytes an element.
 
     sequential            parallel_attention     post_norms             experts
     x + A(n(x))           x + A(n(x)) + F(m(x))  x + n'(A(n(x)))        F = k of `experts` FFNs,
