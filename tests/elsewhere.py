@@ -77,7 +77,7 @@ def imported_by(test: Path) -> set[str]:
 
 
 class Reach:
-    """Which modules of ours a test comes to: by imports, or by the name that it starts a process by."""
+    """Which modules of ours a test comes to: those that it imports, or starts in a process by name."""
 
     def __init__(self) -> None:
         self._graph = grimp.build_graph("l3sim", "scripts", "benchmarks", "tests", cache_dir=None)

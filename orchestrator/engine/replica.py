@@ -75,8 +75,8 @@ class Replica:
         self._members = Membership(books, limits.aging_ps)
         self._reconciliation = Reconciliation(index, hellos)
         self._assembler = Assembler(index, hellos[0].layout, hellos[0].model, hellos)
-        self._transit = KvInFlight(timeline, books.table, hellos[0].layout.ranksets)
-        self._tokens = Tokens(books, self.metrics, self._transit, limits.host)
+        self._in_flight = KvInFlight(timeline, books.table, hellos[0].layout.ranksets)
+        self._tokens = Tokens(books, self.metrics, self._in_flight, limits.host)
         self._open: OpenPlan | None = None
         self._plans = 0
         self._windows = 0
@@ -125,7 +125,7 @@ class Replica:
             case GridAsk():
                 self.planner.source.enter(answers)
             case StudyAsk():
-                study, waits = self.planner.study, self._transit.waits
+                study, waits = self.planner.study, self._in_flight.waits
                 study.judge(answers, self._assembler, self._timeline, waits, self._start_of)
             case WindowAsk(window) if self.metrics.windows % AUDIT_WINDOWS == AUDIT_WINDOWS - 1:
                 self._unaudited = window, answers
@@ -250,7 +250,7 @@ class Replica:
             costs.durations,
             start_ps,
             NEVER_PS if next_arrival is None else next_arrival,
-            self._transit.waits(window.sub_batches),
+            self._in_flight.waits(window.sub_batches),
             gap_ps,
         )
         if not self.now_ps <= outcome.start_ps[0] < outcome.join_ps[0]:

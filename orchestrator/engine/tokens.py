@@ -20,9 +20,11 @@ class Tokens:
         host: its stages, the last of which stamps tokens.
     """
 
-    def __init__(self, books: Books, metrics: ReplicaMetrics, transit: KvInFlight, host: HostStages) -> None:
+    def __init__(
+        self, books: Books, metrics: ReplicaMetrics, in_flight: KvInFlight, host: HostStages
+    ) -> None:
         self._table, self._kv, self._gpu = books.table, books.kv, books.gpu
-        self._metrics, self._transit, self._host = metrics, transit, host
+        self._metrics, self._in_flight, self._host = metrics, in_flight, host
 
     def commit(self, batch: SubBatch, outcome: Outcome) -> list[int]:
         """Book one sub-batch's rounds; the requests that made their last token."""
@@ -50,7 +52,7 @@ class Tokens:
             return []
         table = self._table
         number = outcome.batches[batch.index]
-        self._transit.add(number, batch.chunks)
+        self._in_flight.add(number, batch.chunks)
         stamp = int(outcome.end_ps[0, batch.index]) + self._host.stamp_ps(batch.sampled)
         ended = []
         for chunk in batch.chunks:

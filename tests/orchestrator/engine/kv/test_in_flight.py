@@ -20,7 +20,7 @@ class Ends:
         return self.at.get(batch, -1)
 
 
-def transit_of(table: RequestTable, ranksets: int, ends: Ends | None = None) -> KvInFlight:
+def in_flight_of(table: RequestTable, ranksets: int, ends: Ends | None = None) -> KvInFlight:
     return KvInFlight(cast(Timeline, ends or Ends()), table, ranksets)
 
 
@@ -40,35 +40,35 @@ def test_a_pass_waits_at_the_offsets_of_its_own_requests() -> None:
     table = table_of([5] * 4, [5] * 4)
     table.offset[:] = [0, 1, 2, 1]
     table.admission[:] = range(4)
-    transit = transit_of(table, 3)
-    transit.add(8, chunks(0, 1))
-    transit.add(9, chunks(2))
-    assert shown(transit.waits((decoding(0, 0, 3), decoding(1, 1)))) == {
+    in_flight = in_flight_of(table, 3)
+    in_flight.add(8, chunks(0, 1))
+    in_flight.add(9, chunks(2))
+    assert shown(in_flight.waits((decoding(0, 0, 3), decoding(1, 1)))) == {
         8: [[True, False, False], [False, True, False]]
     }
-    assert shown(transit.waits((decoding(1, 2, 1),))) == {
+    assert shown(in_flight.waits((decoding(1, 2, 1),))) == {
         8: [[False, False, False], [False, True, False]],
         9: [[False, False, False], [False, False, True]],
     }
-    assert transit.waits((SubBatch(0, NO_REQUESTS, NO_REQUESTS, chunks(0)),)) == []
+    assert in_flight.waits((SubBatch(0, NO_REQUESTS, NO_REQUESTS, chunks(0)),)) == []
 
 
 def test_nobody_waits_for_what_has_arrived() -> None:
     table = table_of([5], [5])
     ends = Ends()
-    transit = transit_of(table, 1, ends)
-    transit.add(0, chunks(0))
-    assert shown(transit.waits((decoding(0, 0),))) == {0: [[True], [False]]}
+    in_flight = in_flight_of(table, 1, ends)
+    in_flight.add(0, chunks(0))
+    assert shown(in_flight.waits((decoding(0, 0),))) == {0: [[True], [False]]}
     ends.at[0] = 77
-    assert transit.waits((decoding(0, 0),)) == []
+    assert in_flight.waits((decoding(0, 0),)) == []
 
 
 def test_kv_of_an_earlier_admission_holds_nobody_back() -> None:
     table = table_of([5, 5], [5, 5])
     table.admission[:] = [0, 1]
-    transit = transit_of(table, 1)
-    transit.add(0, chunks(0))
+    in_flight = in_flight_of(table, 1)
+    in_flight.add(0, chunks(0))
     table.admission[0] = 2
-    assert transit.waits((decoding(0, 0),)) == []
-    transit.add(1, chunks(0))
-    assert shown(transit.waits((decoding(1, 0),))) == {1: [[False], [True]]}
+    assert in_flight.waits((decoding(0, 0),)) == []
+    in_flight.add(1, chunks(0))
+    assert shown(in_flight.waits((decoding(1, 0),))) == {1: [[False], [True]]}
