@@ -23,11 +23,14 @@ Arrows = Mapping[str, Set[str]]
 def imports_of(root: Path) -> dict[str, set[str]]:
     """Each module of a checkout, and the modules of ours that it imports."""
     sys.path.insert(0, str(root))
+    # What is imported already would be found in the place of the checkout's.
+    loaded = {name: sys.modules.pop(name) for name in PACKAGES if name in sys.modules}
     try:
         found = [name for name in PACKAGES if (root / name / "__init__.py").is_file()]
         graph = grimp.build_graph(found[0], *found[1:], cache_dir=None)
     finally:
         sys.path.remove(str(root))
+        sys.modules.update(loaded)
     # Generated stubs have no reader.
     ours = {module for module in graph.modules if not module.startswith("l3sim.v1.")}
     return {module: graph.find_modules_directly_imported_by(module) & ours for module in ours}
