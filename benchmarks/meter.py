@@ -33,7 +33,7 @@ def part_of(command: Sequence[str]) -> str:
     """Which part of the machine a process is, by its command line."""
     for word in command:
         # A device process is told the class that it serves: l3sim.services.gpu.device:GpuDevice.
-        if (part := PARTS.get(word) or PARTS.get(word.partition(".device:")[0])) is not None:
+        if (part := PARTS.get(word.partition(".device:")[0])) is not None:
             return part
     return "other"
 

@@ -155,7 +155,7 @@ class DeviceServer:
 def device_main(
     make_device: Callable[[Sequence[Identity]], Device], role: str, kind: str, argv: Sequence[str]
 ) -> int:
-    """Run a device process until it is told to stop; the whole of a service's `__main__`.
+    """Run a device process until it is told to stop; what `transport.serve` does for a class.
 
     Args:
         make_device: all devices of the process from their identities.

@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks import speed, table
 from benchmarks.meter import part_of, run, summary
+from l3sim.transport.serve import SERVE
 
 
 def test_every_run_has_a_command(tmp_path: Path) -> None:
@@ -31,6 +32,7 @@ def test_a_measured_run_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_parts_are_told_apart_by_what_they_run() -> None:
-    assert part_of(["python", "-P", "-m", "l3sim.services.dimm_pim", "--machine", "m"]) == "dimm_pim"
+    modules = ["python", "-P", *SERVE, "l3sim.services.dimm_pim.device:DimmPimDevice", "--machine", "m"]
+    assert part_of(modules) == "dimm_pim"
     assert part_of(["python", "-P", "-m", "l3sim", "run", "openr1"]) == "launcher"
     assert part_of(["something", "else"]) == "other"

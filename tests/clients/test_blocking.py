@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import threading
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -115,3 +116,19 @@ def test_errors_are_those_of_the_client(machine: FakeMachine, address: str) -> N
         client.get("job-000009")
     with BlockingClient("127.0.0.1:1", call_retries_s=[]) as nobody, pytest.raises(Unreachable):
         nobody.jobs()
+
+
+@pytest.mark.parametrize("moment", ["__aenter__", "__aexit__"])
+def test_no_thread_stays_where_the_connection_fails(
+    moment: str, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_: object) -> None:
+        raise Unreachable("broken")
+
+    before = threading.active_count()
+    monkeypatch.setattr(Client, moment, fails)
+    client = BlockingClient(address)
+    with pytest.raises(Unreachable, match="broken"), client:
+        pass
+    assert threading.active_count() == before
+    client.close()  # there is nothing left to close

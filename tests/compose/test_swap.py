@@ -36,7 +36,7 @@ def machine(image: str) -> Iterator[Composition]:
 def slower_link(image: str) -> Iterator[str]:
     """An image that runs by itself a link whose transfers take longer to set up."""
     engine = docker.from_env()
-    command = '["python", "-m", "l3sim.services.interconnect", "--override", "setup_us=50"]'
+    command = '["python", "-m", "l3sim.transport.serve", "interconnect", "--override", "setup_us=50"]'
     built = io.BytesIO(f"FROM {image}\nCMD {command}\n".encode())
     engine.images.build(fileobj=built, tag=SLOWER, rm=True)
     yield SLOWER
@@ -121,7 +121,8 @@ def test_an_address_takes_the_link(machine: Composition, image: str) -> None:
     silent = [
         "python",
         "-m",
-        "l3sim.services.interconnect",
+        "l3sim.transport.serve",
+        "interconnect",
         "--listen",
         "0.0.0.0:7601",
         "--override",

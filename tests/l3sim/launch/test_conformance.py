@@ -12,13 +12,14 @@ import pytest
 import l3sim.launch.cli  # noqa: F401 (enters its commands)
 from l3sim.clients.cli import main
 from l3sim.specs.catalog import load_machine
+from l3sim.transport.serve import SERVE
 from tests.root import ROOT
 
 
 @pytest.fixture
 def link() -> Iterator[str]:
     """The address of an interconnect in a process of its own, which ends with its standard input."""
-    command = [sys.executable, "-m", "l3sim.services.interconnect", "--id", "link-0", "--lifeline"]
+    command = [sys.executable, *SERVE, "interconnect", "--id", "link-0", "--lifeline"]
     with subprocess.Popen(
         command,
         cwd=ROOT,
