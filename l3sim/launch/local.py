@@ -172,7 +172,7 @@ class LocalMachine:
             NotReady: they cannot be written down.
         """
         try:
-            name_files(self._state, files)
+            await asyncio.to_thread(name_files, self._state, files)
         except OSError as error:
             raise NotReady(f"cannot write in {self._state}: {error.strerror}") from None
 

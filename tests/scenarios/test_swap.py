@@ -4,6 +4,7 @@ l3-dgx-a100 ── cpu-dgx-a100 ── gpu-only-dgx-a100 ── back        atte
 l3-mini's link ── flat_link.py of its own kind ── ours again    link, by address
 """
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -15,7 +16,10 @@ from typing import Any
 import psutil
 import pytest
 
+from l3sim.clients.client import Client
+from l3sim.errors import InvalidInput
 from l3sim.launch.cli import entry
+from l3sim.specs.catalog import load_machine
 from tests.commands import DEADLINE_S, Commands, until
 from tests.root import ROOT
 
@@ -234,3 +238,46 @@ def test_without_a_machine_there_is_nothing_to_swap(l3: Commands) -> None:
     assert done.stderr == (
         "l3: error: no machine runs here; start one: ./l3 up --detach, or docker compose up --detach\n"
     )
+
+
+def test_files_of_kinds_are_run_for_the_owner_and_not_for_a_client(mini: Here) -> None:
+    folder = mini.l3.folder
+    for name in ("a", "b", "theirs"):
+        (folder / f"{name}.py").write_text(
+            "from pathlib import Path\n"
+            "from l3sim.services.interconnect.device import InterconnectDevice\n"
+            "Path(__file__).with_suffix('.run').touch()\n"
+            f"class MyLink(InterconnectDevice):\n    kind, version = 'my-link', {name!r}\n"
+        )
+    link = load_machine("l3-mini").section("link")
+    mine = {"extends": "l3-mini", "name": "mine", "description": "x", "link": {**link, "kind": "./a.py"}}
+    (folder / "mine.yaml").write_text(json.dumps(mine))
+    before = mini.report(*QUICK)
+
+    def version() -> str:
+        (told,) = (one for one in mini.report(*QUICK)["provenance"]["devices"] if one["role"] == "link")
+        return str(told["version"])
+
+    mini.json("swap", "link", "--with", "./a.py", "--machine", "mine.yaml")
+    assert version() == "a"
+    mini.json("swap", "link", "--with", "./b.py")
+    assert version() == "b"
+    old = psutil.Process(mini.l3.part("orchestrator"))
+    old.kill()
+    until(lambda: mini.l3.part("orchestrator") != old.pid, "the orchestrator is back")
+    until(lambda: mini.run("devices")[0] == 0, "it answers")
+    until(lambda: len(mini.json("devices")) == 6, "it has found everybody")
+    assert version() == "b"
+
+    raw = load_machine("l3-mini").resolved()
+    raw["link"]["kind"]["value"] = f"{folder}/theirs.py"
+
+    async def send() -> None:
+        async with Client(mini.json("status")["address"]) as client:
+            await client.change_machine(json.dumps(raw))
+
+    with pytest.raises(InvalidInput, match=r"^link.kind: the new machine: .*/theirs.py is run only where"):
+        asyncio.run(send())
+    assert not (folder / "theirs.run").exists()
+    mini.json("swap", "link", "--with", "interconnect", "--machine", "l3-mini")
+    assert mini.report(*QUICK) == before

@@ -50,7 +50,8 @@ async def swap(request: SwapRequest, provisioner: Provisioner) -> Swapped:
         refuse_busy([job.job_id for job in reversed(await client.jobs()) if job.state not in ENDED])
         yaml = YAML(typ="safe", pure=True).load((await client.machine()).resolved_yaml)
         # Whoever answers there may name any file; it is not run here because of that.
-        running = machine_from(yaml, provisioner.address, provisioner.files())
+        known = await asyncio.to_thread(provisioner.files)
+        running = await asyncio.to_thread(machine_from, yaml, provisioner.address, known)
         target = target_of(request, running)
         new_devices = _newcomers(request, running, target, await client.devices())
         choices = {new.role.value: new.tag for new in new_devices}
