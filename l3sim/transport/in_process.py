@@ -6,6 +6,7 @@ from typing import ParamSpec, TypeVar
 
 from l3sim.errors import DeviceLost, L3Error, Unreachable
 from l3sim.functional import FunctionalAnswer, FunctionalRequest
+from l3sim.origin import read
 from l3sim.ports import Device, DevicePort, DeviceSource
 from l3sim.transport.conversation import Conversation, blamed, other_window
 from l3sim.transport.description import described
@@ -83,6 +84,8 @@ class InProcessSource(DeviceSource):
 
     def __init__(self, devices: Mapping[str, Device]) -> None:
         self._devices = devices
+        for device in devices.values():
+            read(type(device))
 
     def present(self) -> Sequence[tuple[str, DeviceDescription]]:
         """See DeviceSource.present."""
