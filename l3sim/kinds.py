@@ -152,8 +152,10 @@ def is_device(thing: object) -> bool:
 
 def _of_own_kind(found: Any, where: str) -> Any:
     """A class, unless it is a stranger's that goes by a kind of ours: reports would call it ours."""
+    if is_ours(found):
+        return found
     ours = {kind for kind, those in offers().items() if any(one.package == _OURS for one in those)}
-    if found.kind in ours and not is_ours(found):
+    if found.kind in ours:
         text = f"{where}: {found.__name__} says that it is of kind {found.kind!r}, which is ours"
         raise InvalidInput(("kind", f"{text}; give it a kind of its own"))
     read(found)

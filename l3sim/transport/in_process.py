@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 
 from l3sim.errors import DeviceLost, InvalidInput, InvariantBroken, L3Error, Unreachable
 from l3sim.functional import FunctionalAnswer, FunctionalRequest, answers
-from l3sim.origin import is_ours
+from l3sim.origin import is_ours, read
 from l3sim.ports import Device, DevicePort, DeviceSource
 from l3sim.transport.conversation import Conversation, blamed, other_window, saying
 from l3sim.transport.convert.functional import answer_to_proto
@@ -115,6 +115,8 @@ class InProcessSource(DeviceSource):
 
     def __init__(self, devices: Mapping[str, Device]) -> None:
         self._devices = devices
+        for device in devices.values():
+            read(type(device))
 
     def present(self) -> Sequence[tuple[str, DeviceDescription]]:
         """See DeviceSource.present."""
