@@ -5,6 +5,7 @@ may be, is declared at the fields of `JobSpec` and `WorkloadSpec` alone.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -30,7 +31,7 @@ _OF_WORKLOAD = frozenset(declared(WorkloadSpec))
 
 
 def job_spec(
-    workload: str | WorkloadSpec,
+    workload: str | os.PathLike[str] | WorkloadSpec,
     machine: str = "",
     settings: tuple[tuple[str, str], ...] = (),
     **options: Any,
@@ -58,8 +59,8 @@ def job_spec(
     try:
         if isinstance(workload, WorkloadSpec):
             served = _changed(workload, of_workload)
-        elif isinstance(workload, str):
-            served = workload_spec(workload, of_workload.pop("count", None), **of_workload)
+        elif isinstance(workload, str | os.PathLike):
+            served = workload_spec(os.fspath(workload), of_workload.pop("count", None), **of_workload)
         else:
             raise InvalidInput(
                 ("workload", f"must be a name, a trace file or a WorkloadSpec, got {workload!r}")
@@ -113,6 +114,7 @@ def _changed(workload: WorkloadSpec, options: dict[str, Any]) -> WorkloadSpec:
 def _converted(one: Declared, value: Any) -> Any:
     flag = one.option.flag
     if one.field == "model":
+        value = os.fspath(value) if isinstance(value, os.PathLike) else value
         if not isinstance(value, str | ModelShape):
             raise InvalidInput((flag, f"must be a name, a file or a ModelShape, got {value!r}"))
         return load_model(value) if isinstance(value, str) and is_path(value) else value

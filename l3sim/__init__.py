@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from l3sim.specs.workload import WorkloadSpec
 
 VERSION = "0.1.0"
+#: As Python's packages are asked for theirs.
+__version__ = VERSION
 
 #: Version of the contract in `proto/l3sim/v1`. Compared for equality at Hello.
 PROTOCOL_VERSION = 3

@@ -6,6 +6,7 @@ Both block, also where an event loop runs already (Jupyter); Ctrl-C cancels the 
 
 import inspect
 import io
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,10 +34,10 @@ MODULES = whole("modules_per_process", 1, 4096)
 
 
 def run(
-    workload: str | WorkloadSpec,
+    workload: str | os.PathLike[str] | WorkloadSpec,
     *,
-    machine: str = DEFAULT_MACHINE,
-    gpu: str = "",
+    machine: str | os.PathLike[str] = DEFAULT_MACHINE,
+    gpu: str | os.PathLike[str] = "",
     settings: Mapping[str, Any] | None = None,
     overrides: Mapping[str, Any] | None = None,
     in_process: bool = True,
@@ -65,7 +66,7 @@ def run(
         text = "is for processes; set in_process=False, or leave it away"
         raise InvalidInput(("modules_per_process", text))
     shared = 1 if modules_per_process is None else MODULES(str(modules_per_process))
-    asked = MachineOptions(machine, gpu, shared, texts_of(overrides))
+    asked = MachineOptions(os.fspath(machine), os.fspath(gpu), shared, texts_of(overrides))
     result = _in_this_process(spec, asked) if in_process else _on_processes(spec, asked)
     refuse_broken(result.report)
     return result
@@ -145,10 +146,10 @@ class Comparison:
 
 
 def compare(
-    workload: str | WorkloadSpec,
-    machines: Sequence[str],
+    workload: str | os.PathLike[str] | WorkloadSpec,
+    machines: Sequence[str | os.PathLike[str]],
     *,
-    gpu: str = "",
+    gpu: str | os.PathLike[str] = "",
     settings: Mapping[str, Any] | None = None,
     workers: int = 1,
     **options: Any,
@@ -168,12 +169,12 @@ def compare(
         L3Error: as the command line: whatever of it is refused, or why the first machine did not run the job,
             where none did.
     """
-    if isinstance(machines, str) or not machines:
+    if isinstance(machines, str | os.PathLike) or not machines:
         raise InvalidInput(("machines", f"must be a list of machines, got {machines!r}"))
     spec = job_spec(workload, settings=split_settings(texts_of(settings)), **options)
     if spec.spans_rounds:
         raise InvalidInput(("--spans", "compare keeps no spans; use run"))
-    outcomes = run_all(spec, machines, gpu, workers, lambda _: None)
+    outcomes = run_all(spec, [os.fspath(one) for one in machines], os.fspath(gpu), workers, lambda _: None)
     if all(one.refused for one in outcomes):
         first = outcomes[0]
         failed = first.error or L3Error(first.refused)

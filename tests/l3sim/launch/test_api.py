@@ -105,6 +105,16 @@ def test_settings_are_values_of_python() -> None:
     assert config["settings"] == ["host.schedule_us=0.0", "attention.n_hc=null", "attention.level=roofline"]
 
 
+def test_files_are_named_by_text_or_path(tmp_path: Path) -> None:
+    machine, trace = tmp_path / "mine.yaml", tmp_path / "mine.csv"
+    machine.write_text("extends: l3-mini\nname: mine\ndescription: of a path\n")
+    trace.write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n2024-05-10 00:00:00.000000,32,4\n")
+    by_path, by_text = (l3sim.run(kind(trace), machine=kind(machine)) for kind in (Path, str))
+    assert by_path.report.job == by_text.report.job
+    assert by_path.report.requests.completed == 1
+    assert [one.machine for one in l3sim.compare(trace, [machine])] == ["mine"]
+
+
 def test_a_comparison_has_rows_reports_and_reasons() -> None:
     found = l3sim.compare("fixed:64:8", ["l3-mini", "l3-dgx-a100", "nowhere"], requests=4, policy="auto")
     assert [row["machine"] for row in found.rows] == ["l3-mini", "l3-dgx-a100", "nowhere"]
