@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from l3sim.clients.client import Client
 from l3sim.clients.endings import refuse_broken, succeeded
@@ -18,9 +19,14 @@ from l3sim.specs.job import JobSpec
 from l3sim.v1 import job_pb2
 
 
+def as_called(text: str) -> str:
+    """Commands in a text as this one was called: `./l3` in a checkout, `l3` once installed."""
+    return text.replace("./l3 ", "l3 ") if Path(sys.argv[0]).name == "l3" else text
+
+
 def note(text: str) -> None:
     """Tell the person at the terminal, on standard error."""
-    print(f"l3: {text}", file=sys.stderr, flush=True)
+    print(f"l3: {as_called(text)}", file=sys.stderr, flush=True)
 
 
 def note_warnings(warnings: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from l3sim.clients.cli import app, main, print_json
 from l3sim.clients.groups import grouped
 from l3sim.clients.numbers import whole
 from l3sim.clients.options import JobOptions, JsonOption, OutputOptions, WorkloadArgument
+from l3sim.clients.waiting import as_called
 from l3sim.launch import signals
 from l3sim.launch.compare.app import compare
 from l3sim.launch.conformance import conformance
@@ -106,7 +107,7 @@ def demo(output: OutputOptions) -> None:
     print(DEMO_BEGIN, file=say, flush=True)
     spec = JobOptions(model="gpt-175b", requests=200).spec("openr1")
     run_on_processes(spec, MachineOptions(), output)
-    print(DEMO_END, file=say, flush=True)
+    print(as_called(DEMO_END), file=say, flush=True)
 
 
 @app.command("test", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -1,9 +1,10 @@
 import asyncio
+import sys
 
 import pytest
 
 from l3sim.clients.client import Client
-from l3sim.clients.waiting import submit_and_wait
+from l3sim.clients.waiting import note, submit_and_wait
 from l3sim.errors import NotReady
 from l3sim.specs.job import JobSpec
 from l3sim.specs.workload import WorkloadSpec
@@ -25,6 +26,21 @@ async def test_a_job_whose_acceptance_was_on_its_way_is_cancelled_too(
             await waiting
     assert machine.cancelled.is_set()
     assert capsys.readouterr().err == "l3: job-000001 cancelled\n"
+
+
+@pytest.mark.parametrize(
+    ("called", "said"),
+    [
+        ("l3sim/__main__.py", "./l3 up --detach, or ./l3 demo"),
+        ("/bin/l3", "l3 up --detach, or l3 demo"),
+    ],
+)
+def test_commands_in_messages_are_as_this_one_was_called(
+    called: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [called, "jobs"])
+    note("no machine is up; start one: ./l3 up --detach, or ./l3 demo")
+    assert capsys.readouterr().err == f"l3: no machine is up; start one: {said}\n"
 
 
 async def test_a_refused_job_has_nothing_to_cancel(machine: FakeMachine, address: str) -> None:
