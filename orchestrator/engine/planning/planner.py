@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from l3sim.errors import L3Error
+from l3sim.kinds import reason
 from l3sim.orchestrator.engine.costs.assembler import WindowCosts
 from l3sim.orchestrator.engine.membership import Membership
 from l3sim.orchestrator.engine.planning.decisions import DecisionLog, error_summary
@@ -16,6 +18,7 @@ from l3sim.orchestrator.engine.prediction.source import PredictorSource
 from l3sim.orchestrator.engine.reasons import Because
 from l3sim.orchestrator.engine.requests import Phase
 from l3sim.orchestrator.engine.timeline.base import Outcome
+from l3sim.origin import is_ours
 from l3sim.specs.config import SchedulerConfig
 from l3sim.work import Window
 
@@ -76,15 +79,29 @@ class Planner:
         Args:
             preempted: requests that this scheduling point preempted.
             because: why it is one.
+
+        Raises:
+            L3Error: a stranger's policy failed, or returned something else.
         """
         view = partial(view_of, members, preempted, self._options)
         seen = view()
-        plan = self.policy.plan(seen, self.source.predictor)
+        plan = self._decided(seen)
         questions = self.source.questions()
         if questions is not None:
             return questions
         self.study.note(self.log.plans, plan, view, self.source, because, now_ps)
         self.log.opened(plan, seen, len(preempted), because, now_ps)
+        return plan
+
+    def _decided(self, seen: PlanView) -> Plan:
+        try:
+            plan = self.policy.plan(seen, self.source.predictor)
+        except Exception as error:
+            if is_ours(self.policy) or isinstance(error, L3Error):
+                raise
+            raise L3Error(f"policy {type(self.policy).__name__}: {reason(error, self.policy)}") from error
+        if not isinstance(plan, Plan):
+            raise L3Error(f"policy {type(self.policy).__name__}: plan must return a Plan, got {plan!r}")
         return plan
 
     def commit(self, window: Window, costs: WindowCosts, outcome: Outcome) -> None:

@@ -118,7 +118,7 @@ class Policy(ABC):
         placements: of decode attention (`Machine.placement`) that it is for.
     """
 
-    reads: ClassVar[frozenset[str]]
+    reads: ClassVar[frozenset[str]] = frozenset()
     excludes: ClassVar[tuple[tuple[tuple[str, str], tuple[str, ...]], ...]] = ()
     passes: ClassVar[int] = 2
     predicts: ClassVar[bool] = False
