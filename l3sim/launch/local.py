@@ -120,6 +120,7 @@ class LocalMachine:
     async def stop(self) -> None:
         """Stop everything in order: who uses others goes first."""
         self.ready = False
+        watched = [part for part, watcher in self._watchers.items() if not watcher.done()]
         for watcher in self._watchers.values():
             watcher.cancel()
         try:
@@ -131,6 +132,10 @@ class LocalMachine:
                 part.kill()
             if not self._broken.done():
                 self._broken.cancel()
+        # Who had fallen, and failed a job by it, before its watcher heard of it.
+        for part in watched:
+            if how := part.fault():
+                self._say(f"{part.name} {how}")
 
     async def add(self, processes: Sequence[DeviceProcess]) -> None:
         """Start more processes of devices, all or none.

@@ -38,6 +38,7 @@ class Part:
         self.log = log
         self.address = ""
         self._process: asyncio.subprocess.Process | None = None
+        self._sent: set[signal.Signals] = set()
 
     @property
     def pid(self) -> int:
@@ -57,6 +58,7 @@ class Part:
         """
         with await asyncio.to_thread(self.log.open, "ab") as log:
             begin = log.tell()
+            self._sent.clear()
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-P",
@@ -88,10 +90,12 @@ class Part:
     async def ended(self) -> str:
         """Wait for the end of the process and say how it ended, in words."""
         assert self._process is not None
-        code = await self._process.wait()
-        if code < 0:
-            return f"was ended by {signal.Signals(-code).name}"
-        return f"ended with exit code {code}"
+        return _in_words(await self._process.wait())
+
+    def fault(self) -> str:
+        """How the process ended, where neither we nor it wanted that; else ""."""
+        code = self._process.returncode if self._process else 0
+        return "" if not code or -code in self._sent else _in_words(code)
 
     def last_words(self, begin: int = 0) -> str:
         """Why the process left: its last complaint in the log from byte `begin` on, else the last line.
@@ -116,8 +120,13 @@ class Part:
     def _send(self, number: signal.Signals) -> None:
         # Not by Popen, which would look for the exit code first, and take it from under asyncio's nose.
         if self.running and self._process is not None:
+            self._sent.add(number)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._process.pid, number)
+
+
+def _in_words(code: int) -> str:
+    return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 
 def _environment() -> dict[str, str]:

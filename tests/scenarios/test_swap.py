@@ -259,15 +259,15 @@ def test_files_of_kinds_are_run_for_the_owner_and_not_for_a_client(mini: Here) -
         return str(told["version"])
 
     mini.json("swap", "link", "--with", "./a.py", "--machine", "mine.yaml")
-    assert version() == "a"
+    assert version().startswith("a+")
     mini.json("swap", "link", "--with", "./b.py")
-    assert version() == "b"
+    assert version().startswith("b+")
     old = psutil.Process(mini.l3.part("orchestrator"))
     old.kill()
     until(lambda: mini.l3.part("orchestrator") != old.pid, "the orchestrator is back")
     until(lambda: mini.run("devices")[0] == 0, "it answers")
     until(lambda: len(mini.json("devices")) == 6, "it has found everybody")
-    assert version() == "b"
+    assert version().startswith("b+")
 
     raw = load_machine("l3-mini").resolved()
     raw["link"]["kind"]["value"] = f"{folder}/theirs.py"

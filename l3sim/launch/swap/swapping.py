@@ -52,7 +52,7 @@ async def swap(request: SwapRequest, provisioner: Provisioner) -> Swapped:
         # Whoever answers there may name any file; it is not run here because of that.
         known = await asyncio.to_thread(provisioner.files)
         running = await asyncio.to_thread(machine_from, yaml, provisioner.address, known)
-        target = target_of(request, running)
+        target = await asyncio.to_thread(target_of, request, running)  # it may run a file
         new_devices = _newcomers(request, running, target, await client.devices())
         choices = {new.role.value: new.tag for new in new_devices}
         if request.address:

@@ -51,7 +51,9 @@ def test_the_kind_of_a_link_is_the_machine_files(tmp_path: Path) -> None:
     file.write_text(
         "name: other\ndescription: x\nextends: l3-mini\nlink: {kind: nobodys}\ndevices: {link: link-0}\n"
     )
-    with pytest.raises(InvalidInput, match=r"^link\.kind: nobody in this image offers 'nobodys' of other"):
+    with pytest.raises(
+        InvalidInput, match=r"^link\.kind: no package in this image offers 'nobodys' of other"
+    ):
         command_of(Role.LINK, {"L3_MACHINE": str(file)})
 
 

@@ -39,6 +39,16 @@ async def test_a_part_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     assert await thing.ended() == "was ended by SIGKILL"
 
 
+async def test_a_fault_is_an_end_that_we_did_not_cause(tmp_path: Path) -> None:
+    fallen, stopped = (part(tmp_path, READY + "time.sleep(600)") for _ in range(2))
+    for thing in (fallen, stopped):
+        await thing.start()
+        assert thing.fault() == ""
+    psutil.Process(fallen.pid).kill()
+    await stop([fallen, stopped])
+    assert (fallen.fault(), stopped.fault()) == ("was ended by SIGKILL", "")
+
+
 async def test_a_stop_that_is_cancelled_kills_at_once(tmp_path: Path) -> None:
     thing = part(tmp_path, DEAF + READY + "time.sleep(600)")
     await thing.start()
