@@ -16,7 +16,7 @@ import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -24,6 +24,7 @@ from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
 from l3sim.errors import InvalidInput, L3Error
+from l3sim.transport import channels
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -181,6 +182,41 @@ class Health:
     async def _set(self, status: int) -> None:
         for name in self._names:
             await self._servicer.set(name, status)
+
+
+class Served:
+    """A gRPC server behind an address, for as long as the context lasts, with health and reflection.
+
+    Args:
+        services: full names; whoever builds on this adds their servicers to `server`.
+        listen: HOST:PORT; port 0 takes any free one.
+        health_file: exists while SERVING.
+
+    Attributes:
+        port: where it listens; 0 before it does.
+
+    Raises:
+        InvalidInput: on entry, when the address cannot be bound.
+    """
+
+    def __init__(self, services: Sequence[str], listen: str, health_file: Path | None) -> None:
+        self.listen, self.port = listen, 0
+        self.server = channels.new_server()
+        self._health = Health(self.server, services, health_file)
+
+    async def __aenter__(self) -> Self:
+        self.port = bind(self.server, self.listen)
+        await self.server.start()
+        await self._health.serving()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.not_serving()
+        await self.server.stop(DRAIN_S)
+
+    async def not_serving(self) -> None:
+        """Answer every health check that this server is about to go."""
+        await self._health.not_serving()
 
 
 def _touch(file: Path) -> None:

@@ -15,7 +15,7 @@ from l3sim.errors import InvariantBroken, L3Error, Unsupported
 from l3sim.kinds import made
 from l3sim.origin import read
 from l3sim.ports import Device
-from l3sim.transport import channels, lifetime
+from l3sim.transport import lifetime
 from l3sim.transport.conversation import Conversation, check_protocol, saying
 from l3sim.transport.convert.functional import answer_to_proto, functional_from_proto
 from l3sim.transport.convert.rounds import commits_from_proto, costs_to_proto, window_from_proto
@@ -118,38 +118,17 @@ def answer(conversation: Conversation, request: pb.SessionRequest) -> pb.Session
     )
 
 
-class DeviceServer:
-    """A device behind an address, for as long as the context lasts.
-
-    Args:
-        listen: HOST:PORT; port 0 takes any free one.
-        health_file: exists while SERVING.
-
-    Raises:
-        InvalidInput: on entry, when the address cannot be bound.
-    """
+class DeviceServer(lifetime.Served):
+    """A device behind an address, for as long as the context lasts; see Served."""
 
     def __init__(self, device: Device, listen: str = "127.0.0.1:0", health_file: Path | None = None) -> None:
-        self._listen = listen
-        self._server = channels.new_server()
-        device_pb2_grpc.add_DeviceServiceServicer_to_server(DeviceServicer(device), self._server)
-        self._health = lifetime.Health(self._server, [SERVICE], health_file)
-        self.port = 0
-
-    async def __aenter__(self) -> "DeviceServer":
-        self.port = lifetime.bind(self._server, self._listen)
-        await self._server.start()
-        await self._health.serving()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._health.not_serving()
-        await self._server.stop(lifetime.DRAIN_S)
+        super().__init__([SERVICE], listen, health_file)
+        device_pb2_grpc.add_DeviceServiceServicer_to_server(DeviceServicer(device), self.server)
 
     @property
     def address(self) -> str:
         """HOST:PORT as listened at."""
-        return f"{lifetime.host_and_port(self._listen, 'listen')[0]}:{self.port}"
+        return f"{lifetime.host_and_port(self.listen, 'listen')[0]}:{self.port}"
 
 
 def device_main(
