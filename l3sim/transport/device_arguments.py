@@ -1,6 +1,5 @@
 """The command line of a device process, the same for every kind. argparse only: it starts 32 times."""
 
-import argparse
 import json
 import os
 import re
@@ -8,11 +7,11 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from l3sim.device import Identity
 from l3sim.errors import InvalidInput
-from l3sim.transport.lifetime import LOG_LEVELS, complain, host_and_port
+from l3sim.transport.lifetime import LOG_LEVELS, OneLineParser, complain, host_and_port
 
 MAX_DEVICES = 4096
 
@@ -37,13 +36,6 @@ class DeviceArguments:
     log_level: str
 
 
-class _Parser(argparse.ArgumentParser):
-    """Refuses in one line instead of a page of usage."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InvalidInput(("", f"{message}; see --help"))
-
-
 def parse_device_arguments(role: str, kind: str, argv: Sequence[str]) -> DeviceArguments | None:
     """Parse a device's command line; None after a refusal, which is said on stderr."""
     try:
@@ -54,7 +46,7 @@ def parse_device_arguments(role: str, kind: str, argv: Sequence[str]) -> DeviceA
 
 
 def _arguments(role: str, kind: str, argv: Sequence[str]) -> DeviceArguments:
-    parser = _Parser(description=f"Serves {kind} devices (role {role}) of a virtual L3 machine.")
+    parser = OneLineParser(description=f"Serves {kind} devices (role {role}) of a virtual L3 machine.")
     env = os.environ
     add = parser.add_argument
     add("--machine", default=env.get("L3_MACHINE", "l3"), help="name in bus topics ($L3_MACHINE)")

@@ -4,6 +4,7 @@ Shared by devices, orchestrator and broker: the ready line, JSON logs, SIGTERM a
 a parent, gRPC health with its file, and the drain.
 """
 
+import argparse
 import asyncio
 import contextlib
 import json
@@ -16,7 +17,7 @@ import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -73,6 +74,14 @@ def announce_ready(address: str) -> None:
 def complain(error: L3Error) -> None:
     """Say on stderr, in one line, why the process ends."""
     print(f"l3: error: {error}", file=sys.stderr, flush=True)
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Refuses in one line instead of a page of usage: the command line of a process that others start."""
+
+    def error(self, message: str) -> NoReturn:
+        """See argparse."""
+        raise InvalidInput(("", f"{message}; see --help"))
 
 
 def host_and_port(text: str, field: str) -> tuple[str, int]:

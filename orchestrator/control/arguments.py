@@ -1,17 +1,15 @@
 """The command line of the orchestrator process."""
 
-import argparse
 import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from l3sim.errors import InvalidInput
 from l3sim.specs.catalog import load_machine
 from l3sim.specs.machine import Machine
-from l3sim.transport.lifetime import LOG_LEVELS, host_and_port
+from l3sim.transport.lifetime import LOG_LEVELS, OneLineParser, host_and_port
 
 
 @dataclass(frozen=True)
@@ -34,13 +32,6 @@ class Arguments:
     log_level: str
 
 
-class _Parser(argparse.ArgumentParser):
-    """Refuses in one line instead of a page of usage."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InvalidInput(("", f"{message}; see --help"))
-
-
 def parse_arguments(argv: Sequence[str]) -> Arguments:
     """Read the command line; what it leaves out comes from the environment.
 
@@ -48,7 +39,7 @@ def parse_arguments(argv: Sequence[str]) -> Arguments:
         InvalidInput: a flag or the machine file is refused.
     """
     env = os.environ
-    parser = _Parser(prog="orchestrator", description="Runs the jobs of one virtual L3 machine.")
+    parser = OneLineParser(prog="orchestrator", description="Runs the jobs of one virtual L3 machine.")
     add = parser.add_argument
     add("--machine", default=env.get("L3_MACHINE") or "l3-dgx-a100", help="name or file ($L3_MACHINE)")
     add("--modules", type=int, default=env.get("L3_MODULES") or None, help="instead of the file's number")
