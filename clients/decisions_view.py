@@ -32,6 +32,7 @@ _BLOCKED = {
     "gpu_memory": "the head of the queue finds no GPU memory for its prompt",
     "chunk": "no more chunks fit into this round",
     "aligned": "the head of the queue would make attention the slower side",
+    "gap": "the head of the queue would make gaps between tokens longer than asked for",
     "barred": "the head of the queue has just been preempted",
     "batch": "the policy admits no more now",
 }

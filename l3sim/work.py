@@ -46,7 +46,7 @@ def needed_operations(role: str, decode: DecodePlacement) -> frozenset[Op]:
     if role == Role.LINK:
         return frozenset({Op.TRANSFER_DOWN, Op.TRANSFER_UP, Op.TRANSFER_KV})
     dense = frozenset({Op.EMBED, Op.BLOCK_IN, Op.ATTEND_PREFILL, Op.BLOCK_OUT, Op.HEAD})
-    return dense | attend if decode is DecodePlacement.GPU else dense
+    return dense if decode is DecodePlacement.ATTENTION else dense | attend
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +165,13 @@ class SubBatch:
 
 @dataclass(frozen=True, slots=True)
 class KvPlacement:
-    """Where a request's KV begins: its rankset offset and first rank.
+    """Where a request's KV begins: its rankset offset and first rank; (ranksets, 0) is `Layout.gpu_place`.
 
     Attributes:
         prefix, prefix_blocks: its first `prefix_blocks` blocks are those of `prefix`, kept once among all who
             share the prefix at this placement; 0 and 0: it shares nothing.
+        held: tokens of KV that it brings along from another placement, for devices without ranks only; those
+            with ranks get them as a chunk.
     """
 
     request: int
@@ -177,6 +179,7 @@ class KvPlacement:
     rank: int
     prefix: int = 0
     prefix_blocks: int = 0
+    held: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ class Ledger:
         self._seen: Int64s = np.zeros(64, dtype=np.int64)
 
     def place(self, placed: KvPlacement, replica: int) -> None:
-        """Enter a request with no tokens yet.
+        """Enter a request, with the tokens that it brings along.
 
         Raises:
             OutOfStep: its KV is here already.
@@ -87,7 +87,7 @@ class Ledger:
             raise OutOfStep(f"request {request} is placed twice; release it first")
         self.offset[request] = placed.offset
         self.rank[request] = placed.rank
-        self.held[request] = 0
+        self.held[request] = placed.held
         self.replica[request] = replica
         self.prefix[request] = placed.prefix
         self.prefix_blocks[request] = placed.prefix_blocks

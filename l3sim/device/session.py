@@ -103,10 +103,16 @@ class BookkeepingSession(DeviceSession):
 
     def _check_place(self, placed: KvPlacement) -> None:
         layout = self.hello.layout
-        if not (0 <= placed.offset < layout.ranksets and 0 <= placed.rank < layout.ranks):
+        inside = 0 <= placed.offset < layout.ranksets and 0 <= placed.rank < layout.ranks
+        on_gpus = placed.offset * layout.ranks == layout.gpu_place and placed.rank == 0
+        if not (inside or on_gpus):
             raise OutOfStep(
                 f"request {placed.request} is placed at ({placed.offset}, {placed.rank}), outside "
                 f"{layout.ranksets} ranksets of {layout.ranks} ranks"
+            )
+        if placed.held and self.blocks.held_bytes.size:
+            raise OutOfStep(
+                f"request {placed.request} brings {placed.held} tokens to ranks; give them as a chunk"
             )
         if (placed.prefix > 0) != (placed.prefix_blocks > 0) or placed.prefix_blocks > MAX_TOKENS:
             raise OutOfStep(

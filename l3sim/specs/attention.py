@@ -73,6 +73,11 @@ class AttentionSection(Section, frozen=True, forbid_unknown_fields=True, kw_only
         return left_bytes
 
     @property
+    def beside_gpus(self) -> bool:
+        """Whether its memory is none of the GPUs', which then can attend beside it with theirs."""
+        return self.placement is DecodePlacement.ATTENTION
+
+    @property
     def kv_bytes_per_s(self) -> float | None:
         """What the units of the whole machine read of KV, all ranks in use; None: the kind does not say."""
         return None

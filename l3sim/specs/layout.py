@@ -18,6 +18,7 @@ class DecodePlacement(StrEnum):
 
     ATTENTION = "attention"  # devices of that role
     GPU = "gpu"  # the GPUs, in their own memory: no rank is assigned, and nothing crosses a link
+    BOTH = "both"  # devices of that role; for requests at the placement `Layout.gpu_place` the GPUs
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,21 @@ class Layout:
 
     @property
     def on_gpu(self) -> bool:
-        """Whether decode attention is the GPUs' (placement `gpu`)."""
+        """Whether decode attention is the GPUs' alone (placement `gpu`)."""
         return self.decode is DecodePlacement.GPU
+
+    @property
+    def gpu_place(self) -> int | None:
+        """The placement of requests that attend on the GPUs beside ranks: one behind those of ranks.
+
+        Its offset is `ranksets` and its first rank 0. None: there is none.
+        """
+        return self.ranksets * self.ranks if self.decode is DecodePlacement.BOTH else None
+
+    @property
+    def places(self) -> int:
+        """Placements that a request may have."""
+        return self.ranksets * self.ranks + (self.decode is DecodePlacement.BOTH)
 
     @cached_property
     def group_counts(self) -> Int64s:

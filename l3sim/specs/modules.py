@@ -121,6 +121,11 @@ class HbmPimConfig(ModuleConfig, frozen=True, forbid_unknown_fields=True, kw_onl
         return int(left_bytes * self.prefill_share) if self.inside_gpu else left_bytes
 
     @property
+    def beside_gpus(self) -> bool:
+        """See AttentionSection.beside_gpus."""
+        return not self.inside_gpu
+
+    @property
     def units(self) -> int:
         """Processing units of a stack."""
         of_channel = {"bank": self.banks, "bank-group": self.channel.bank_groups, "buffer": 1}

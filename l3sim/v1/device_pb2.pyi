@@ -12,9 +12,11 @@ class DecodePlacement(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DECODE_PLACEMENT_UNSPECIFIED: _ClassVar[DecodePlacement]
     DECODE_PLACEMENT_ATTENTION: _ClassVar[DecodePlacement]
     DECODE_PLACEMENT_GPU: _ClassVar[DecodePlacement]
+    DECODE_PLACEMENT_BOTH: _ClassVar[DecodePlacement]
 DECODE_PLACEMENT_UNSPECIFIED: DecodePlacement
 DECODE_PLACEMENT_ATTENTION: DecodePlacement
 DECODE_PLACEMENT_GPU: DecodePlacement
+DECODE_PLACEMENT_BOTH: DecodePlacement
 
 class DescribeRequest(_message.Message):
     __slots__ = ()
@@ -283,18 +285,20 @@ class Chunk(_message.Message):
     def __init__(self, request: _Optional[int] = ..., tokens: _Optional[int] = ..., finished_tokens: _Optional[int] = ..., last: _Optional[bool] = ...) -> None: ...
 
 class Placement(_message.Message):
-    __slots__ = ("request", "offset", "rank", "prefix", "prefix_blocks")
+    __slots__ = ("request", "offset", "rank", "prefix", "prefix_blocks", "held")
     REQUEST_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     RANK_FIELD_NUMBER: _ClassVar[int]
     PREFIX_FIELD_NUMBER: _ClassVar[int]
     PREFIX_BLOCKS_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
     request: int
     offset: int
     rank: int
     prefix: int
     prefix_blocks: int
-    def __init__(self, request: _Optional[int] = ..., offset: _Optional[int] = ..., rank: _Optional[int] = ..., prefix: _Optional[int] = ..., prefix_blocks: _Optional[int] = ...) -> None: ...
+    held: int
+    def __init__(self, request: _Optional[int] = ..., offset: _Optional[int] = ..., rank: _Optional[int] = ..., prefix: _Optional[int] = ..., prefix_blocks: _Optional[int] = ..., held: _Optional[int] = ...) -> None: ...
 
 class Commit(_message.Message):
     __slots__ = ("window_id", "rounds")

@@ -32,16 +32,28 @@ class GridAsk:
 
 @dataclass(frozen=True, slots=True)
 class StudyAsk:
-    """Estimate what the alternatives of a plan would cost; nothing of it changes the run."""
+    """Estimate what the alternatives of a plan would cost; nothing of it changes the run.
+
+    Attributes:
+        windows: what the GPUs hear.
+        modules: the same, as modules and the link hear them (for_modules.py).
+    """
 
     windows: Sequence[Window]
+    modules: Sequence[Window]
 
 
 @dataclass(frozen=True, slots=True)
 class WindowAsk:
-    """Cost the next window; each of the replica's addresses does."""
+    """Cost the next window; each of the replica's addresses does.
+
+    Attributes:
+        window: what the GPUs hear.
+        modules: the same, as modules and the link hear it (for_modules.py).
+    """
 
     window: Window
+    modules: Window
 
 
 @dataclass(frozen=True, slots=True)

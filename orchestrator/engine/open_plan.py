@@ -20,7 +20,8 @@ class OpenPlan:
     def __init__(self, plan: Plan, members: Membership, limits: Limits) -> None:
         self.plan, self.rounds = plan, 0
         self._members, self._books, self._limits = members, members.books, limits
-        self._prefills = any(part.chunks for part in plan.passes)
+        # KV that moves goes down in the first round, as that of chunks does.
+        self._prefills = any(part.chunks for part in plan.passes) or bool(members.books.kv.arriving)
         self._arrived = False
 
     def rounds_to_ask(self) -> int:

@@ -26,4 +26,5 @@ class Blocked(StrEnum):
     GPU_MEMORY = "gpu_memory"  # the GPUs have no room for its prompt's KV
     CHUNK = "chunk"  # no more chunks fit into this round
     ALIGNED = "aligned"  # it would make attention the slower side
+    GAP = "gap"  # it would make gaps between tokens longer than asked for
     BATCH = "batch"  # the policy admits no more now

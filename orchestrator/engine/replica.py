@@ -22,6 +22,7 @@ import numpy as np
 from l3sim.errors import InvariantBroken
 from l3sim.orchestrator.engine.asks import Ask, AuditAsk, GridAsk, StudyAsk, TrainingAsk, WindowAsk
 from l3sim.orchestrator.engine.costs.assembler import Assembler
+from l3sim.orchestrator.engine.for_modules import for_modules
 from l3sim.orchestrator.engine.host_stages import Limits
 from l3sim.orchestrator.engine.kv.in_flight import KvInFlight
 from l3sim.orchestrator.engine.kv.occupancy import Occupancy
@@ -67,7 +68,7 @@ class Replica:
     ) -> None:
         self.index, self.kv, self.planner = index, books.kv, planner
         self.metrics, self.history = ReplicaMetrics(), History(limits.steady_ps)
-        self.occupancy = Occupancy(books.kv.shape.layout.kv_block_tokens, len(books.kv.shape.room_bytes))
+        self.occupancy = Occupancy(books.kv.shape.layout.kv_block_tokens, books.kv.shape.layout.places)
         self.now_ps = 0
         self.spans: list[Int64s] = []
         self.commits: tuple[Commit, ...] = ()
@@ -86,7 +87,7 @@ class Replica:
         self._preempted: list[int] | None = None
         self._asked: Ask | None = None
         #: A window whose answers wait for an audit.
-        self._unaudited: tuple[Window, Sequence[Costs]] | None = None
+        self._unaudited: tuple[WindowAsk, Sequence[Costs]] | None = None
 
     # -- the protocol --------------------------------------------------------------------------------
 
@@ -124,18 +125,18 @@ class Replica:
         match ask:
             case GridAsk():
                 self.planner.source.enter(answers)
-            case StudyAsk():
+            case StudyAsk(_, modules):
                 study, waits = self.planner.study, self._in_flight.waits
-                study.judge(answers, self._assembler, self._timeline, waits, self._start_of)
-            case WindowAsk(window) if self.metrics.windows % AUDIT_WINDOWS == AUDIT_WINDOWS - 1:
-                self._unaudited = window, answers
-            case WindowAsk(window):
-                self._take(window, answers)
+                study.judge(answers, modules, self._assembler, self._timeline, waits, self._start_of)
+            case WindowAsk() if self.metrics.windows % AUDIT_WINDOWS == AUDIT_WINDOWS - 1:
+                self._unaudited = ask, answers
+            case WindowAsk():
+                self._take(ask, answers)
             case AuditAsk() if self._unaudited is not None:
                 _refuse(self.books_differ(answers) + self.kv.check_integrity())
-                window, answers = self._unaudited
+                asked, answers = self._unaudited
                 self._unaudited = None
-                self._take(window, answers)
+                self._take(asked, answers)
 
     def books_differ(self, accounts: Sequence[Account], closing: bool = False) -> list[str]:
         """Where the devices' own KV books differ from the ledger, in words.
@@ -161,8 +162,8 @@ class Replica:
                 self.planner.log.closed(self.now_ps)
                 return None
         if windows := self.planner.study.questions():
-            return StudyAsk(windows)
-        return WindowAsk(self._next_window(self._open))
+            return StudyAsk(windows, [self._for_modules(window) for window in windows])
+        return self._next_window(self._open)
 
     # -- scheduling points ---------------------------------------------------------------------------
 
@@ -171,11 +172,12 @@ class Replica:
         self._members.enqueue(self.now_ps)
         self._books.gpu.release(self._timeline.batch_end_ps)
         self._members.leave()
+        self._members.move_out()
         return self._members.preempt()
 
     def _apply(self, plan: Plan) -> None:
         """Do what a plan says, which closes the scheduling point."""
-        self._members.admit(plan.admitted)
+        self._members.admit(plan.admitted, plan.reserves)
         self._books.table.planned[plan.decode] = self._plans
         self._plans += 1
         self._preempted = None
@@ -214,7 +216,15 @@ class Replica:
 
     # -- windows -------------------------------------------------------------------------------------
 
-    def _next_window(self, opened: OpenPlan) -> Window:
+    def _for_modules(self, window: Window) -> Window:
+        """As modules hear a window that stands alone, with a placement for each of its requests."""
+        if self.kv.shape.layout.gpu_place is None:
+            return window
+        ranksets = self.kv.shape.layout.ranksets
+        there = np.array([placed.request for placed in window.places if placed.offset == ranksets])
+        return for_modules(window, lambda requests: np.isin(requests, there), ())
+
+    def _next_window(self, opened: OpenPlan) -> WindowAsk:
         held = self._books.table.held
         batches = tuple(
             SubBatch(index, part.decode, held[part.decode], part.chunks)
@@ -223,11 +233,16 @@ class Replica:
         )
         # Unique in the sessions that replicas share.
         number = self._windows * self.kv.shape.layout.dp + self.index
-        places, releases = self._members.drain_pending()
+        pending = self._members.drain_pending()
         rounds, commits = opened.rounds_to_ask(), self.commits
         self._windows += 1
         self.commits = ()
-        return Window(number, self.index, rounds, batches, places, releases, commits)
+        releases = tuple(request for request, _ in pending.releases)
+        window = Window(number, self.index, rounds, batches, pending.places, releases, commits)
+        if self.kv.shape.layout.gpu_place is None:
+            return WindowAsk(window, window)
+        left = (request for request, on_gpus in pending.releases if not on_gpus)
+        return WindowAsk(window, for_modules(window, self.kv.on_gpus, left, pending.moves))
 
     def _start_of(self, window: Window) -> tuple[int, int]:
         """When a window's first round starts, and the host's time between a join and the next."""
@@ -235,13 +250,13 @@ class Replica:
         gap = host.gap_ps(sum(batch.requests for batch in batches), len(batches))
         return self.now_ps + gap - (host.sample_ps if self._idle else 0), gap
 
-    def _take(self, window: Window, answers: Sequence[Costs]) -> None:
+    def _take(self, asked: WindowAsk, answers: Sequence[Costs]) -> None:
         """Walk a window on the timeline and take its rounds."""
-        opened = self._open
+        window, opened = asked.window, self._open
         if opened is None:
             raise InvariantBroken(f"window {window.window_id} has no plan")
         _refuse(self._reconciliation.differences(answers, self.kv.held_bytes()))
-        costs = self._assembler.assemble(window, answers)
+        costs = self._assembler.assemble(window, answers, asked.modules)
         if opened.plan.unchunked >= 0:
             costs.durations.unchunked[opened.plan.unchunked] = True
         next_arrival = self._books.arrivals.next_ps
@@ -262,12 +277,27 @@ class Replica:
         self.metrics.add_host(self._limits.host, window.sub_batches, outcome.rounds, self._idle)
         self._idle = False
         self.planner.commit(window, costs, outcome)
+        self._arrive(asked, outcome)
         self._members.end(
             [one for batch in window.sub_batches for one in self._tokens.commit(batch, outcome)]
         )
         self.commits = (Commit(window.window_id, outcome.rounds),)
         self._count_books(opened.plan, outcome)
         self._join(opened, outcome)
+
+    def _arrive(self, asked: WindowAsk, outcome: Outcome) -> None:
+        """KV that moved is on its way down: what decodes waits for it, and the GPUs keep it until then."""
+        if not self.kv.arriving:
+            return
+        for batch in asked.modules.sub_batches:
+            moved = tuple(chunk for chunk in batch.chunks if chunk.request in self.kv.arriving)
+            number = outcome.batches[batch.index]
+            if moved:
+                self._in_flight.add(number, moved)
+            for chunk in moved:
+                self._books.gpu.add_batch(chunk.request, number)
+                self._books.gpu.close(chunk.request)
+        self.kv.arrived()
 
     def _note_history(self, window: Window, plan: Plan, outcome: Outcome) -> None:
         sampled = sum(batch.sampled for batch in window.sub_batches)

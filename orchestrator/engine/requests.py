@@ -33,6 +33,7 @@ class RequestTable:
         held: KV tokens; read only.
         kv_tokens: the same column, for `KvLedger` alone: sums that it keeps hang on it.
         emitted: output tokens made.
+        reserve: tokens booked beyond that, and beyond one more, from its admission on until they are used.
         target: tokens to prefill since the last admission: the prompt and the output so far.
         prefix, prefix_tokens: what its prompt has in common with others; 0 and 0 for nothing.
         offset, rank: placement, while admitted.
@@ -43,6 +44,7 @@ class RequestTable:
         longest_gap_ps: between two of its tokens so far.
         preemptions: times that its KV was dropped.
         recomputed: KV tokens dropped over its life.
+        moved: KV tokens that went from GPU memory to ranks over its life.
     """
 
     def __init__(self, requests: Requests, lengths_known: bool = False) -> None:
@@ -63,6 +65,7 @@ class RequestTable:
         self.held.flags.writeable = False
         self.emitted = np.zeros(count, dtype=np.int64)
         self.target = requests.prompt.copy()
+        self.reserve = np.zeros(count, dtype=np.int64)
         self.offset = np.zeros(count, dtype=np.int64)
         self.rank = np.zeros(count, dtype=np.int64)
         self.admission = np.full(count, NEVER, dtype=np.int64)
@@ -73,6 +76,7 @@ class RequestTable:
         self.longest_gap_ps = np.zeros(count, dtype=np.int64)
         self.preemptions = np.zeros(count, dtype=np.int64)
         self.recomputed = np.zeros(count, dtype=np.int64)
+        self.moved = np.zeros(count, dtype=np.int64)
 
     def __len__(self) -> int:
         return len(self.prompt)

@@ -52,7 +52,8 @@ class Tokens:
             return []
         table = self._table
         number = outcome.batches[batch.index]
-        self._in_flight.add(number, batch.chunks)
+        if number >= 0:  # else all of it stays with the GPUs
+            self._in_flight.add(number, batch.chunks)
         stamp = int(outcome.end_ps[0, batch.index]) + self._host.stamp_ps(batch.sampled)
         ended = []
         for chunk in batch.chunks:
@@ -61,7 +62,8 @@ class Tokens:
             self._metrics.prefilled_tokens += chunk.tokens
             if table.first_round_ps[request] == NEVER:
                 table.first_round_ps[request] = outcome.start_ps[0]
-            self._gpu.add_batch(request, number)
+            if number >= 0:
+                self._gpu.add_batch(request, number)
             if chunk.last:
                 self._gpu.close(request)
                 self._first_token(request, stamp)

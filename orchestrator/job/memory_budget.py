@@ -2,8 +2,11 @@
 
 GPU       [ reserve | weights | prefill KV on its way                  ]   KV in modules of their own
           [ reserve | weights | prefill_share | KV, over the stacks    ]   hbm-pim inside the GPUs
+          [ reserve | weights | prefill KV | gpu_kv_share: KV          ]   GPUs that attend beside modules
           [ reserve | weights | KV, in its place from the start        ]   placement gpu
 """
+
+from dataclasses import replace
 
 import numpy as np
 
@@ -39,8 +42,19 @@ def prefill_room(machine: Machine, left: int) -> int:
     return room
 
 
+def gpu_kv_room(machine: Machine, layout: Layout, left: int) -> int:
+    """GPU memory of a replica for KV of requests that attend on the GPUs beside modules; 0: there are none.
+
+    Whole blocks for a decode of at least one request are not promised: what does not fit goes to modules.
+    """
+    share = machine.scheduler.gpu_kv_share
+    return int(left * share) if layout.gpu_place is not None else 0
+
+
 def kv_shape(machine: Machine, model: ModelShape, layout: Layout) -> KvShape:
-    """The KV tables of a replica whose ranks are all as the machine file says."""
+    """The KV tables of a replica whose ranks are all as the machine file says; GPUs beside them left out."""
+    if layout.gpu_place is not None:
+        layout = replace(layout, decode=DecodePlacement.ATTENTION)
     left = weight_room(machine, model, layout) if layout.decode is DecodePlacement.GPU else 0
     room = machine.attention.kv_room_bytes(layout, model, left)
     return KvShape.of(layout, model, np.full(layout.ranksets * layout.ranks, room, dtype=np.int64))

@@ -1,6 +1,6 @@
 """From what a user asked for to what will run: everything checked, every default filled in."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import msgspec
@@ -9,10 +9,16 @@ from l3sim import VERSION
 from l3sim.errors import InvalidInput
 from l3sim.orchestrator.engine.host_stages import HostStages
 from l3sim.orchestrator.engine.policies import ORIGINS, POLICIES, Policy, policy_named
-from l3sim.orchestrator.job.memory_budget import check_sizes, prefill_room, usable_bytes, weight_room
+from l3sim.orchestrator.job.memory_budget import (
+    check_sizes,
+    gpu_kv_room,
+    prefill_room,
+    usable_bytes,
+    weight_room,
+)
 from l3sim.orchestrator.job.slo import check_slo
 from l3sim.origin import code_of
-from l3sim.placement import Layout, layout_of
+from l3sim.placement import DecodePlacement, Layout, layout_of
 from l3sim.specs.catalog import load_model, parse_value
 from l3sim.specs.job import JobSpec, check_job
 from l3sim.specs.machine import Machine, digest_of
@@ -33,7 +39,8 @@ class ResolvedJob:
 
     Attributes:
         machine: with the job's settings on top.
-        weight_room_bytes: GPU memory of a replica that weights and reserve leave.
+        weight_room_bytes: GPU memory of a replica for prefill KV on its way.
+        gpu_kv_bytes: for KV of requests that attend on the GPUs beside modules.
         digest: of the job as submitted: all that its result depends on, but for the devices that answer;
             `l3sim.orchestrator.report.digests` adds those.
         warnings: for people; they stand in the report.
@@ -45,6 +52,7 @@ class ResolvedJob:
     layout: Layout
     table: Requests
     weight_room_bytes: int
+    gpu_kv_bytes: int
     digest: str
     warnings: tuple[str, ...]
 
@@ -112,12 +120,16 @@ def resolve(spec: JobSpec, machine: Machine) -> ResolvedJob:
     check_slo(spec.slo, HostStages.of(machine.host))
     table = requests_of(spec.workload, spec.seed)
     layout = layout_of(machine.attention, model, *_parallel(spec, machine, model))
+    if policy.homes and machine.attention.beside_gpus and machine.scheduler.gpu_kv_share:
+        layout = replace(layout, decode=DecodePlacement.BOTH)
     machine.link.check_replica(layout.tp)
     clients = spec.workload.concurrency
     if clients is not None and clients < layout.dp:
         text = f"{clients} clients are fewer than the {layout.dp} replicas; each needs one at least"
         raise InvalidInput(("workload.concurrency", text))
-    room = prefill_room(machine, weight_room(machine, model, layout))
+    left = weight_room(machine, model, layout)
+    kept = gpu_kv_room(machine, layout, left)
+    room = prefill_room(machine, left) - kept
     check_sizes(table, machine, model, layout, room)
     return ResolvedJob(
         spec,
@@ -126,6 +138,7 @@ def resolve(spec: JobSpec, machine: Machine) -> ResolvedJob:
         layout,
         table,
         room,
+        kept,
         _digest(spec, machine, model, layout, table),
         tuple(_warnings(spec, model, machine, table)),
     )

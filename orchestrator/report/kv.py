@@ -65,7 +65,7 @@ class _Carried(NamedTuple):
 def _ranks(replica: Replica) -> list[_Carried]:
     """What each rank of a replica carried."""
     shape, lasted = replica.kv.shape, replica.metrics.iteration_ps
-    count = len(shape.room_bytes)
+    count = len(shape.rank_room_bytes)
     # Objects: tokens x picoseconds leave 64 bits.
     tokens = replica.occupancy.place_ps @ shape.pieces.astype(np.object_)
     # A replica that no request belongs to has run no round.

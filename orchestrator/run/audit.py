@@ -51,7 +51,7 @@ def conservation(table: RequestTable, replicas: Sequence[Replica]) -> list[str]:
 def _busy_once(replica: Replica) -> list[str]:
     """No resource is busy for longer than there was time."""
     metrics = replica.metrics
-    ranks = len(replica.kv.shape.room_bytes)
+    ranks = len(replica.kv.shape.rank_room_bytes)
     span = {"gpu": metrics.active_ps, "attention": metrics.active_ps * ranks}
     span |= dict.fromkeys(("link_down", "link_up"), metrics.last_event_ps)
     return [

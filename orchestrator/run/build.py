@@ -11,7 +11,7 @@ from l3sim.orchestrator.engine.kv.shape import KvShape
 from l3sim.orchestrator.engine.kv.staging import GpuMemory
 from l3sim.orchestrator.engine.membership import Books
 from l3sim.orchestrator.engine.planning.decisions import DecisionLog
-from l3sim.orchestrator.engine.planning.planner import Planner
+from l3sim.orchestrator.engine.planning.planner import Given, Planner
 from l3sim.orchestrator.engine.planning.regret import Study
 from l3sim.orchestrator.engine.policies import policy_named
 from l3sim.orchestrator.engine.prediction.predictor import Tables
@@ -52,7 +52,10 @@ def build_replica(job: ResolvedJob, index: int, table: RequestTable, devices: Re
         OutOfRoom: a request would not fit into the memory that the devices have.
     """
     machine, layout, model = job.machine, job.layout, job.model
-    shape = KvShape.of(layout, model, devices.room_bytes)
+    room_bytes = devices.room_bytes
+    if layout.gpu_place is not None:
+        room_bytes = np.append(room_bytes, job.gpu_kv_bytes)
+    shape = KvShape.of(layout, model, room_bytes)
     _check_fit(job, index, shape)
     limits = Limits(
         max_window=job.spec.max_window,
@@ -64,8 +67,9 @@ def build_replica(job: ResolvedJob, index: int, table: RequestTable, devices: Re
     policy = policy_named(job.policy)()
     kind = machine.scheduler.predictor if policy.predicts else "tables"
     source = predictor_source(kind, layout, index, devices.tables, table, job.spec.seed)
-    study = Study(index, job.spec.regret_plans, machine.placement)
-    planner = Planner(policy, machine.scheduler, source, DecisionLog(index), study)
+    study = Study(index, job.spec.regret_plans, machine.placement, layout.gpu_place is not None)
+    given = Given(machine.scheduler, model.layers, _gap_ps(job))
+    planner = Planner(policy, given, source, DecisionLog(index), study)
     gpu = GpuMemory(job.weight_room_bytes, model.kv_bytes_per_token, model.layer_kv_bytes)
     books = Books(table, _arrivals(job, index, table), _ledger(job, shape, table), gpu)
     return Replica(index, devices.hellos, limits, books, _timeline(job), planner)
@@ -91,7 +95,7 @@ def _ledger(job: ResolvedJob, shape: KvShape, table: RequestTable) -> KvLedger:
 
 def _check_fit(job: ResolvedJob, index: int, shape: KvShape) -> None:
     """Refuse what could never end on these devices: a request must fit wherever it is placed."""
-    longest = int(shape.fit_tokens.min())
+    longest = int(shape.fit_tokens.min())  # GPU memory beside ranks bounds nothing
     needed = job.table.prompt + job.table.output - 1
     needed[np.arange(len(needed)) % job.layout.dp != index] = 0
     large = np.flatnonzero(needed > longest)
@@ -117,3 +121,10 @@ def _steady_ps(job: ResolvedJob) -> tuple[int, int] | None:
     if workload.concurrency is not None or arrival[0] == arrival[-1]:
         return None
     return int(arrival[0]) + ps_of(workload.warmup_s), int(arrival[-1]) - ps_of(workload.cooldown_s)
+
+
+def _gap_ps(job: ResolvedJob) -> int | None:
+    """Between two tokens at most, as `--slo tbt_s` asks, less the host's stages of a round of one request."""
+    bounds = [ps_of(at_most_s) for metric, at_most_s in job.spec.slo if metric == "tbt_s"]
+    host = HostStages.of(job.machine.host)
+    return min(bounds) - host.gap_ps(1, 1) if bounds else None

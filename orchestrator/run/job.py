@@ -117,14 +117,14 @@ class _Run:
                     replica.answer(ask)
                 case GridAsk(grid):
                     replica.answer(ask, await sessions.grid(index, grid))
-                case StudyAsk(windows):
-                    replica.answer(ask, await sessions.estimate(index, windows))
+                case StudyAsk(windows, modules):
+                    replica.answer(ask, await sessions.estimate(index, windows, modules))
                 case AuditAsk():
                     accounts = await sessions.audit(index)
                     with self._timed("timeline"):
                         replica.answer(ask, accounts)
-                case WindowAsk(window):
-                    answers = await sessions.window(window)
+                case WindowAsk(window, modules):
+                    answers = await sessions.window(window, modules)
                     with self._timed("timeline"):
                         replica.answer(ask, answers)
                     await self._pause(replica)

@@ -142,18 +142,32 @@ class Sessions:
                 single[session.role] = answer
         return GridAnswers(single.get(Role.GPU, ()), attention, single.get(Role.LINK, ()))
 
-    async def estimate(self, replica: int, windows: Sequence[Window]) -> list[list[Costs]]:
-        """What windows would cost that never happen: for each, the answers of all sessions in order."""
-        answers = await together([session.port.estimate(windows) for session in self.of_replica(replica)])
+    async def estimate(
+        self, replica: int, windows: Sequence[Window], modules: Sequence[Window]
+    ) -> list[list[Costs]]:
+        """What windows would cost that never happen: for each, the answers of all sessions in order.
+
+        Args:
+            modules: the same windows, as modules and the link hear them.
+        """
+        heard = [(one, windows if one.role == Role.GPU else modules) for one in self.of_replica(replica)]
+        answers = await together([session.port.estimate(some) for session, some in heard])
         return [list(each) for each in zip(*answers, strict=True)]
 
-    async def window(self, window: Window) -> list[Costs]:
-        """What a window costs: the answers of its replica's sessions in order."""
-        sessions = self.of_replica(window.replica)
+    async def window(self, window: Window, modules: Window) -> list[Costs]:
+        """What a window costs: the answers of its replica's sessions in order.
+
+        Args:
+            modules: the same window, as modules and the link hear it.
+        """
+        heard = [
+            (session, window if session.role == Role.GPU else modules)
+            for session in self.of_replica(window.replica)
+        ]
         if self._in_process:
             # Nothing is ever pending there: one after the other saves a task for each.
-            return [await session.port.window(window) for session in sessions]
-        return await together([session.port.window(window) for session in sessions])
+            return [await session.port.window(one) for session, one in heard]
+        return await together([session.port.window(one) for session, one in heard])
 
     async def audit(self, replica: int) -> list[Account]:
         """The books of a replica's attention devices."""

@@ -13,7 +13,7 @@ from l3sim.services.gpu.kernels import LIMITS
 from l3sim.services.gpu.model import LEVELS, GroupCosts
 from l3sim.specs.config import CalibratedGpuConfig, GpuConfig
 from l3sim.units import Int64s, nj
-from l3sim.work import DeviceReady, Hello, MemoryRegion, Op, OpCost, Role, SubBatch, Window
+from l3sim.work import NO_REQUESTS, DeviceReady, Hello, MemoryRegion, Op, OpCost, Role, SubBatch, Window
 
 
 class GpuDevice(ConfiguredDevice[GpuConfig]):
@@ -81,11 +81,15 @@ class GpuSession(BookkeepingSession):
             )
         ]
 
-    def costs(self, window: Window, ledger: Ledger) -> tuple[OpCost, ...]:  # noqa: ARG002
+    def costs(self, window: Window, ledger: Ledger) -> tuple[OpCost, ...]:
         """See BookkeepingSession.costs. Only decode attention changes from round to round."""
-        batches = [batch for batch in window.sub_batches if batch.tokens]
         rounds = self.valid_rounds(window)
-        return tuple(cost for batch in batches for cost in self._pass(batch, window.replica, rounds))
+        return tuple(
+            cost
+            for batch in window.sub_batches
+            if batch.tokens
+            for cost in self._pass(batch, self._attended(batch, ledger), window.replica, rounds)
+        )
 
     def counters(self, slot: str) -> Mapping[str, int]:  # noqa: ARG002
         """See BookkeepingSession.counters: what the busy time of all replicas went to."""
@@ -101,22 +105,28 @@ class GpuSession(BookkeepingSession):
             if batch.chunks:
                 for limit, part in self._group.prefill_limits_ps(batch.chunks).items():
                     self._spent_ps[limit] += rounds * part
-            if self._attends(batch):
-                for limit, part in self._group.decode_limits_ps(batch.context, rounds).items():
+            context = self._attended(batch, self.ledger)
+            if len(context):
+                for limit, part in self._group.decode_limits_ps(context, rounds).items():
                     self._spent_ps[limit] += part
 
-    def _attends(self, batch: SubBatch) -> bool:
-        """Whether decode attention of a pass is the GPUs'."""
-        return self.hello.layout.on_gpu and len(batch.decode) > 0
+    def _attended(self, batch: SubBatch, ledger: Ledger) -> Int64s:
+        """Contexts of those decoding requests of a pass whose attention is the GPUs': shape (n,)."""
+        layout = self.hello.layout
+        if layout.on_gpu:
+            return batch.context
+        if layout.gpu_place is None:
+            return NO_REQUESTS
+        return batch.context[ledger.offset[batch.decode] == layout.ranksets]
 
-    def _pass(self, batch: SubBatch, replica: int, rounds: int) -> list[OpCost]:
+    def _pass(self, batch: SubBatch, attended: Int64s, replica: int, rounds: int) -> list[OpCost]:
         tokens, sampled = batch.tokens, batch.sampled
         costs = []
         for op in GpuDevice.operations:
             if op is Op.ATTEND_DECODE:
-                if not self._attends(batch):
+                if not len(attended):
                     continue
-                duration = self._group.attend_rounds_ps(batch.context, rounds)[None, None, :]
+                duration = self._group.attend_rounds_ps(attended, rounds)[None, None, :]
                 lane = duration, nj(self._active_w, duration[0])
             elif op is not Op.ATTEND_PREFILL:
                 lane = self._dense(op, tokens, sampled if op is Op.HEAD else 0)

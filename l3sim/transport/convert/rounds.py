@@ -48,6 +48,7 @@ def window_to_proto(window: Window) -> pb.Window:
                 rank=placed.rank,
                 prefix=placed.prefix,
                 prefix_blocks=placed.prefix_blocks,
+                held=placed.held,
             )
             for placed in window.places
         ],
@@ -68,7 +69,14 @@ def window_from_proto(message: pb.Window) -> Window:
         rounds=message.rounds,
         sub_batches=tuple(map(_sub_batch_from_proto, message.sub_batches)),
         places=tuple(
-            KvPlacement(placed.request, placed.offset, placed.rank, placed.prefix, placed.prefix_blocks)
+            KvPlacement(
+                placed.request,
+                placed.offset,
+                placed.rank,
+                placed.prefix,
+                placed.prefix_blocks,
+                placed.held,
+            )
             for placed in message.places
         ),
         releases=tuple(message.releases),

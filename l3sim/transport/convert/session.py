@@ -28,6 +28,7 @@ _LAYOUT_SIZES = tuple(field.name for field in fields(Layout) if field.name != "d
 _DECODE = {
     DecodePlacement.ATTENTION: pb.DECODE_PLACEMENT_ATTENTION,
     DecodePlacement.GPU: pb.DECODE_PLACEMENT_GPU,
+    DecodePlacement.BOTH: pb.DECODE_PLACEMENT_BOTH,
 }
 _DECODE_FROM = {value: placement for placement, value in _DECODE.items()}
 _MODEL_FIELDS = ModelShape.__struct_fields__

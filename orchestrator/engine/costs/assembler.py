@@ -74,12 +74,18 @@ class Assembler:
         self._gpu_layers = np.array([1 if op in _ONCE else model.layers for op in GPU_OPS])
         self._ranks = [RankMap.of(hello, replica).flat for hello in hellos]
         self._on_gpu = layout.on_gpu
+        self._gpus = [not ranks for ranks in self._ranks]
         self._slots = [hello.slots[0].slot for hello in hellos]
         self._attend: Int64s = np.zeros(0, dtype=np.int64)
         self._lanes: dict[tuple[int, tuple[int, ...], tuple[int, ...]], Int64s] = {}
 
-    def assemble(self, window: Window, answers: Sequence[Costs]) -> WindowCosts:
+    def assemble(
+        self, window: Window, answers: Sequence[Costs], modules: Window | None = None
+    ) -> WindowCosts:
         """Put together what the ports said of a window.
+
+        Args:
+            modules: the window as modules and the link heard it; None: alike.
 
         Raises:
             DeviceLost: an answer has a shape that was not agreed.
@@ -95,7 +101,7 @@ class Assembler:
                 except (ValueError, IndexError) as error:
                     text = f"malformed answer: {cost.op} of window {window.window_id}: {error}"
                     raise DeviceLost(self._slots[port], text) from None
-        return self._finish(window, table)
+        return self._finish(window, window if modules is None else modules, table)
 
     def _enter(self, table: "_Table", port: int, cost: OpCost) -> None:
         op, s, rounds = Op(cost.op), cost.sub_batch, table.rounds
@@ -104,10 +110,10 @@ class Assembler:
         if op is Op.ATTEND_DECODE and self._on_gpu:
             table.attend[s, 0] = duration[0]
             busy, row = "gpu", Role.GPU
-        elif op is Op.ATTEND_DECODE:
+        elif op is Op.ATTEND_DECODE and not self._gpus[port]:
             table.attend[s, self._lane_ranks(port, cost)] = duration
             busy = ""  # told rank by rank, at the end
-        elif row is Role.GPU:
+        elif row is Role.GPU or op is Op.ATTEND_DECODE:
             table.gpu[_GPU_ROW[op], s] = duration[0, 0]
             table.gpu_nj[_GPU_ROW[op], s] = cost.energy_nj[0, :rounds]
             return  # counted at the end, all at once
@@ -148,7 +154,7 @@ class Assembler:
         table[:] = 0
         return table
 
-    def _finish(self, window: Window, table: "_Table") -> WindowCosts:
+    def _finish(self, window: Window, modules: Window, table: "_Table") -> WindowCosts:
         durations = RoundCosts.nothing(table.rounds, self._layout.ranksets)
         # What crosses a link is the same in every round.
         durations.d[:] = table.link[Op.TRANSFER_DOWN].transpose(3, 0, 2, 1)
@@ -156,21 +162,27 @@ class Assembler:
         durations.kv[:] = table.link[Op.TRANSFER_KV].transpose(3, 0, 2, 1)
         enter_blocks(durations.rows, table.gpu)
         rank_ps = enter_attention(durations.rows, table.attend, self._layout.ranksets, self._layers)
-        self._check(window, table, durations)
+        self._check(window, modules, table, durations)
         table.busy["gpu"] += self._gpu_layers @ table.gpu.sum(axis=1)
         table.energy[Role.GPU] += self._gpu_layers @ table.gpu_nj.sum(axis=1)
         table.busy["attention"] = rank_ps.sum(axis=0)
         return WindowCosts(table.rounds, durations, rank_ps, table.busy, table.energy)
 
-    def _check(self, window: Window, table: "_Table", durations: RoundCosts) -> None:
+    def _check(self, window: Window, modules: Window, table: "_Table", durations: RoundCosts) -> None:
         """Every piece of work has a cost, and nothing else has; membership is that of the first round."""
-        works, decodes, prefills = np.zeros((3, 2), dtype=np.int64)
+        works, decodes, prefills, crosses = np.zeros((4, 2), dtype=np.int64)
+        attends = np.zeros(2, dtype=np.int64)  # of the GPUs beside modules
         for batch in window.sub_batches:
             works[batch.index] = 1
-            decodes[batch.index] = len(batch.decode) > 0
+            attends[batch.index] = len(batch.decode)
             prefills[batch.index] = len(batch.chunks) > 0
+        for batch in modules.sub_batches:
+            decodes[batch.index] = len(batch.decode) > 0
+            attends[batch.index] -= len(batch.decode)
+            crosses[batch.index] = len(batch.chunks) > 0
         rows, ranksets = durations.rows, durations.ranksets
-        if not complete(rows, table.gpu, ranksets, works, decodes, prefills, self._on_gpu):
+        whole = complete(rows, table.gpu, ranksets, works, decodes, prefills, crosses, self._on_gpu)
+        if not whole or ((table.gpu[-1, :, 0] > 0) != (attends > 0)).any():
             raise InvariantBroken(f"window {window.window_id}: some work has no cost, or a cost has no work")
 
 

@@ -12,8 +12,9 @@ from l3sim.units import Int64s
 from l3sim.work import Op
 
 #: Operations of the GPU's tables.
-GPU_OPS = (Op.EMBED, Op.BLOCK_IN, Op.BLOCK_OUT, Op.HEAD, Op.ATTEND_PREFILL)
-_EMBED, _BLOCK_IN, _BLOCK_OUT, _HEAD, _PREFILL = range(len(GPU_OPS))
+#: The last one where GPUs attend beside modules only: with those alone it is a task of its own.
+GPU_OPS = (Op.EMBED, Op.BLOCK_IN, Op.BLOCK_OUT, Op.HEAD, Op.ATTEND_PREFILL, Op.ATTEND_DECODE)
+_EMBED, _BLOCK_IN, _BLOCK_OUT, _HEAD, _PREFILL, _DECODE = range(len(GPU_OPS))
 
 
 def _example() -> tuple[Int64s, Int64s]:
@@ -30,7 +31,7 @@ def enter_blocks(rows: Int64s, gpu: Int64s) -> None:
             rows[r, B_FIRST + s] = gpu[_EMBED, s, r] + gpu[_BLOCK_IN, s, r]
             rows[r, B_MID + s] = gpu[_BLOCK_OUT, s, r] + gpu[_BLOCK_IN, s, r]
             rows[r, B_LAST + s] = gpu[_BLOCK_OUT, s, r] + gpu[_HEAD, s, r]
-            rows[r, P_COST + s] = gpu[_PREFILL, s, r]
+            rows[r, P_COST + s] = gpu[_PREFILL, s, r] + gpu[_DECODE, s, r]
 
 
 def _one_rank() -> tuple[Int64s, Int64s, int, Int64s]:
@@ -66,7 +67,7 @@ def enter_attention(rows: Int64s, attend: Int64s, ranksets: int, layers: Int64s)
     return result
 
 
-@jit(cache=True, example=lambda: (*_example(), 1, *np.ones((3, 2), dtype=np.int64), False))
+@jit(cache=True, example=lambda: (*_example(), 1, *np.ones((4, 2), dtype=np.int64), False))
 def complete(
     rows: Int64s,
     gpu: Int64s,
@@ -74,12 +75,15 @@ def complete(
     works: Int64s,
     decodes: Int64s,
     prefills: Int64s,
+    crosses: Int64s,
     on_gpu: bool,
 ) -> bool:
     """Whether every piece of work of the first round has a cost, and nothing else has.
 
     Args:
-        works, decodes, prefills: whether a pass has anything, decoding requests, chunks: shape (2,), 0 or 1.
+        works, prefills: whether a pass has anything, chunks: shape (2,), 0 or 1.
+        decodes, crosses: whether requests decode in modules (with `on_gpu`: at all), and KV of chunks goes
+            there.
         on_gpu: the GPU attends itself: nothing crosses a link.
     """
     row, square = rows[0], ranksets * ranksets
@@ -93,11 +97,11 @@ def complete(
             here = row[cell + 2 * square] > 0
             attends |= here
             moves |= row[cell + 6 * square] > 0
-            crosses = row[cell] > 0, row[cell + 4 * square] > 0
-            if not on_gpu and (crosses[0] != here or crosses[1] != here):
+            ways = row[cell] > 0, row[cell + 4 * square] > 0
+            if not on_gpu and (ways[0] != here or ways[1] != here):
                 return False
-        if (row[P_COST + s] > 0) != prefills[s] or attends != decodes[s]:
+        if (gpu[_PREFILL, s, 0] > 0) != prefills[s] or attends != decodes[s]:
             return False
-        if not on_gpu and moves != prefills[s]:
+        if not on_gpu and moves != crosses[s]:
             return False
     return True

@@ -27,6 +27,7 @@ class KvInFlight:
     def add(self, number: int, chunks: tuple[Chunk, ...]) -> None:
         """Note the batch that carries these chunks' KV."""
         requests = np.array([chunk.request for chunk in chunks], dtype=np.int64)
+        requests = requests[self._table.offset[requests] < self._ranksets]  # the GPUs keep the others' KV
         self._batches.append(_Batch(number, requests, self._table.admission[requests]))
 
     def waits(self, sub_batches: tuple[SubBatch, ...]) -> list[Waits]:

@@ -14,7 +14,7 @@ def wrong_with(ledger: "KvLedger", table: RequestTable) -> list[str]:
     """What is wrong with the books, in words; empty when nothing is."""
     wrong, residents = [], ledger.residents
     requests = table.rows(residents)
-    held = ledger.per_rank(requests, table.held[requests])
+    held = ledger.per_rank(requests, ledger.held_tokens(requests))
     if (held != ledger.held_bytes()).any():
         wrong.append("the KV bytes kept differ from those counted anew")
     if (ledger.per_rank(requests, ledger.booked_tokens(requests)) != ledger.booked_bytes()).any():

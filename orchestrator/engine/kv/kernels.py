@@ -20,15 +20,14 @@ class Bookings(NamedTuple):
     """What requests book by.
 
     Attributes:
-        reserve: tokens booked beyond what is to be prefilled.
-        phase, held, target: of all requests, see `RequestTable`.
+        phase, held, target, reserve: of all requests, see `RequestTable`.
         fit_tokens: the longest request that an empty replica holds, shape (P,).
     """
 
-    reserve: int
     phase: np.ndarray
     held: Int64s
     target: Int64s
+    reserve: Int64s
     fit_tokens: Int64s
 
 
@@ -39,7 +38,7 @@ def _one() -> Int64s:
 
 def _bookings() -> Bookings:
     """Of one request, which decodes."""
-    return Bookings(0, np.full(1, _DECODE, dtype=np.int8), _one(), _one(), _one())
+    return Bookings(np.full(1, _DECODE, dtype=np.int8), _one(), _one(), _one(), _one())
 
 
 @jit(cache=True, example=lambda: (_one() - 1, _one() - 1, 0, _bookings()))
@@ -49,12 +48,12 @@ def booked_tokens(requests: Int64s, places: Int64s, ahead: int, bookings: Bookin
     Args:
         places: of the requests, shape (n,).
     """
-    reserve, phase, held, target, fit_tokens = bookings
+    phase, held, target, reserve, fit_tokens = bookings
     result = np.empty(len(requests), dtype=np.int64)
     for index in range(len(requests)):
         one = requests[index]
         tokens = held[one] + ahead if phase[one] == _DECODE else target[one]
-        result[index] = min(max(tokens, target[one] + reserve) + 1, fit_tokens[places[index]])
+        result[index] = min(max(tokens, target[one] + reserve[one]) + 1, fit_tokens[places[index]])
     return result
 
 
@@ -165,11 +164,12 @@ def rounds_of_room(
 def _place() -> tuple[Any, ...]:
     """One request and one placement."""
     square = _one()[None]
-    return 1, 0, _one(), False, _one(), _one(), square, _one(), square, square, square, 1
+    return (0, 1), 1, 0, _one(), False, _one(), _one(), square, _one(), square, square, square, 1
 
 
 @jit(cache=True, example=_place)
 def best_place(
+    among: tuple[int, int],
     tokens: int,
     reserve: int,
     hits: Int64s,
@@ -186,6 +186,7 @@ def best_place(
     """Where a request goes, as `KvView.fits` says; NOWHERE: it does not fit.
 
     Args:
+        among: the first placement that it may have, and the one behind the last.
         hits: blocks of it that are booked already at each placement, shape (P,).
         limit: bytes that may be booked on each rank, shape (P,).
         bins: booked tokens x groups, shape (R, ranks).
@@ -194,7 +195,7 @@ def best_place(
     ranks = len(groups)
     best = NOWHERE
     least_full = most_hits = 0
-    for place in range(len(limit)):
+    for place in range(among[0], among[1]):
         if tokens - 1 > fit_tokens[place]:
             continue
         booking = min(tokens + reserve, fit_tokens[place])

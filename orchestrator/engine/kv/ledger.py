@@ -45,7 +45,8 @@ class KvLedger:
 
     Args:
         watermark: share of every rank that stays free when a request is admitted beside others.
-        reserve_tokens: booked beyond prompt and next token from admission on, until they are used.
+        reserve_tokens: booked beyond prompt and next token from admission on, until they are used; a plan
+            may say otherwise of a request that it admits.
         prefix_sharing: "off", "balanced" or "longest" (docs/kv.md).
 
     Attributes:
@@ -65,11 +66,13 @@ class KvLedger:
         self._table = table
         self._reserve_tokens = reserve_tokens
         self._residents: list[int] = []
+        #: Moved from GPU memory, and not yet told to have arrived.
+        self.arriving: list[int] = []
         self.peak_bytes = 0
         self._admissions = 0
         self._limit = shape.limit_bytes(watermark)
         self._bookings = Bookings(
-            reserve_tokens, table.phase, table.kv_tokens, table.target, shape.fit_tokens
+            table.phase, table.kv_tokens, table.target, table.reserve, shape.fit_tokens
         )
         # Kept until a request comes or goes or, except for which they are, grows.
         self._rows: Int64s | None = None
@@ -145,8 +148,16 @@ class KvLedger:
     def held_blocks(self) -> Int64s:
         """Blocks in which residents hold KV at each placement, shared ones once: shape (P,)."""
         if self._held_blocks is None:
-            self._held_blocks = self.blocks_at(self.rows, self._table.held[self.rows])
+            self._held_blocks = self.blocks_at(self.rows, self.held_tokens(self.rows))
         return self._held_blocks
+
+    def held_tokens(self, requests: Int64s) -> Int64s:
+        """Tokens that requests hold where they are placed: shape (n,); those that arrive have none yet."""
+        held = self._table.held[requests]
+        if not self.arriving:
+            return held
+        here: Int64s = np.where(np.isin(requests, self.arriving), 0, held)
+        return here
 
     def held_bytes(self) -> Int64s:
         """Bytes of the blocks in which each rank holds KV: shape (P,)."""
@@ -167,6 +178,31 @@ class KvLedger:
         """Blocks of a prefix that residents book at each placement: shape (P,)."""
         return self.sharing.chain(prefix, self.rows, self.places(self.rows), self._size)
 
+    def on_gpus(self, requests: Int64s) -> np.ndarray:
+        """Which of these requests have, or last had, their KV in GPU memory: shape (n,)."""
+        gpus: np.ndarray = self._table.offset[requests] == self.shape.layout.ranksets
+        return gpus
+
+    @property
+    def _gpus(self) -> bool:
+        return self.shape.layout.gpu_place is not None
+
+    def lacks_on_gpus(self) -> list[int]:
+        """Decoding requests that GPU memory has no room for, admitted last first."""
+        place = self.shape.layout.gpu_place
+        if place is None or self.booked_bytes()[place] <= self.shape.room_bytes[place]:
+            return []
+        over = int(self.booked_bytes()[place] - self.shape.room_bytes[place])
+        found = []
+        for request in self.rows[self.places(self.rows) == place][::-1].tolist():
+            if over <= 0:
+                break
+            booked = self.booked_tokens(self._table.rows([request]))
+            if self._table.phase[request] == Phase.DECODE:
+                over -= int(self.shape.layout.blocks(booked)[0] * self.shape.block_bytes[place, place])
+                found.append(request)
+        return found
+
     @property
     def _size(self) -> int:
         return len(self.shape.room_bytes)
@@ -180,16 +216,21 @@ class KvLedger:
             self.shape,
             self.sharing,
             self.booked_bytes().copy(),
-            bins_of(places, self._booked_now(), self.shape.groups, layout.ranksets),
+            bins_of(places, self._booked_now(), self.shape.groups, layout.ranksets + self._gpus),
             len(self._residents),
             self._chain,
             self._limit,
             self._reserve_tokens,
         )
 
-    def admit(self, placed: KvPlacement) -> KvPlacement:
-        """Enter a request at a placement that a view gave, its KV empty; what the devices are to be told."""
+    def admit(self, placed: KvPlacement, reserve: int | None = None) -> KvPlacement:
+        """Enter a request at a placement that a view gave, its KV empty; what the devices are to be told.
+
+        Args:
+            reserve: tokens booked beyond prompt and next token; None: as for every request.
+        """
         table, request = self._table, placed.request
+        table.reserve[request] = self._reserve_tokens if reserve is None else reserve
         table.offset[request] = placed.offset
         table.rank[request] = placed.rank
         table.kv_tokens[request] = 0
@@ -200,11 +241,34 @@ class KvLedger:
             booked = int(self._chain(prefix)[placed.offset * self.shape.layout.ranks + placed.rank])
             self.sharing.asked_blocks += shared
             self.sharing.hit_blocks += min(shared, booked)
-            placed = replace(placed, prefix=prefix, prefix_blocks=shared)
         self._admissions += 1
         self._residents.append(request)
         self._moved()
-        return placed
+        return self._sharing_of(placed)
+
+    def _sharing_of(self, placed: KvPlacement) -> KvPlacement:
+        """A placement with what its request shares."""
+        shared = int(self.sharing.shareable[placed.request])
+        prefix = int(self.sharing.prefix[placed.request]) if shared else 0
+        return replace(placed, prefix=prefix, prefix_blocks=shared)
+
+    def move(self, placed: KvPlacement) -> KvPlacement:
+        """Take a decoding request from GPU memory to ranks that a view gave; what the GPUs are to be told.
+
+        Its KV is booked there at once, and held once it has `arrived`.
+        """
+        table, request = self._table, placed.request
+        table.offset[request], table.rank[request] = placed.offset, placed.rank
+        table.moved[request] += table.held[request]
+        self.arriving.append(request)
+        self._moved()
+        return replace(self._sharing_of(placed), held=int(table.held[request]))
+
+    def arrived(self) -> None:
+        """The KV of all that moved is held where it went."""
+        if self.arriving:
+            self.arriving = []
+            self._grew()
 
     def prefill(self, chunk: Chunk) -> None:
         """A chunk was computed: its tokens are held, and after the last one the request decodes."""

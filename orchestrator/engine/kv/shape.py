@@ -1,6 +1,8 @@
 """What a layout makes of a replica's memory: bytes and blocks by placement and rank.
 
-Ranks count as rankset * ranks + rank, placements as offset * ranks + first rank; there are P of each.
+Ranks count as rankset * ranks + rank, placements as offset * ranks + first rank; there are P of each. Where
+GPUs attend beside ranks, `Layout.gpu_place` is one placement more, and GPU memory counts as the rank behind
+the others.
 """
 
 from dataclasses import dataclass
@@ -10,6 +12,10 @@ import numpy as np
 from l3sim.placement import Layout
 from l3sim.specs.model import ModelShape
 from l3sim.units import Int64s
+
+
+#: No request is as long, no memory as large.
+NO_BOUND = 2**62
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,7 @@ class KvShape:
         groups: head groups on rank r of first rank b, shape (ranks, ranks).
         room_bytes: of each rank, shape (P,).
         fit_tokens: the longest request that an empty replica holds at placement p, whole blocks; shape (P,).
+            Not bounded in GPU memory, which promises nothing: what outgrows it moves to ranks.
     """
 
     layout: Layout
@@ -39,11 +46,29 @@ class KvShape:
         pieces, piece_bytes = layout.pieces(model.layers), layout.block_bytes(model)
         block_bytes = pieces * piece_bytes
         # Placements that leave a rank out are not bounded by it; no request is as long as 2^62 tokens.
-        blocks = np.where(pieces > 0, room_bytes[None, :] // np.maximum(block_bytes, 1), 2**62)
-        longest = blocks.min(axis=1) * layout.kv_block_tokens
+        ranks = room_bytes[: len(pieces)]
+        blocks = np.where(pieces > 0, ranks[None, :] // np.maximum(block_bytes, 1), NO_BOUND)
+        longest = np.minimum(blocks.min(axis=1), NO_BOUND // layout.kv_block_tokens) * layout.kv_block_tokens
+        if layout.gpu_place is not None:
+            whole = layout.kv_block_tokens * model.kv_bytes_per_token
+            pieces, block_bytes = _with(pieces, model.layers * layout.groups), _with(block_bytes, whole)
+            longest = np.append(longest, NO_BOUND)
         return cls(layout, pieces, piece_bytes, block_bytes, layout.group_counts, room_bytes, longest)
+
+    @property
+    def rank_room_bytes(self) -> Int64s:
+        """`room_bytes` without GPU memory."""
+        return self.room_bytes[: self.layout.ranksets * self.layout.ranks]
 
     def limit_bytes(self, watermark: float) -> Int64s:
         """What may be booked on each rank when a share of it must stay free: shape (P,)."""
         limit: Int64s = self.room_bytes - np.ceil(self.room_bytes * watermark).astype(np.int64)
         return limit
+
+
+def _with(square: Int64s, corner: int) -> Int64s:
+    """A square with one row and one column more: zeros, and in the corner this."""
+    size = len(square) + 1
+    larger = np.zeros((size, size), dtype=np.int64)
+    larger[:-1, :-1], larger[-1, -1] = square, corner
+    return larger

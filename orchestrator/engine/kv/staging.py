@@ -53,7 +53,8 @@ class GpuMemory:
 
     def add_batch(self, request: int, batch: int) -> None:
         """Note that a chunk's KV goes down with this batch of K tasks."""
-        self._entries[request].batches.append(batch)
+        if request in self._entries:  # what stays with the GPUs books nothing here
+            self._entries[request].batches.append(batch)
 
     def close(self, request: int) -> None:
         """No further chunk comes: the last was planned, or the request was preempted."""

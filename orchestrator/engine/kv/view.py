@@ -14,11 +14,12 @@ class KvView:
     """What a policy may try.
 
     Args:
-        bins: booked tokens x groups of each (offset, rank), shape (ranksets, ranks).
+        bins: booked tokens x groups of each (offset, rank), shape (ranksets, ranks); where GPUs attend beside
+            them, with a row more that nobody looks at.
         residents: how many are admitted.
         chain: blocks of a prefix that are booked at each placement, shape (P,).
         limit: bytes of each rank that may be booked when a request is admitted beside others, shape (P,).
-        reserve_tokens: booked beyond what the policy asks for.
+        reserve_tokens: booked beyond what the policy asks for, unless it says how much.
 
     Attributes:
         booked: bytes of each rank, shape (P,).
@@ -42,7 +43,16 @@ class KvView:
         self._reserve_tokens = reserve_tokens
         self._limit = limit
 
-    def fits(self, tokens: int, request: int | None = None) -> tuple[int, int] | None:
+    @property
+    def most_tokens(self) -> int:
+        """Tokens that an empty replica's ranks hold, of requests that are spread over them evenly."""
+        shape = self._shape
+        blocks = int(shape.rank_room_bytes.sum()) // int(shape.block_bytes[0].sum())
+        return blocks * shape.layout.kv_block_tokens
+
+    def fits(
+        self, tokens: int, request: int | None = None, reserve: int | None = None, on_gpus: bool = False
+    ) -> tuple[int, int] | None:
         """Where a request that books this many tokens would go, or None where it does not fit.
 
         Of the (offset, rank) pairs where it fits, the one that makes the fullest of its bins least full,
@@ -51,11 +61,15 @@ class KvView:
 
         Args:
             request: its number, for what it shares; None: it shares nothing.
+            reserve: booked beyond `tokens`; None: as for every request.
+            on_gpus: in GPU memory, where the layout has that, and not in ranks.
         """
         shape = self._shape
+        ranks = shape.layout.ranksets * shape.layout.ranks
         best = best_place(
+            (ranks, shape.layout.places) if on_gpus else (0, ranks),
             tokens,
-            self._reserve_tokens,
+            self._reserve_tokens if reserve is None else reserve,
             self._hits(request),
             self._sharing.longest,
             self.booked,
@@ -69,11 +83,14 @@ class KvView:
         )
         return None if best == NOWHERE else divmod(best, shape.layout.ranks)
 
-    def admit(self, tokens: int, offset: int, rank: int, request: int | None = None) -> None:
+    def admit(
+        self, tokens: int, offset: int, rank: int, request: int | None = None, reserve: int | None = None
+    ) -> None:
         """Book a request at a placement that `fits` gave."""
         shape = self._shape
         place = offset * shape.layout.ranks + rank
-        booking = np.minimum(tokens + self._reserve_tokens, shape.fit_tokens[place])
+        beyond = self._reserve_tokens if reserve is None else reserve
+        booking = np.minimum(tokens + beyond, shape.fit_tokens[place])
         blocks = shape.layout.blocks(booking) - self._hits(request)[place]
         self.booked += shape.block_bytes[place] * blocks
         self._bins[offset] += shape.groups[rank] * booking

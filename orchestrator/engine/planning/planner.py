@@ -2,8 +2,11 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
+
+import numpy as np
 
 from l3sim.errors import L3Error
 from l3sim.kinds import reason
@@ -25,7 +28,22 @@ from l3sim.work import Window
 _DECODE = int(Phase.DECODE)  # looking a member up takes longer than the comparison
 
 
-def view_of(members: Membership, preempted: Sequence[int], options: SchedulerConfig) -> PlanView:
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What holds for all plans of a job.
+
+    Attributes:
+        options: the machine's, which policies read.
+        layers: of the model.
+        gap_ps: that may lie between two tokens of a request, the host's stages left out; None: unbounded.
+    """
+
+    options: SchedulerConfig
+    layers: int = 1
+    gap_ps: int | None = None
+
+
+def view_of(members: Membership, preempted: Sequence[int], given: Given) -> PlanView:
     """What a policy sees of a replica now.
 
     Args:
@@ -34,24 +52,27 @@ def view_of(members: Membership, preempted: Sequence[int], options: SchedulerCon
     table, kv = members.books.table, members.books.kv
     residents = kv.rows
     decoding = table.phase[residents] == _DECODE
+    prefilling = residents[~decoding].tolist()
+    if kv.arriving:  # they miss the round in which their KV moves
+        decoding &= ~np.isin(residents, kv.arriving)
     return PlanView(
         table=table,
         decoding=residents[decoding],
-        prefilling=residents[~decoding].tolist(),
+        prefilling=prefilling,
         queue=members.queue,
         barred=frozenset(preempted),
         kv=kv.view(),
         gpu=members.books.gpu,
-        options=options,
+        options=given.options,
         layout=kv.shape.layout,
+        lengths=members.lengths,
+        layers=given.layers,
+        gap_ps=given.gap_ps,
     )
 
 
 class Planner:
     """Makes plans, and sees what comes of them.
-
-    Args:
-        options: the machine's, which policies read.
 
     Attributes:
         log: the decision records.
@@ -62,14 +83,14 @@ class Planner:
     def __init__(
         self,
         policy: Policy,
-        options: SchedulerConfig,
+        given: Given,
         source: PredictorSource,
         log: DecisionLog,
         study: Study,
     ) -> None:
         self.policy, self.source, self.log, self.study = policy, source, log, study
         self.learning_s = 0.0
-        self._options = options
+        self._given = given
 
     def plan(
         self, members: Membership, preempted: Sequence[int], because: Because, now_ps: int
@@ -83,7 +104,7 @@ class Planner:
         Raises:
             L3Error: a stranger's policy failed, or returned something else.
         """
-        view = partial(view_of, members, preempted, self._options)
+        view = partial(view_of, members, preempted, self._given)
         seen = view()
         plan = self._decided(seen)
         questions = self.source.questions()

@@ -73,15 +73,17 @@ class Study:
 
     Plans number 0, s, 2 s, ... are judged; s starts at 1 and doubles, half of what was judged being dropped,
     whenever there are more than `most`. So at the end they lie evenly over the run. Alternatives are those
-    whose policy is for the machine's `placement`.
+    whose policy is for the machine's `placement`, and that place KV with the GPUs as the job does or not.
     """
 
-    def __init__(self, replica: int, most: int, placement: str = "attention") -> None:
+    def __init__(
+        self, replica: int, most: int, placement: str = "attention", homes: bool = False
+    ) -> None:
         self._replica, self._most, self._stride = replica, most, 1
         self._alternatives = {
             name: (POLICIES.get(policy), options)
             for name, (policy, options) in ALTERNATIVES.items()
-            if placement in POLICIES.get(policy).placements
+            if placement in POLICIES.get(policy).placements and POLICIES.get(policy).homes == homes
         }
         self._judged: list[Judged] = []
         self._point: _Point | None = None
@@ -119,6 +121,7 @@ class Study:
     def judge(
         self,
         answers: Sequence[Sequence[Costs]],
+        modules: Sequence[Window],
         assembler: Assembler,
         timeline: Timeline,
         waits: Callable[[tuple[SubBatch, ...]], list[Waits]],
@@ -127,14 +130,16 @@ class Study:
         """Walk every plan of the open point on copies of the timeline.
 
         Args:
+            modules: the windows asked, as modules heard them.
             start: of a window's first round, and the host's time between a join and the next round.
         """
         point, self._point = self._point, None
         if point is None:
             return
         rates = {}
-        for name, plan, window, answer in zip(point.names, point.plans, point.windows, answers, strict=True):
-            durations = assembler.assemble(window, answer).durations
+        asked = zip(point.names, point.plans, point.windows, modules, answers, strict=True)
+        for name, plan, window, heard, answer in asked:
+            durations = assembler.assemble(window, answer, heard).durations
             if plan.unchunked >= 0:
                 durations.unchunked[plan.unchunked] = True
             start_ps, gap_ps = start(window)

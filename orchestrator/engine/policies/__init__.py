@@ -3,7 +3,7 @@
 from importlib.metadata import entry_points
 
 from l3sim.errors import InvalidInput
-from l3sim.orchestrator.engine.policies import chunked, fill, l3, serial, static
+from l3sim.orchestrator.engine.policies import adaptive, chunked, fill, l3, serial, static
 from l3sim.orchestrator.engine.policies.base import NO_HORIZON, POLICIES, PassPlan, Plan, PlanView, Policy
 from l3sim.orchestrator.engine.reasons import Blocked
 
@@ -17,6 +17,7 @@ __all__ = [
     "Plan",
     "PlanView",
     "Policy",
+    "adaptive",
     "chunked",
     "fill",
     "l3",

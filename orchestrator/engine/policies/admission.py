@@ -8,6 +8,8 @@ unchunked, alone among the prefills of its replica.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
 
 from l3sim.orchestrator.engine.policies.base import PlanView
 from l3sim.orchestrator.engine.reasons import Blocked
@@ -46,6 +48,7 @@ class PrefillPlan:
     tokens: list[int]
     bounds: ChunkBounds
     admitted: list[KvPlacement] = field(default_factory=list)
+    reserves: list[int] = field(default_factory=list)
     gpu_bytes: int = 0
     unchunked: int = -1
     blocked: Blocked = Blocked.NOTHING
@@ -67,6 +70,22 @@ class PrefillPlan:
         self.give(index, Chunk(last.request, size, last.finished_tokens, last=False))
 
 
+class Home(NamedTuple):
+    """Where a request's KV would go, and what it books.
+
+    Attributes:
+        reserve: tokens booked beyond its prompt; None: as for every request.
+        staged: its prefill KV waits in GPU memory until it is down in modules.
+    """
+
+    offset: int
+    rank: int
+    reserve: int | None = None
+    staged: bool = True
+
+
+#: Asked for the home of the head; None: it does not fit.
+FindHome = Callable[[int], Home | None]
 #: Asked, last of all, whether the head may enter at a placement; or why not, for `Plan.blocked`.
 MayAdmit = Callable[[KvPlacement], Blocked]
 
@@ -86,13 +105,18 @@ def at_most(view: PlanView, residents: int | None) -> MayAdmit:
 
 
 def plan_prefills(
-    view: PlanView, passes: int, may_admit: MayAdmit | None = None, bounds: ChunkBounds | None = None
+    view: PlanView,
+    passes: int,
+    may_admit: MayAdmit | None = None,
+    bounds: ChunkBounds | None = None,
+    find_home: FindHome | None = None,
 ) -> PrefillPlan:
     """Give chunks to requests in prefill, then admit from the queue while memory lasts.
 
     Args:
         may_admit: None: always.
         bounds: None: those of `scheduler.max_chunk_tokens` and `min_chunk_tokens`.
+        find_home: None: where ranks are least full, and with what all requests book.
     """
     options = view.options
     bounds = bounds or ChunkBounds(options.max_chunk_tokens, options.min_chunk_tokens)
@@ -101,35 +125,45 @@ def plan_prefills(
         if not _give(view, prefills, request, int(view.table.held[request])):
             prefills.blocked = Blocked.CHUNK
             return prefills
+    homes = find_home or partial(_in_ranks, view)
     for request in view.queue:
-        prefills.blocked = _admit(view, prefills, request, may_admit)
+        prefills.blocked = _admit(view, prefills, request, homes, may_admit)
         if prefills.blocked or prefills.unchunked >= 0:
             break
     return prefills
 
 
-def _admit(view: PlanView, prefills: PrefillPlan, request: int, may_admit: MayAdmit | None) -> Blocked:
+def _in_ranks(view: PlanView, request: int) -> Home | None:
+    place = view.kv.fits(view.table.booking(request), request)
+    return None if place is None else Home(*place)
+
+
+def _admit(
+    view: PlanView, prefills: PrefillPlan, request: int, find_home: FindHome, may_admit: MayAdmit | None
+) -> Blocked:
     """Admit the head and give its first chunk; or say why not."""
     if request in view.barred:
         return Blocked.BARRED
     target = int(view.table.target[request])
-    needed, unchunked = view.gpu.booking(target)
+    home = find_home(request)
+    staged = home is None or home.staged
+    needed, unchunked = view.gpu.booking(target) if staged else (0, False)
     if unchunked and any(prefills.chunks):
         return Blocked.GPU_MEMORY
     if needed > view.gpu.free_bytes - prefills.gpu_bytes:
         return Blocked.GPU_MEMORY
     if not unchunked and _room(prefills, target) == 0:
         return Blocked.CHUNK
-    booking = view.table.booking(request)
-    place = view.kv.fits(booking, request)
-    if place is None:
+    if home is None:
         return Blocked.KV
-    placed = KvPlacement(request, *place)
+    placed = KvPlacement(request, home.offset, home.rank)
     refused = Blocked.NOTHING if may_admit is None else may_admit(placed)
     if refused:
         return refused
-    view.kv.admit(booking, *place, request)
+    view.kv.admit(view.table.booking(request), home.offset, home.rank, request, home.reserve)
     prefills.admitted.append(placed)
+    if home.reserve is not None:
+        prefills.reserves.append(home.reserve)
     prefills.gpu_bytes += needed
     if unchunked:
         prefills.give(0, Chunk(request, target, 0, last=True))

@@ -14,6 +14,7 @@ import numpy as np
 
 from l3sim.orchestrator.engine.kv.staging import GpuMemory
 from l3sim.orchestrator.engine.kv.view import KvView
+from l3sim.orchestrator.engine.lengths import OutputLengths
 from l3sim.orchestrator.engine.prediction.predictor import Predictor
 from l3sim.orchestrator.engine.queue import Queue
 from l3sim.orchestrator.engine.reasons import Blocked
@@ -39,6 +40,9 @@ class PlanView:
         queue: requests that wait, in the order in which they must be admitted.
         barred: preempted at this join, not to be admitted at it.
         kv: scratch books; `kv.fits` and `kv.admit`.
+        lengths: of answers that have ended.
+        layers: of the model.
+        gap_ps: that may lie between two tokens of a request; None: nobody asked for a bound.
     """
 
     table: RequestTable
@@ -50,6 +54,9 @@ class PlanView:
     gpu: GpuMemory
     options: SchedulerConfig
     layout: Layout
+    lengths: OutputLengths = field(default_factory=OutputLengths)
+    layers: int = 1
+    gap_ps: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +79,8 @@ class Plan:
     Attributes:
         passes: the two sub-batches.
         admitted: requests that enter, and where their KV goes, in order.
+        reserves: tokens that each of them books beyond its prompt, until it has made them; empty: as
+            `kv_reserve_tokens` says.
         horizon: rounds until the next plan at the latest.
         unchunked: number of the pass with an unchunked prompt, or -1.
         blocked: why the head of the queue was not admitted; its word ("kv") is as good.
@@ -82,6 +91,7 @@ class Plan:
 
     passes: tuple[PassPlan, PassPlan]
     admitted: tuple[KvPlacement, ...] = ()
+    reserves: tuple[int, ...] = ()
     horizon: int = NO_HORIZON
     unchunked: int = -1
     blocked: Blocked = Blocked.NOTHING
@@ -116,6 +126,7 @@ class Policy(ABC):
         excludes: keys that a job must not set beside a value of another: ((key, value), keys).
         predicts: whether it asks the predictor, which then learns from the rounds.
         placements: of decode attention (`Machine.placement`) that it is for.
+        homes: whether it also places KV in the memory of GPUs that attend beside modules.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset()
@@ -123,6 +134,7 @@ class Policy(ABC):
     passes: ClassVar[int] = 2
     predicts: ClassVar[bool] = False
     placements: ClassVar[frozenset[str]] = frozenset({"attention", "gpu"})
+    homes: ClassVar[bool] = False
 
     @abstractmethod
     def plan(self, view: PlanView, predictor: Predictor) -> Plan:

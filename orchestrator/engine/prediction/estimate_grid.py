@@ -15,6 +15,8 @@ from l3sim.work import NO_REQUESTS, Chunk, Costs, KvPlacement, Op, OpCost, Role,
 TOKENS = (1, 8, 32, 64, 128, 256, 512, 1024, 2048, 4096)
 #: Tokens that were prefilled before a chunk.
 FINISHED = (0, 4096, 32_768, 131_072)
+#: Requests that decode on GPUs beside modules.
+COUNTS = (1, 8, 64, 512)
 #: Tokens that a decoding request attends.
 CONTEXTS = (1, 256, 4096, 32_768, 131_072)
 
@@ -23,7 +25,7 @@ CONTEXTS = (1, 256, 4096, 32_768, 131_072)
 class Grid:
     """Windows to ask each role, for one replica."""
 
-    gpu: tuple[Window, ...]
+    gpu: tuple[Window, ...]  # the last of them decode beside modules, where the layout has that
     attention: tuple[Window, ...]
     link: tuple[Window, ...]
 
@@ -35,6 +37,8 @@ class Grid:
 def grid_of(layout: Layout, replica: int) -> Grid:
     """The grid for a layout."""
     gpu = [chunk_window(replica, (tokens, finished)) for finished in FINISHED for tokens in TOKENS]
+    if layout.gpu_place is not None:
+        gpu += [beside_window(replica, layout, count, held) for count in COUNTS for held in CONTEXTS]
     first_ranks = range(1 if layout.groups >= layout.ranks else layout.ranks)
     attention = [
         decode_window(replica, [(context - 1, rank)]) for rank in first_ranks for context in CONTEXTS
@@ -58,6 +62,14 @@ def decode_window(replica: int, requests: Sequence[tuple[int, int]]) -> Window:
     context = np.array([context for context, _ in requests], dtype=np.int64)
     batch = SubBatch(0, np.arange(count, dtype=np.int64), context)
     places = tuple(KvPlacement(number, 0, rank) for number, (_, rank) in enumerate(requests))
+    return Window(0, replica, 1, (batch,), places)
+
+
+def beside_window(replica: int, layout: Layout, count: int, context: int) -> Window:
+    """So many requests that decode on the GPUs beside modules, and attend so many tokens each."""
+    held = np.full(count, context - 1, dtype=np.int64)
+    batch = SubBatch(0, np.arange(count, dtype=np.int64), held)
+    places = tuple(KvPlacement(number, layout.ranksets, 0) for number in range(count))
     return Window(0, replica, 1, (batch,), places)
 
 
@@ -100,11 +112,16 @@ class _TableMaker:
         self._rank_ps: Floats = np.zeros(shape)
         self._fc_ps: Floats = np.zeros(len(TOKENS))
         self._chunk_ps: Floats = np.zeros((len(TOKENS), len(FINISHED)))
+        self._beside_ps: Floats = np.zeros((len(COUNTS), len(CONTEXTS)))
         self._link: list[float] = []
 
     def add_gpu(self, answers: Sequence[Costs]) -> None:
         """Answers to Grid.gpu."""
-        for number, answer in enumerate(answers):
+        dense = len(TOKENS) * len(FINISHED)
+        for number, answer in enumerate(answers[dense:]):
+            (cost,) = attends(answer)
+            self._beside_ps[divmod(number, len(CONTEXTS))] = float(cost.duration_ps[0, 0, 0])
+        for number, answer in enumerate(answers[:dense]):
             finished, tokens = divmod(number, len(TOKENS))
             found = {cost.op: float(cost.duration_ps[0, 0, 0]) for cost in answer.costs}
             self._chunk_ps[tokens, finished] = found[Op.ATTEND_PREFILL]
@@ -151,4 +168,6 @@ class _TableMaker:
             group_ps=self._rank_ps[usual],
             pace=pace,
             comm=comm,
+            count_grid=np.array(COUNTS, dtype=np.float64),
+            beside_ps=self._beside_ps,
         )

@@ -13,10 +13,11 @@ the clock.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from l3sim.errors import InvariantBroken
 from l3sim.jit import jit
 from l3sim.units import Floats, Int64s
 from l3sim.work import Chunk
@@ -44,6 +45,14 @@ class Predictor(ABC):
     @abstractmethod
     def attend_group_ps(self, tokens: Int64s) -> Floats:
         """t_d of one head group of requests that attend this many tokens: shape of `tokens`."""
+
+    def gpu_attend_ps(self, requests: Int64s, tokens: Int64s) -> Floats:  # noqa: ARG002 - see Tables
+        """Decode attention on GPUs beside modules, of so many requests that attend so many tokens in all.
+
+        Raises:
+            InvariantBroken: this predictor knows nothing of it.
+        """
+        raise InvariantBroken(f"{type(self).__name__} does not predict GPUs that attend beside modules")
 
     def pass_prefill_ps(self, chunks: Sequence[Chunk]) -> float:
         """t_p of a pass with these chunks as they are."""
@@ -73,6 +82,8 @@ class Tables(Predictor):
         chunk_grid, finished_grid, chunk_ps: t_p, prefill attention over chunk and finished tokens; shapes
             (c,), (f,), (c, f).
         context_grid, group_ps: decode attention of one head group over this many tokens; shape (contexts,).
+        count_grid, beside_ps: decode attention on the GPUs beside modules, over requests and the tokens that
+            each attends; shapes (counts,), (counts, contexts); zeros where they do not attend.
     """
 
     fc_grid: Floats
@@ -84,6 +95,17 @@ class Tables(Predictor):
     group_ps: Floats
     pace: Floats
     comm: Floats
+    count_grid: Floats = field(default_factory=lambda: np.ones(1))
+    beside_ps: Floats = field(default_factory=lambda: np.zeros((1, 1)))
+
+    def gpu_attend_ps(self, requests: Int64s, tokens: Int64s) -> Floats:
+        """Decode attention on the GPUs beside modules, of so many requests that attend so many tokens in all.
+
+        Both of one shape, (n,), as is the result; 0 for no request. They are taken to be equally long.
+        """
+        each = tokens // np.maximum(requests, 1)
+        times = plane_at(self.count_grid, self.context_grid, self.beside_ps, requests, each)
+        return np.where(requests > 0, times, 0.0)
 
     def prefill_ps(self, chunks: Sequence[Chunk], last: Int64s) -> Floats:
         """See Predictor.prefill_ps: the sum over the chunks."""

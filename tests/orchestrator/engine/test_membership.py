@@ -5,7 +5,7 @@ import numpy as np
 from l3sim.orchestrator.engine.kv.ledger import KvLedger
 from l3sim.orchestrator.engine.kv.shape import KvShape
 from l3sim.orchestrator.engine.kv.staging import GpuMemory
-from l3sim.orchestrator.engine.membership import Books, Membership
+from l3sim.orchestrator.engine.membership import Books, Membership, Pending
 from l3sim.orchestrator.engine.queue import Arrivals
 from l3sim.orchestrator.engine.requests import Phase
 from l3sim.testing.builders import small_layout, small_model
@@ -47,8 +47,8 @@ def test_the_admitted_are_on_all_books_and_told_once() -> None:
     assert list(members.queue) == [2]
     assert members.books.kv.residents == [0, 1]
     assert members.books.gpu.free_bytes == 1000 - 2 * 10 * 10
-    assert members.drain_pending() == ((KvPlacement(0, *HERE), KvPlacement(1, *HERE)), ())
-    assert members.drain_pending() == ((), ())
+    assert members.drain_pending() == Pending((KvPlacement(0, *HERE), KvPlacement(1, *HERE)))
+    assert members.drain_pending() == Pending()
 
 
 def test_a_preempted_request_is_first_in_the_queue_and_computes_its_tokens_again() -> None:
@@ -63,7 +63,7 @@ def test_a_preempted_request_is_first_in_the_queue_and_computes_its_tokens_again
     assert members.preempt() == [1]
     assert list(members.queue) == [1, 2]
     assert (table.preemptions[1], table.recomputed[1], table.target[1]) == (1, 0, 10)
-    assert members.drain_pending() == ((), (1,))
+    assert members.drain_pending() == Pending(releases=[(1, False)])
     # One that decoded has its output to prefill too, and its tokens count as computed again.
     kv.decode(numbers([0]), 4)
     table.emitted[0] += 4
@@ -92,7 +92,7 @@ def test_the_finished_hold_their_kv_until_they_leave() -> None:
     assert members.held_bytes(closing=False).tolist() == one.tolist()
     # Devices have not heard of the release: at the end of a job they still hold it.
     assert members.held_bytes(closing=True).tolist() == both.tolist()
-    assert members.drain_pending() == ((), (0,))
+    assert members.drain_pending() == Pending(releases=[(0, False)])
     assert members.held_bytes(closing=True).tolist() == one.tolist()
 
 

@@ -59,7 +59,7 @@ def is_complete(
             getattr(costs, name)[:, 0] = duration
         else:
             gpu[GPU_OPS.index(Op[name]), 0] = duration
-    flags = (numbers([works, 0]), numbers([decodes, 0]), numbers([prefills, 0]))
+    flags = [numbers([flag, 0]) for flag in (works, decodes, prefills, prefills)]
     return bool(complete(costs.rows, gpu, 1, *flags, on_gpu))
 
 

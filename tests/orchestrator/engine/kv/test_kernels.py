@@ -56,7 +56,7 @@ def test_bookings_by_phase() -> None:
     rows, places = numbers([0, 1, 2]), numbers([0, 0, 1])
 
     def booked(ahead: int, reserve: int) -> list[int]:
-        bookings = Bookings(reserve, phase, held, target, fit)
+        bookings = Bookings(phase, held, target, np.full(3, reserve), fit)
         tokens: list[int] = booked_tokens(rows, places, ahead, bookings).tolist()
         return tokens
 
@@ -82,7 +82,7 @@ def test_rounds_of_room_is_the_first_that_lacks_room(free: int, block: int, most
         most,
         rows,
         rows * 0,
-        Bookings(0, phase, held, held, fit),
+        Bookings(phase, held, held, numbers([0, 0]), fit),
         block,
         numbers([blocks(0)]),
         numbers([room]),
@@ -96,6 +96,7 @@ def place_of(tokens: int, hits: list[int], longest: bool, booked: list[int], bin
     own = np.eye(2, dtype=np.int64)
     limit = numbers([20, 20])
     return best_place(
+        (0, 2),
         tokens,
         0,
         numbers(hits),

@@ -4,7 +4,7 @@ from typing import Any
 
 from l3sim.orchestrator.engine.membership import Membership
 from l3sim.orchestrator.engine.planning.decisions import DecisionLog
-from l3sim.orchestrator.engine.planning.planner import Planner, prediction, view_of
+from l3sim.orchestrator.engine.planning.planner import Given, Planner, prediction, view_of
 from l3sim.orchestrator.engine.planning.regret import Study
 from l3sim.orchestrator.engine.policies.base import PassPlan, Plan, PlanView, Policy
 from l3sim.orchestrator.engine.prediction.estimate_grid import Grid
@@ -17,6 +17,7 @@ from tests.orchestrator.engine.test_membership import admit, members_of
 from tests.orchestrator.small_jobs import small_machine
 
 OPTIONS = small_machine().scheduler
+GIVEN = Given(OPTIONS)
 
 
 class Everything(Policy):
@@ -39,7 +40,7 @@ class Curious(TableSource):
 
 
 def planner_of(source: PredictorSource) -> Planner:
-    return Planner(Everything(), OPTIONS, source, DecisionLog(0), Study(0, 0))
+    return Planner(Everything(), GIVEN, source, DecisionLog(0), Study(0, 0))
 
 
 def two_residents() -> Membership:
@@ -52,7 +53,7 @@ def two_residents() -> Membership:
 
 
 def test_a_view_has_residents_by_phase_and_the_preempted_barred() -> None:
-    view = view_of(two_residents(), [2], OPTIONS)
+    view = view_of(two_residents(), [2], GIVEN)
     assert (view.decoding.tolist(), view.prefilling, list(view.queue)) == ([0], [1], [2])
     assert view.barred == {2}
     assert view.options is OPTIONS
@@ -61,7 +62,7 @@ def test_a_view_has_residents_by_phase_and_the_preempted_barred() -> None:
 def test_trying_on_a_view_changes_no_books() -> None:
     members = two_residents()
     before = members.books.kv.booked_bytes().copy()
-    view = view_of(members, [], OPTIONS)
+    view = view_of(members, [], GIVEN)
     place = view.kv.fits(11, 2)
     assert place is not None
     view.kv.admit(11, *place, 2)
