@@ -7,13 +7,14 @@ import msgspec
 import numpy as np
 
 from l3sim.device import BookkeepingSession, ConfiguredDevice, Ledger
+from l3sim.device.stripes import differing_rounds, partial_results
 from l3sim.errors import InvalidInput
 from l3sim.ports import DeviceSession
 from l3sim.services.gpu.kernels import LIMITS
 from l3sim.services.gpu.model import LEVELS, GroupCosts
 from l3sim.specs.config import CalibratedGpuConfig, GpuConfig
-from l3sim.units import Int64s, nj
-from l3sim.work import DeviceReady, Hello, MemoryRegion, Op, OpCost, Role, SubBatch, Window
+from l3sim.units import Int64s, nj, ps
+from l3sim.work import BLOCK, DeviceReady, Hello, MemoryRegion, Op, OpCost, Role, SubBatch, Window
 
 
 class GpuDevice(ConfiguredDevice[GpuConfig]):
@@ -26,6 +27,7 @@ class GpuDevice(ConfiguredDevice[GpuConfig]):
     struct = GpuConfig
     further = (CalibratedGpuConfig,)
     levels = LEVELS
+    partitions = (BLOCK,)
     shared_keys = frozenset({"kind", "gpus", "type"})
 
     def open(self, hello: Hello) -> DeviceSession:
@@ -82,7 +84,7 @@ class GpuSession(BookkeepingSession):
         ]
 
     def costs(self, window: Window, ledger: Ledger) -> tuple[OpCost, ...]:  # noqa: ARG002
-        """See BookkeepingSession.costs. Only decode attention changes from round to round."""
+        """See BookkeepingSession.costs. Only decode attention, and its merging, change from round to round."""
         batches = [batch for batch in window.sub_batches if batch.tokens]
         rounds = self.valid_rounds(window)
         return tuple(cost for batch in batches for cost in self._pass(batch, window.replica, rounds))
@@ -101,6 +103,8 @@ class GpuSession(BookkeepingSession):
             if batch.chunks:
                 for limit, part in self._group.prefill_limits_ps(batch.chunks).items():
                     self._spent_ps[limit] += rounds * part
+            if self._merges(batch):
+                self._count_merges(batch, rounds)
             if self._attends(batch):
                 for limit, part in self._group.decode_limits_ps(batch.context, rounds).items():
                     self._spent_ps[limit] += part
@@ -124,8 +128,33 @@ class GpuSession(BookkeepingSession):
                 lane = self._lane(self._group.attend_prefill_ps(batch.chunks))
             else:
                 continue
+            if op is Op.BLOCK_OUT and self._merges(batch):
+                lane = self._merged(batch, rounds, *lane)
             costs.append(OpCost(op, batch.index, (0,), (replica,), *lane))
         return costs
+
+    def _merges(self, batch: SubBatch) -> bool:
+        """Whether a pass may have partial results of decode attention to merge."""
+        return self.hello.layout.striped and len(batch.decode) > 0
+
+    def _merged(
+        self, batch: SubBatch, rounds: int, dense_ps: Int64s, dense_nj: Int64s
+    ) -> tuple[Int64s, Int64s]:
+        """A lane of block_out with the merging of partial results."""
+        layout = self.hello.layout
+        rounds = differing_rounds(layout, batch.context, rounds)
+        counts = zip(*partial_results(layout, batch.context, rounds), strict=True)
+        more = np.array([self._merge_ps(int(parts), int(requests)) for parts, requests in counts])
+        return dense_ps + more, dense_nj + nj(self._active_w, more)
+
+    def _merge_ps(self, parts: int, requests: int) -> int:
+        return ps(self._group.merge(parts, requests).seconds) if parts else 0
+
+    def _count_merges(self, batch: SubBatch, rounds: int) -> None:
+        """Add what merging took over the rounds of a window."""
+        for parts, requests in zip(*partial_results(self.hello.layout, batch.context, rounds), strict=True):
+            for limit, part in self._group.merge_limits_ps(int(parts), int(requests)).items():
+                self._spent_ps[limit] += part
 
     def _dense_lane(self, op: Op, tokens: int, sampled: int) -> tuple[Int64s, Int64s]:
         return self._lane(self._group.dense_ps(op, tokens, sampled))
