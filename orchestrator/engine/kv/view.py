@@ -7,6 +7,7 @@ import numpy as np
 from l3sim.orchestrator.engine.kv.kernels import NOWHERE, best_place
 from l3sim.orchestrator.engine.kv.prefix import PrefixSharing
 from l3sim.orchestrator.engine.kv.shape import KvShape
+from l3sim.orchestrator.engine.kv.stripes import profile
 from l3sim.units import Int64s
 
 
@@ -62,10 +63,10 @@ class KvView:
             self._limit if self._residents else shape.room_bytes,
             self._bins,
             shape.fit_tokens,
-            shape.block_bytes,
-            shape.pieces,
+            shape.layer_bytes,
             shape.groups,
             shape.layout.kv_block_tokens,
+            shape.layout.stripe_blocks,
         )
         return None if best == NOWHERE else divmod(best, shape.layout.ranks)
 
@@ -73,10 +74,12 @@ class KvView:
         """Book a request at a placement that `fits` gave."""
         shape = self._shape
         place = offset * shape.layout.ranks + rank
-        booking = np.minimum(tokens + self._reserve_tokens, shape.fit_tokens[place])
-        blocks = shape.layout.blocks(booking) - self._hits(request)[place]
-        self.booked += shape.block_bytes[place] * blocks
-        self._bins[offset] += shape.groups[rank] * booking
+        layout = shape.layout
+        booking = int(min(tokens + self._reserve_tokens, shape.fit_tokens[place]))
+        blocks = -(-booking // layout.kv_block_tokens)
+        added = profile(int(self._hits(request)[place]), blocks, layout.stripe_blocks, shape.groups)
+        self.booked += np.outer(shape.layer_bytes[offset], np.roll(added, rank)).ravel()
+        self._bins[offset] += np.roll(profile(0, booking, layout.stripe_tokens, shape.groups), rank)
         self._residents += 1
         if request is not None and (shared := self._sharing.shareable[request]):
             chain = self._chain(request)
