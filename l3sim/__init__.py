@@ -27,7 +27,7 @@ VERSION = "0.1.0"
 __version__ = VERSION
 
 #: Version of the contract in `proto/l3sim/v1`. Compared for equality at Hello.
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 
 #: Where each name is at home.
 _HOMES = {

@@ -58,9 +58,17 @@ class MemoryRegion:
     granule_bytes: int
 
 
+#: How KV may be laid over ranks beside by head groups; see `l3sim.placement`.
+BLOCK = "block"
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceDescription:
-    """What a device says of itself before any job."""
+    """What a device says of itself before any job.
+
+    Attributes:
+        partitions: how KV may be laid over ranks for it, beside by head groups: `BLOCK`, or nothing.
+    """
 
     device_id: str
     role: str
@@ -74,6 +82,7 @@ class DeviceDescription:
     config_schema_json: str
     requested_slot: str = ""
     overrides_json: str = "{}"
+    partitions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

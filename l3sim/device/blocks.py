@@ -8,7 +8,8 @@ requests of a replica at one placement keep once:
     request b        |    |   [ 2 ][ 3        shares two blocks, goes on with its own
     request c        | (in prefill: its second block is not filled yet)
 
-A shared block takes room when its count leaves 0 and gives it back when it returns to 0.
+A shared block takes room when its count leaves 0 and gives it back when it returns to 0. What comes and goes is
+always a run of blocks, so that where KV is striped (`l3sim.placement`) each rank's part of it has a closed form.
 """
 
 from collections.abc import Iterable, Sequence
@@ -35,6 +36,29 @@ class _Assigned:
     block_bytes: Int64s
 
 
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """Runs of blocks, `first` to `upto` - 1 of a request at each placement; all shape (n,)."""
+
+    places: Int64s
+    first: Int64s
+    upto: Int64s
+
+    @classmethod
+    def one(cls, place: int, first: int, upto: int) -> "Runs":
+        """A single one."""
+        return cls(*(np.array([value], dtype=np.int64) for value in (place, first, upto)))
+
+    def and_one(self, place: int, first: int, upto: int) -> "Runs":
+        """With one more."""
+        more = Runs.one(place, first, upto)
+        return Runs(
+            np.concatenate([self.places, more.places]),
+            np.concatenate([self.first, more.first]),
+            np.concatenate([self.upto, more.upto]),
+        )
+
+
 class Blocks:
     """KV bytes of every assignment of a process, kept as blocks come and go.
 
@@ -43,7 +67,7 @@ class Blocks:
     """
 
     def __init__(self, hello: Hello, ledger: Ledger) -> None:
-        layout = hello.layout
+        self._layout = layout = hello.layout
         self._ledger, self._tokens = ledger, layout.kv_block_tokens
         self._places = layout.ranksets * layout.ranks
         self._ranks = layout.ranks
@@ -66,17 +90,17 @@ class Blocks:
             return
         places = self._place(requests)
         full, held = -(-after // self._tokens), -(-before // self._tokens)
-        more = full - held
+        opened = Runs(places, held, full)
         if self._ledger.shares:
             shared = self._ledger.prefix_blocks[requests]
-            more = np.maximum(full, shared) - np.maximum(held, shared)
+            opened = Runs(places, np.maximum(held, shared), np.maximum(full, shared))
             for one in np.flatnonzero(held < shared).tolist():
                 chain = self._chain(replica, int(places[one]), int(requests[one]))
                 upto = min(int(full[one]), int(shared[one]))
-                more[one] += _enter(chain, range(int(held[one]), upto))
-        # bincount adds in float64: blocks stay far below 2**53, so that every sum is exact.
-        opened = np.bincount(places, weights=more, minlength=self._places)
-        self.held_bytes[assignments.index] += assignments.block_bytes @ opened.astype(np.int64)
+                known = len(chain)
+                _enter(chain, range(int(held[one]), upto))
+                opened = opened.and_one(int(places[one]), known, max(known, upto))
+        self.held_bytes[assignments.index] += assignments.block_bytes @ self._at(opened)
 
     def drop(self, replica: int, request: int, tokens: int) -> None:
         """A request that held so many tokens goes; call before its number is placed anew."""
@@ -85,13 +109,29 @@ class Blocks:
             return
         place = int(self._place(np.array([request]))[0])
         held, shared = -(-tokens // self._tokens), int(self._ledger.prefix_blocks[request])
-        freed = held
+        freed = Runs.one(place, min(held, shared), held)
         if shared:
             chain = self._chain(replica, place, request)
-            freed = max(held - shared, 0) + _leave(chain, range(min(held, shared)))
+            known = len(chain)
+            _leave(chain, range(min(held, shared)))
+            freed = freed.and_one(place, len(chain), known)
             if not chain:
                 del self._counts[replica, place, int(self._ledger.prefix[request])]
-        self.held_bytes[assignments.index] -= assignments.block_bytes[:, place] * freed
+        self.held_bytes[assignments.index] -= assignments.block_bytes @ self._at(freed)
+
+    def _at(self, runs: "Runs") -> Int64s:
+        """Blocks of runs by placement: of those that lie q ranks further, that of a request placed there."""
+        layout = self._layout
+        if not layout.striped:
+            # bincount adds in float64: blocks stay far below 2**53, so that every sum is exact.
+            count = np.bincount(runs.places, weights=runs.upto - runs.first, minlength=self._places)
+            return count.astype(np.int64)
+        some = np.flatnonzero(runs.upto > runs.first)
+        offset, rank = np.divmod(runs.places[some], layout.ranks)
+        dealt = layout.step_blocks(runs.upto[some]) - layout.step_blocks(runs.first[some])
+        where = offset[:, None] * layout.ranks + (rank[:, None] + np.arange(layout.ranks)) % layout.ranks
+        count = np.bincount(where.ravel(), weights=dealt.ravel(), minlength=self._places)
+        return count.astype(np.int64)
 
     def _place(self, requests: Int64s) -> Int64s:
         return self._ledger.offset[requests] * self._ranks + self._ledger.rank[requests]
@@ -100,24 +140,18 @@ class Blocks:
         return self._counts.setdefault((replica, place, int(self._ledger.prefix[request])), [])
 
 
-def _enter(counts: list[int], blocks: Iterable[int]) -> int:
-    """Count one more request on each of these blocks; how many of them no request held."""
-    new = 0
+def _enter(counts: list[int], blocks: Iterable[int]) -> None:
+    """Count one more request on each of these blocks; those that none held come at the end."""
     for block in blocks:
         if block == len(counts):
             counts.append(0)
-        new += counts[block] == 0
         counts[block] += 1
-    return new
 
 
-def _leave(counts: list[int], blocks: Sequence[int]) -> int:
-    """Count one request less on each of these blocks; how many of them no request holds any more."""
+def _leave(counts: list[int], blocks: Sequence[int]) -> None:
+    """Count one request less on each of these blocks; those that none holds any more are gone."""
     for block in blocks:
         counts[block] -= 1
-    freed = 0
     # A request that holds a block holds all before it, so those that none holds stand at the end.
     while counts and counts[-1] == 0:
         counts.pop()
-        freed += 1
-    return freed

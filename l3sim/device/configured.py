@@ -18,7 +18,7 @@ from l3sim.ports import Device, DeviceSession
 from l3sim.registry import unknown
 from l3sim.specs.section import Section
 from l3sim.specs.values import fields_of, fill
-from l3sim.work import DeviceDescription, Hello, Op, Role, SlotAssignment
+from l3sim.work import BLOCK, DeviceDescription, Hello, Op, Role, SlotAssignment
 
 ConfigT = TypeVar("ConfigT", bound=msgspec.Struct)
 
@@ -42,6 +42,8 @@ class ConfiguredDevice(Device, Generic[ConfigT]):
     #: Domains before Hello has said how many replicas, ranks or ranksets there are.
     domains: ClassVar[tuple[str, ...]]
     levels: ClassVar[tuple[str, ...]] = ("roofline",)
+    #: See DeviceDescription.partitions.
+    partitions: ClassVar[tuple[str, ...]] = ()
     #: Keys that shape the whole machine or job: one device cannot differ in them.
     shared_keys: ClassVar[frozenset[str]] = frozenset({"kind"})
     #: The same as ConfigT, for run time: its keys are those of the machine file's section.
@@ -80,6 +82,7 @@ class ConfiguredDevice(Device, Generic[ConfigT]):
                 config_schema_json=schema,
                 requested_slot=identity.requested_slot,
                 overrides_json=json.dumps(dict(identity.overrides), sort_keys=True),
+                partitions=self.partitions,
             )
             for identity in self._identities.values()
         ]
@@ -89,8 +92,12 @@ class ConfiguredDevice(Device, Generic[ConfigT]):
 
         Raises:
             NotFound: a device id that does not live here.
-            InvalidInput: a slot of another role, or a key or value that is refused.
+            InvalidInput: a slot of another role, a key or value that is refused, or KV in stripes where it
+                cannot have them.
         """
+        if hello.layout.striped and BLOCK not in self.partitions:
+            text = f"{self.kind} cannot have KV in stripes over ranks; use attention.partition: head"
+            raise InvalidInput(("layout.stripe_tokens", text))
         if not hello.slots:
             raise InvalidInput(("slots", f"Hello names no {self.kind} device; name at least one"))
         taken: set[str] = set()

@@ -15,6 +15,10 @@ from l3sim.specs.rank import RankConfig
 from l3sim.specs.section import Bytes, Count, NonNegative, Positive, Share
 
 
+#: Tokens of a stripe, up to whole blocks: ours, by measurement (docs/kv.md).
+STRIPE_TOKENS = 512
+
+
 class DimmPimConfig(RankConfig, AttentionSection, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Modules, their processing units, and the switches of a job."""
 
@@ -28,6 +32,8 @@ class DimmPimConfig(RankConfig, AttentionSection, frozen=True, forbid_unknown_fi
     memory_share: Share = 1.0  # of the capacity that KV may use
     ranksets: Count | None = None  # use only the first N
     kv_block_tokens: Count | None = None  # of a head group's KV block; none: what fills one row of all banks
+    partition: Literal["head", "block"] = "head"  # of a head group's KV of a layer: on one rank, or striped
+    stripe_tokens: Count | None = None  # partition block: what goes to one rank before the next; none: ours
     n_hc: Annotated[int, Meta(ge=1, le=64)] | None = None  # chips per head; none: the bubble-free bound
     n_cmr: Count | None = None  # query heads per KV read; none: the model's queries per KV head
     pu: Literal["bank", "rank"] = "bank"  # where K and V are multiplied
@@ -51,6 +57,8 @@ class DimmPimConfig(RankConfig, AttentionSection, frozen=True, forbid_unknown_fi
 
     def reads(self, key: str) -> bool:
         """See Section.reads."""
+        if key == "stripe_tokens" and self.partition == "head":
+            return False
         return key not in (_ROOFLINE_ONLY if self.level != "roofline" else _COMMAND_ONLY)
 
     def check(self, where: str) -> None:
@@ -102,6 +110,7 @@ class DimmPimConfig(RankConfig, AttentionSection, frozen=True, forbid_unknown_fi
         chips = self.n_hc if self.n_hc is not None else chips_per_head(self, model, reads)
         per_group = self.chips_per_rank // chips
         row_bytes = self.row_bytes * self.banks_per_chip * self.chips_per_rank
+        block_tokens = _block_tokens(self, max(row_bytes // (per_group * model.head_kv_bytes // 2), 1))
         return Layout(
             tp=tp,
             dp=dp,
@@ -111,8 +120,9 @@ class DimmPimConfig(RankConfig, AttentionSection, frozen=True, forbid_unknown_fi
             groups=-(-model.kv_heads // per_group),
             chips_per_head=chips,
             queries_per_read=reads,
-            kv_block_tokens=_block_tokens(self, max(row_bytes // (per_group * model.head_kv_bytes // 2), 1)),
+            kv_block_tokens=block_tokens,
             kv_row_bytes=row_bytes,
+            stripe_tokens=_stripe_tokens(self, block_tokens),
         )
 
     def rank_assignments(self, layout: Layout, device: int) -> list[Assignment]:
@@ -171,6 +181,21 @@ def _block_tokens(pim: DimmPimConfig, row_tokens: int) -> int:
     if tokens % row_tokens and row_tokens % tokens:
         text = f"a row of all banks holds {row_tokens} tokens of a head group; use a divisor or a multiple"
         raise InvalidInput(("attention.kv_block_tokens", f"{text} of that, not {tokens}"))
+    return tokens
+
+
+def _stripe_tokens(pim: DimmPimConfig, block_tokens: int) -> int:
+    """Tokens of a stripe; 0 where there are none.
+
+    Raises:
+        InvalidInput: a stripe would end within a block.
+    """
+    if pim.partition == "head":
+        return 0
+    tokens = -(-STRIPE_TOKENS // block_tokens) * block_tokens if pim.stripe_tokens is None else pim.stripe_tokens
+    if tokens % block_tokens:
+        text = f"a KV block has {block_tokens} tokens (attention.kv_block_tokens); use a multiple of that, not {tokens}"
+        raise InvalidInput(("attention.stripe_tokens", text))
     return tokens
 
 

@@ -35,6 +35,8 @@ class Layout:
         kv_block_tokens: tokens of a block of KV, the unit in which a head group's KV is given room.
         kv_row_bytes: one row of all banks and chips of a rank, the unit in which blocks take memory.
         decode: who runs decode attention.
+        stripe_tokens: tokens of a stripe, the unit in which a head group's KV of a layer goes round the ranks of
+            its rankset; whole blocks. 0: all of it lies on one rank.
     """
 
     tp: int
@@ -48,6 +50,36 @@ class Layout:
     kv_block_tokens: int = 1
     kv_row_bytes: int = 1
     decode: DecodePlacement = DecodePlacement.ATTENTION
+    stripe_tokens: int = 0
+
+    @property
+    def striped(self) -> bool:
+        """Whether KV of a head group and layer lies on several ranks (`attention.partition: block`)."""
+        return self.stripe_tokens > 0
+
+    @property
+    def steps(self) -> int:
+        """Ranks, counted from a head group's first one, on which its KV of a layer may lie."""
+        return self.ranks if self.striped else 1
+
+    @property
+    def stripe_blocks(self) -> int:
+        """Blocks of a stripe; 0: no stripes."""
+        return self.stripe_tokens // self.kv_block_tokens
+
+    def step_tokens(self, tokens: Int64s) -> Int64s:
+        """Of a head group's first so many tokens, those q ranks from its first one: shape (..., steps)."""
+        return dealt(tokens, self.stripe_tokens, self.steps)
+
+    def step_blocks(self, blocks: Int64s) -> Int64s:
+        """The same of its first so many blocks."""
+        return dealt(blocks, self.stripe_blocks, self.steps)
+
+    def ranks_held(self, tokens: Int64s) -> Int64s:
+        """Ranks on which so many tokens of a head group lie, any shape."""
+        if not self.striped:
+            return np.minimum(tokens, 1)
+        return np.minimum(-(-tokens // self.stripe_tokens), self.ranks)
 
     @property
     def on_gpu(self) -> bool:
@@ -118,3 +150,21 @@ class Layout:
             for first in range(self.ranks):
                 counts[first, (first + group) % self.ranks] += heads
         return counts
+
+
+def dealt(count: Int64s, stripe: int, steps: int) -> Int64s:
+    """Of the first `count` of a row of things, those that step q has, dealt `stripe` at a time to each in turn.
+
+    count = full * stripe * steps + rest; step q has full * stripe + clip(rest - q * stripe, 0, stripe).
+
+    Args:
+        count: any shape. stripe: 0: step 0, the only one, has all.
+
+    Returns: shape (..., steps).
+    """
+    if not stripe:
+        return count[..., None]
+    full, rest = np.divmod(count, stripe * steps)
+    own = np.clip(rest[..., None] - stripe * np.arange(steps), 0, stripe)
+    dealt_out: Int64s = full[..., None] * stripe + own
+    return dealt_out

@@ -31,7 +31,7 @@ class DescribeResponse(_message.Message):
     def __init__(self, protocol_version: _Optional[int] = ..., devices: _Optional[_Iterable[_Union[DeviceDescription, _Mapping]]] = ...) -> None: ...
 
 class DeviceDescription(_message.Message):
-    __slots__ = ("device_id", "role", "kind", "version", "operations", "domains", "regions", "lookahead_rounds", "levels", "config_schema_json", "requested_slot", "overrides_json")
+    __slots__ = ("device_id", "role", "kind", "version", "operations", "domains", "regions", "lookahead_rounds", "levels", "config_schema_json", "requested_slot", "overrides_json", "partitions")
     DEVICE_ID_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -44,6 +44,7 @@ class DeviceDescription(_message.Message):
     CONFIG_SCHEMA_JSON_FIELD_NUMBER: _ClassVar[int]
     REQUESTED_SLOT_FIELD_NUMBER: _ClassVar[int]
     OVERRIDES_JSON_FIELD_NUMBER: _ClassVar[int]
+    PARTITIONS_FIELD_NUMBER: _ClassVar[int]
     device_id: str
     role: str
     kind: str
@@ -56,7 +57,8 @@ class DeviceDescription(_message.Message):
     config_schema_json: str
     requested_slot: str
     overrides_json: str
-    def __init__(self, device_id: _Optional[str] = ..., role: _Optional[str] = ..., kind: _Optional[str] = ..., version: _Optional[str] = ..., operations: _Optional[_Iterable[str]] = ..., domains: _Optional[_Iterable[str]] = ..., regions: _Optional[_Iterable[_Union[MemoryRegion, _Mapping]]] = ..., lookahead_rounds: _Optional[int] = ..., levels: _Optional[_Iterable[str]] = ..., config_schema_json: _Optional[str] = ..., requested_slot: _Optional[str] = ..., overrides_json: _Optional[str] = ...) -> None: ...
+    partitions: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, device_id: _Optional[str] = ..., role: _Optional[str] = ..., kind: _Optional[str] = ..., version: _Optional[str] = ..., operations: _Optional[_Iterable[str]] = ..., domains: _Optional[_Iterable[str]] = ..., regions: _Optional[_Iterable[_Union[MemoryRegion, _Mapping]]] = ..., lookahead_rounds: _Optional[int] = ..., levels: _Optional[_Iterable[str]] = ..., config_schema_json: _Optional[str] = ..., requested_slot: _Optional[str] = ..., overrides_json: _Optional[str] = ..., partitions: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class MemoryRegion(_message.Message):
     __slots__ = ("name", "capacity_bytes", "granule_bytes")
@@ -169,7 +171,7 @@ class ModelShape(_message.Message):
     def __init__(self, name: _Optional[str] = ..., layers: _Optional[int] = ..., heads: _Optional[int] = ..., kv_heads: _Optional[int] = ..., head_size: _Optional[int] = ..., hidden: _Optional[int] = ..., ffn: _Optional[int] = ..., gated: _Optional[bool] = ..., vocabulary: _Optional[int] = ..., tied_embeddings: _Optional[bool] = ..., learned_positions: _Optional[int] = ..., biases: _Optional[bool] = ..., default_tp: _Optional[int] = ..., source: _Optional[str] = ..., experts: _Optional[int] = ..., experts_per_token: _Optional[int] = ..., qkv_biases: _Optional[bool] = ..., norm_biases: _Optional[bool] = ..., parallel_attention: _Optional[bool] = ..., shared_norm: _Optional[bool] = ..., post_norms: _Optional[bool] = ..., qk_norm: _Optional[bool] = ..., sliding_window: _Optional[int] = ..., max_positions: _Optional[int] = ...) -> None: ...
 
 class Layout(_message.Message):
-    __slots__ = ("tp", "dp", "ranksets", "ranks", "heads_per_group", "groups", "chips_per_head", "queries_per_read", "kv_block_tokens", "kv_row_bytes", "decode")
+    __slots__ = ("tp", "dp", "ranksets", "ranks", "heads_per_group", "groups", "chips_per_head", "queries_per_read", "kv_block_tokens", "kv_row_bytes", "decode", "stripe_tokens")
     TP_FIELD_NUMBER: _ClassVar[int]
     DP_FIELD_NUMBER: _ClassVar[int]
     RANKSETS_FIELD_NUMBER: _ClassVar[int]
@@ -181,6 +183,7 @@ class Layout(_message.Message):
     KV_BLOCK_TOKENS_FIELD_NUMBER: _ClassVar[int]
     KV_ROW_BYTES_FIELD_NUMBER: _ClassVar[int]
     DECODE_FIELD_NUMBER: _ClassVar[int]
+    STRIPE_TOKENS_FIELD_NUMBER: _ClassVar[int]
     tp: int
     dp: int
     ranksets: int
@@ -192,7 +195,8 @@ class Layout(_message.Message):
     kv_block_tokens: int
     kv_row_bytes: int
     decode: DecodePlacement
-    def __init__(self, tp: _Optional[int] = ..., dp: _Optional[int] = ..., ranksets: _Optional[int] = ..., ranks: _Optional[int] = ..., heads_per_group: _Optional[int] = ..., groups: _Optional[int] = ..., chips_per_head: _Optional[int] = ..., queries_per_read: _Optional[int] = ..., kv_block_tokens: _Optional[int] = ..., kv_row_bytes: _Optional[int] = ..., decode: _Optional[_Union[DecodePlacement, str]] = ...) -> None: ...
+    stripe_tokens: int
+    def __init__(self, tp: _Optional[int] = ..., dp: _Optional[int] = ..., ranksets: _Optional[int] = ..., ranks: _Optional[int] = ..., heads_per_group: _Optional[int] = ..., groups: _Optional[int] = ..., chips_per_head: _Optional[int] = ..., queries_per_read: _Optional[int] = ..., kv_block_tokens: _Optional[int] = ..., kv_row_bytes: _Optional[int] = ..., decode: _Optional[_Union[DecodePlacement, str]] = ..., stripe_tokens: _Optional[int] = ...) -> None: ...
 
 class SlotAssignment(_message.Message):
     __slots__ = ("device_id", "slot", "config_json", "assignments")

@@ -17,7 +17,7 @@ FEW = 32
 #: is booked too large frees its room when it ends, and one booked too small costs another its KV.
 UNSEEN = 8192
 #: The same in GPU memory beside modules, which few can share, and which lose little while they are young.
-UNSEEN_BESIDE = 1024
+UNSEEN_BESIDE = 256
 #: The estimate is made anew when so many more (a share) have ended.
 GROWN = 0.1
 

@@ -68,7 +68,8 @@ class Replica:
     ) -> None:
         self.index, self.kv, self.planner = index, books.kv, planner
         self.metrics, self.history = ReplicaMetrics(), History(limits.steady_ps)
-        self.occupancy = Occupancy(books.kv.shape.layout.kv_block_tokens, books.kv.shape.layout.places)
+        layout = books.kv.shape.layout
+        self.occupancy = Occupancy(layout.kv_block_tokens, layout.places, layout.stripe_tokens, layout.ranks)
         self.now_ps = 0
         self.spans: list[Int64s] = []
         self.commits: tuple[Commit, ...] = ()

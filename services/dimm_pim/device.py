@@ -20,7 +20,7 @@ from l3sim.services.dram.fast.model import FastModel
 from l3sim.services.dram.fast.table_cache import table_of
 from l3sim.specs.config import DimmPimConfig
 from l3sim.units import Int64s
-from l3sim.work import Account, Costs, DeviceReady, Hello, MemoryRegion, Op, OpCost, Role, Window
+from l3sim.work import BLOCK, Account, Costs, DeviceReady, Hello, MemoryRegion, Op, OpCost, Role, Window
 
 if TYPE_CHECKING:
     from l3sim.services.dimm_pim.functional.session_memory import SessionMemory
@@ -35,6 +35,7 @@ class DimmPimDevice(ConfiguredDevice[DimmPimConfig]):
     domains = ("rank-0", "rank-1")
     struct = DimmPimConfig
     levels = ("fast", "command", "roofline")
+    partitions = (BLOCK,)
     shared_keys = frozenset(
         {
             "kind",
@@ -45,6 +46,8 @@ class DimmPimDevice(ConfiguredDevice[DimmPimConfig]):
             "capacity_bytes",
             "ranksets",
             "kv_block_tokens",
+            "partition",
+            "stripe_tokens",
             "n_hc",
             "n_cmr",
         }

@@ -41,7 +41,7 @@ class RooflineModel(HeadModel):
 
     def look_up(self, requests: Decoding) -> Int64s:
         """See LevelModel."""
-        costs = self._groups.at(requests.tokens, requests.most)
+        costs = requests.where_any(self._groups.at(requests.tokens, requests.most))
         check_sum(int(costs.max()), len(requests.tokens), self._layout)
         return costs
 

@@ -7,13 +7,25 @@ import msgspec
 import numpy as np
 
 from l3sim.device import BookkeepingSession, ConfiguredDevice, Ledger
+from l3sim.device.stripes import differing_rounds, partial_results
 from l3sim.errors import InvalidInput
 from l3sim.ports import DeviceSession
 from l3sim.services.gpu.kernels import LIMITS
 from l3sim.services.gpu.model import LEVELS, GroupCosts
 from l3sim.specs.config import CalibratedGpuConfig, GpuConfig
-from l3sim.units import Int64s, nj
-from l3sim.work import NO_REQUESTS, DeviceReady, Hello, MemoryRegion, Op, OpCost, Role, SubBatch, Window
+from l3sim.units import Int64s, nj, ps
+from l3sim.work import (
+    BLOCK,
+    NO_REQUESTS,
+    DeviceReady,
+    Hello,
+    MemoryRegion,
+    Op,
+    OpCost,
+    Role,
+    SubBatch,
+    Window,
+)
 
 
 class GpuDevice(ConfiguredDevice[GpuConfig]):
@@ -26,6 +38,7 @@ class GpuDevice(ConfiguredDevice[GpuConfig]):
     struct = GpuConfig
     further = (CalibratedGpuConfig,)
     levels = LEVELS
+    partitions = (BLOCK,)
     shared_keys = frozenset({"kind", "gpus", "type"})
 
     def open(self, hello: Hello) -> DeviceSession:
@@ -82,13 +95,13 @@ class GpuSession(BookkeepingSession):
         ]
 
     def costs(self, window: Window, ledger: Ledger) -> tuple[OpCost, ...]:
-        """See BookkeepingSession.costs. Only decode attention changes from round to round."""
+        """See BookkeepingSession.costs. Only decode attention, and its merging, change from round to round."""
         rounds = self.valid_rounds(window)
         return tuple(
             cost
             for batch in window.sub_batches
             if batch.tokens
-            for cost in self._pass(batch, self._attended(batch, ledger), window.replica, rounds)
+            for cost in self._pass(batch, *self._shares(batch, ledger), window.replica, rounds)
         )
 
     def counters(self, slot: str) -> Mapping[str, int]:  # noqa: ARG002
@@ -105,21 +118,26 @@ class GpuSession(BookkeepingSession):
             if batch.chunks:
                 for limit, part in self._group.prefill_limits_ps(batch.chunks).items():
                     self._spent_ps[limit] += rounds * part
-            context = self._attended(batch, self.ledger)
-            if len(context):
-                for limit, part in self._group.decode_limits_ps(context, rounds).items():
+            attended, striped = self._shares(batch, self.ledger)
+            if len(striped):
+                self._count_merges(striped, rounds)
+            if len(attended):
+                for limit, part in self._group.decode_limits_ps(attended, rounds).items():
                     self._spent_ps[limit] += part
 
-    def _attended(self, batch: SubBatch, ledger: Ledger) -> Int64s:
-        """Contexts of those decoding requests of a pass whose attention is the GPUs': shape (n,)."""
-        layout = self.hello.layout
+    def _shares(self, batch: SubBatch, ledger: Ledger) -> tuple[Int64s, Int64s]:
+        """Contexts of those decoding requests of a pass whose attention is the GPUs', and of striped ones."""
+        layout, context = self.hello.layout, batch.context
         if layout.on_gpu:
-            return batch.context
+            return context, NO_REQUESTS
         if layout.gpu_place is None:
-            return NO_REQUESTS
-        return batch.context[ledger.offset[batch.decode] == layout.ranksets]
+            return NO_REQUESTS, context if layout.striped else NO_REQUESTS
+        beside = ledger.offset[batch.decode] == layout.ranksets
+        return context[beside], context[~beside] if layout.striped else NO_REQUESTS
 
-    def _pass(self, batch: SubBatch, attended: Int64s, replica: int, rounds: int) -> list[OpCost]:
+    def _pass(
+        self, batch: SubBatch, attended: Int64s, striped: Int64s, replica: int, rounds: int
+    ) -> list[OpCost]:
         tokens, sampled = batch.tokens, batch.sampled
         costs = []
         for op in GpuDevice.operations:
@@ -134,8 +152,29 @@ class GpuSession(BookkeepingSession):
                 lane = self._lane(self._group.attend_prefill_ps(batch.chunks))
             else:
                 continue
+            if op is Op.BLOCK_OUT and len(striped):
+                lane = self._merged(striped, rounds, *lane)
             costs.append(OpCost(op, batch.index, (0,), (replica,), *lane))
         return costs
+
+    def _merged(
+        self, striped: Int64s, rounds: int, dense_ps: Int64s, dense_nj: Int64s
+    ) -> tuple[Int64s, Int64s]:
+        """A lane of block_out with the merging of partial results of requests with these contexts."""
+        layout = self.hello.layout
+        rounds = differing_rounds(layout, striped, rounds)
+        counts = zip(*partial_results(layout, striped, rounds), strict=True)
+        more = np.array([self._merge_ps(int(parts), int(requests)) for parts, requests in counts])
+        return dense_ps + more, dense_nj + nj(self._active_w, more)
+
+    def _merge_ps(self, parts: int, requests: int) -> int:
+        return ps(self._group.merge(parts, requests).seconds) if parts else 0
+
+    def _count_merges(self, striped: Int64s, rounds: int) -> None:
+        """Add what merging took over the rounds of a window."""
+        for parts, requests in zip(*partial_results(self.hello.layout, striped, rounds), strict=True):
+            for limit, part in self._group.merge_limits_ps(int(parts), int(requests)).items():
+                self._spent_ps[limit] += part
 
     def _dense_lane(self, op: Op, tokens: int, sampled: int) -> tuple[Int64s, Int64s]:
         return self._lane(self._group.dense_ps(op, tokens, sampled))

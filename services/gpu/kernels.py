@@ -6,6 +6,7 @@
                 norm, ffn_up, activation, ffn_down, all_reduce, (residual)
     head        norm, lm_head, sampling
 
+Where decode attention is striped over ranks, block_out begins with a kernel that merges partial results.
 Kernels in parentheses stand alone in the profiles that level `calibrated` was fitted to; level `roofline`
 assumes that rotary embeddings fuse into the QKV projection and residuals into the norm, which then moves
 twice as much. Biases and the exchange of the sampled token between GPUs hide in the overheads; the embedding
@@ -162,6 +163,19 @@ def widths_of(model: ModelShape, tp: int) -> dict[str, int]:
         "experts": model.experts,
         "vocabulary": -(-model.vocabulary // tp),
     }
+
+
+def merged_elements(parts: int, requests: int, widths: Mapping[str, int], head_size: int) -> int:
+    """FP16 elements that merging partial results reads and writes on a GPU.
+
+    Read, of each partial result and query head: outputs, running maximum and sum, FP32. Written, of each request
+    and query head: the output.
+
+    Args:
+        parts: partial results. requests: that have several.
+    """
+    heads = widths["attention"] // head_size
+    return heads * (parts * 2 * (head_size + 2) + requests * head_size)
 
 
 def bytes_of(elements: int) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from l3sim.errors import InvalidInput
 from l3sim.services.gpu.attention import Attention
 from l3sim.services.gpu.calibrated import Calibrated
-from l3sim.services.gpu.kernels import FUSED, LIMITS, UNFUSED, Level, Program, Spent, widths_of
+from l3sim.services.gpu.kernels import FUSED, LIMITS, UNFUSED, Level, Program, Spent, merged_elements, widths_of
 from l3sim.services.gpu.layers import program_of
 from l3sim.services.gpu.roofline import Roofline
 from l3sim.specs.config import CALIBRATION_KEYS, CalibratedGpuConfig, GpuConfig
@@ -29,6 +29,7 @@ class GroupCosts:
         self._level, program = _level_of(gpu, tp)
         self._program = program_of(program, model)
         self._layers = model.layers
+        self._head_size = model.head_size
         self._widths = widths_of(model, tp)
         self._attention = Attention.of(gpu, self._widths)
 
@@ -74,6 +75,17 @@ class GroupCosts:
         total = int(self.attend_rounds_ps(context, rounds).sum())
         overhead = rounds * int(self._attention.overhead_s * PS_PER_S)
         return {"attention": self._layers * (total - overhead), "overhead": self._layers * overhead}
+
+    def merge(self, parts: int, requests: int) -> Spent:
+        """Merging partial results of striped decode attention in one layer; see `kernels.merge`."""
+        return self._level.stream("merge", 1, merged_elements(parts, requests, self._widths, self._head_size))
+
+    def merge_limits_ps(self, parts: int, requests: int) -> dict[str, int]:
+        """What that waits for over all layers, by `LIMITS`; nothing where there is nothing to merge."""
+        if not parts:
+            return {}
+        split = _split_ps([self.merge(parts, requests)])
+        return {limit: self._layers * part for limit, part in split.items()}
 
     def attend_prefill_ps(self, chunks: Sequence[Chunk]) -> int:
         """Cost of causal attention of a pass's chunks in one layer.

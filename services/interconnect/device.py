@@ -6,15 +6,19 @@ import msgspec
 import numpy as np
 
 from l3sim.device import BookkeepingSession, ConfiguredDevice, Ledger
+from l3sim.device.stripes import differing_rounds
 from l3sim.errors import InvalidInput
 from l3sim.ports import DeviceSession
 from l3sim.services.interconnect.model import TransferCosts
+from l3sim.services.interconnect.striped import StripedTransfers
 from l3sim.specs.config import LinkConfig
 from l3sim.specs.pcie import check_uplinks
 from l3sim.units import Int64s, nj
-from l3sim.work import DeviceReady, Hello, Op, OpCost, Role, Window
+from l3sim.work import BLOCK, DeviceReady, Hello, Op, OpCost, Role, Window
 
 DOWN, UP = 0, 1
+#: An operation, its sub-batch, and its time by offset and round, shape (offsets, rounds or 1).
+Asked = tuple[Op, int, Int64s]
 
 
 class InterconnectDevice(ConfiguredDevice[LinkConfig]):
@@ -24,6 +28,7 @@ class InterconnectDevice(ConfiguredDevice[LinkConfig]):
     kind = "interconnect"
     operations = (Op.TRANSFER_DOWN, Op.TRANSFER_UP, Op.TRANSFER_KV)
     domains = ("down", "up")
+    partitions = (BLOCK,)
     struct = LinkConfig
     shared_keys = frozenset({"kind", "overlap", "channel_bus"})
 
@@ -50,6 +55,7 @@ class InterconnectSession(BookkeepingSession):
         super().__init__(hello)
         self._config = config
         self._transfers = transfers
+        self._stripes = StripedTransfers(transfers, hello.layout) if hello.layout.striped else None
         ranksets = hello.layout.ranksets
         classes = np.arange(ranksets)
         # Rankset j carries, in layer class c, the requests with offset (j - c) mod R.
@@ -78,34 +84,62 @@ class InterconnectSession(BookkeepingSession):
         ]
 
     def costs(self, window: Window, ledger: Ledger) -> tuple[OpCost, ...]:
-        """See BookkeepingSession.costs. Every round of a window moves the same."""
+        """See BookkeepingSession.costs. Every round of a window moves the same, but where KV is striped."""
+        asked = self._striped(window, ledger) if self._stripes else self._plain(window, ledger)
+        if not asked:
+            return ()
+        costs = []
+        for op, index, by_offset in asked:
+            # Each layer class has every offset once, on one rankset or another.
+            energy = nj(self._config.active_w, by_offset).sum(axis=0)
+            energy_nj = np.repeat(energy[None, :], self.hello.layout.ranksets, axis=0)
+            path = self._path(window.replica, UP if op is Op.TRANSFER_UP else DOWN)
+            duration_ps = by_offset[self._offset_of]
+            costs.append(OpCost(op, index, self._device, path, duration_ps, energy_nj))
+        return tuple(costs)
+
+    def _plain(self, window: Window, ledger: Ledger) -> list[Asked]:
+        """Transfers of KV that lies by head groups."""
         transfers = self._transfers
-        asked: list[tuple[Op, int, int]] = []
+        asked: list[tuple[Op, int]] = []
         tokens: list[Int64s] = []
         token_bytes: list[tuple[int, int, int]] = []
         for batch in window.sub_batches:
             if len(batch.decode):
                 decode = transfers.tokens(ledger.offset[batch.decode], ledger.rank[batch.decode])
-                asked += [(Op.TRANSFER_DOWN, batch.index, DOWN), (Op.TRANSFER_UP, batch.index, UP)]
+                asked += [(Op.TRANSFER_DOWN, batch.index), (Op.TRANSFER_UP, batch.index)]
                 tokens += [decode, decode]
                 token_bytes += [transfers.down_bytes, transfers.up_bytes]
             if batch.chunks:
                 requests = np.array([chunk.request for chunk in batch.chunks])
                 chunk_tokens = np.array([chunk.tokens for chunk in batch.chunks])
-                asked.append((Op.TRANSFER_KV, batch.index, DOWN))
+                asked.append((Op.TRANSFER_KV, batch.index))
                 tokens.append(transfers.tokens(ledger.offset[requests], ledger.rank[requests], chunk_tokens))
                 token_bytes.append(transfers.kv_bytes)
         if not asked:
-            return ()
+            return []
         by_offset = transfers.cost_ps(np.array(tokens), np.array(token_bytes))
-        duration_ps = by_offset[:, self._offset_of, None]
-        # Each layer class has every offset once, on one rankset or another.
-        energy = nj(self._config.active_w, by_offset).sum(axis=1)
-        energy_nj = np.repeat(energy, self.hello.layout.ranksets).reshape(*by_offset.shape, 1)
-        return tuple(
-            OpCost(op, index, self._device, self._path(window.replica, way), *lanes)
-            for (op, index, way), *lanes in zip(asked, duration_ps, energy_nj, strict=True)
-        )
+        return [(*one, each[:, None]) for one, each in zip(asked, by_offset, strict=True)]
+
+    def _striped(self, window: Window, ledger: Ledger) -> list[Asked]:
+        """Transfers of KV that lies in stripes."""
+        assert self._stripes is not None
+        asked: list[Asked] = []
+        for batch in window.sub_batches:
+            if len(batch.decode):
+                rounds = differing_rounds(self.hello.layout, batch.context, self.valid_rounds(window))
+                where = ledger.offset[batch.decode], ledger.rank[batch.decode]
+                down, up = self._stripes.decode_ps(*where, batch.context, rounds)
+                asked += [(Op.TRANSFER_DOWN, batch.index, down), (Op.TRANSFER_UP, batch.index, up)]
+            if batch.chunks:
+                requests = np.array([chunk.request for chunk in batch.chunks])
+                finished = np.array([chunk.finished_tokens for chunk in batch.chunks])
+                tokens = np.array([chunk.tokens for chunk in batch.chunks])
+                where = ledger.offset[requests], ledger.rank[requests]
+                asked.append(
+                    (Op.TRANSFER_KV, batch.index, self._stripes.chunks_ps(*where, finished, tokens))
+                )
+        return asked
 
     def _path(self, replica: int, way: int) -> range:
         """Domains of one replica and direction, one a rankset."""

@@ -10,7 +10,8 @@ the rankset (docs/models.md):
 All elements have 2 bytes. GPU i carries the query heads [i*H/TP, (i+1)*H/TP); a KV head is sent once, by the
 GPU that has the first of its query heads. (So with fewer KV heads than GPUs, where several GPUs hold a copy
 of a KV head, only one of them sends it.) Channel r carries the heads that lie on rank r of the rankset, k and
-v of a KV head beside the q and the outputs of its N_gqa query heads. How long that takes: `path.py`.
+v of a KV head beside the q and the outputs of its N_gqa query heads. How long that takes: `path.py`. Where KV
+lies in stripes, other bytes move: `striped.py`.
 """
 
 import numpy as np
@@ -36,7 +37,10 @@ class TransferCosts:
         self.channel_heads = layout.channel_heads(model.kv_heads)
         heads, kv_heads = gpu_heads(model, layout.tp)
         head_bytes = model.head_size * ELEMENT_BYTES
-        query_bytes = model.queries_per_kv * head_bytes  # of the query heads of one KV head
+        self.head_size, self.queries_per_kv = model.head_size, model.queries_per_kv
+        self._gpu_heads, self._gpu_kv_heads = heads, kv_heads
+        #: q, or the outputs, of the query heads of one KV head.
+        self.query_bytes = query_bytes = model.queries_per_kv * head_bytes
         #: Bytes of one token: (the busiest GPU's, the busiest uplink's, those of a KV head on a channel).
         self.down_bytes = self._busiest(
             heads * head_bytes + kv_heads * model.head_kv_bytes, query_bytes + model.head_kv_bytes
@@ -83,6 +87,27 @@ class TransferCosts:
             moved * gpu, moved * uplink, channel_most * kv_head, moved * (self._kv_heads * kv_head)
         )
         cost: Int64s = ps(seconds) * (moved > 0)
+        return cost
+
+
+    def mixed_ps(self, moved: tuple[Int64s, Int64s], channel_most: Int64s) -> Int64s:
+        """Time of transfers of which each GPU carries a share by its query heads, and one by its KV heads.
+
+        Args:
+            moved: bytes of a KV head of the model, over all requests: what goes by query heads, by KV heads.
+            channel_most: bytes of the busiest channel. All of one shape.
+
+        Returns: the same shape; 0 where nothing moves.
+
+        Raises:
+            ValueError: one of them is above `units.MAX_COST_PS`.
+        """
+        by_query, by_kv = (each[..., None] for each in moved)
+        gpus = by_query * self._gpu_heads // self.queries_per_kv + by_kv * self._gpu_kv_heads
+        uplinks = gpus.reshape(*gpus.shape[:-1], -1, self._path.gpus).sum(axis=-1)
+        whole = (moved[0] + moved[1]) * self._kv_heads
+        seconds = self._path.cost_s(gpus.max(axis=-1), uplinks.max(axis=-1), channel_most, whole)
+        cost: Int64s = ps(seconds) * (whole > 0)
         return cost
 
 

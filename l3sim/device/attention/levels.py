@@ -47,7 +47,7 @@ class HeadModel(LevelModel[Int64s]):
 
     def look_up(self, requests: Decoding) -> Int64s:
         """See LevelModel."""
-        heads = ps(self._cost(requests.tokens))
+        heads = requests.where_any(ps(self._cost(requests.tokens)))
         check_sum(int(heads.max()), len(heads), self._layout)
         return heads
 

@@ -15,15 +15,29 @@ from l3sim.work import SubBatch
 class Decoding:
     """Decoding requests of one sub-batch or two, sorted by bin: (sub-batch, rankset offset, first rank).
 
+    Where KV is striped (`l3sim.placement`), what a request has q ranks from its first one counts as a request of
+    its own, of the rank q further on: its head groups lie where those of the whole request would. It may have
+    nothing yet, where a stripe begins within the window.
+
     Attributes:
         tokens: attended in each round, shape (requests, rounds).
         most: the largest of them.
         bounds: requests of bin k stand at bounds[k] to bounds[k + 1], shape (bins + 1,).
+        starts: whether one of them attends nothing in some round.
     """
 
     tokens: Int64s
     most: int
     bounds: Int64s
+    starts: bool = False
+
+    def where_any(self, costs: Int64s) -> Int64s:
+        """Costs of the head groups that attend something; of all others 0."""
+        return np.where(self.tokens > 0, costs, 0) if self.starts else costs
+
+    def attending(self) -> Int64s:
+        """1 where a head group attends something, else 0: shape (requests, rounds), or (requests, 1)."""
+        return (self.tokens > 0).astype(np.int64) if self.starts else np.ones((len(self.tokens), 1), np.int64)
 
 
 def decoding(keys: Int64s, bins: int, context: Int64s, rounds: int) -> Decoding:
@@ -33,12 +47,35 @@ def decoding(keys: Int64s, bins: int, context: Int64s, rounds: int) -> Decoding:
         keys: bin of each request, in 0..bins-1, shape (requests,).
         context: KV tokens of each before the first round, shape (requests,).
     """
-    small = keys.astype(np.int16) if bins < 2**15 else keys  # 16 bits: a radix sort
-    order = np.argsort(small, kind="stable")
-    bounds = np.zeros(bins + 1, dtype=np.int64)
-    np.cumsum(np.bincount(keys, minlength=bins), out=bounds[1:])
+    order, bounds = _sorted(keys, bins)
     tokens = context[order][:, None] + np.arange(1, rounds + 1)
     return Decoding(tokens, int(context.max()) + rounds, bounds)
+
+
+def _sorted(keys: Int64s, bins: int) -> tuple[Int64s, Int64s]:
+    """(order of requests by bin, bounds of the bins as in Decoding)."""
+    small = keys.astype(np.int16) if bins < 2**15 else keys  # 16 bits: a radix sort
+    bounds = np.zeros(bins + 1, dtype=np.int64)
+    np.cumsum(np.bincount(keys, minlength=bins), out=bounds[1:])
+    return np.argsort(small, kind="stable"), bounds
+
+
+def striped(keys: Int64s, bins: int, context: Int64s, rounds: int, layout: Layout) -> Decoding:
+    """The same where KV is striped: a row for each rank that comes to hold some of a request.
+
+    Args:
+        keys: bin of each request's own placement.
+    """
+    steps = np.arange(layout.steps)
+    request, step = np.nonzero(steps < layout.ranks_held(context + rounds)[:, None])
+    base, first = np.divmod(keys[request], layout.ranks)
+    order, bounds = _sorted(base * layout.ranks + (first + step) % layout.ranks, bins)
+    request, step = request[order], step[order]
+    whole = context[request][:, None] + np.arange(1, rounds + 1)
+    full, rest = np.divmod(whole, layout.stripe_tokens * layout.ranks)
+    own = np.clip(rest - layout.stripe_tokens * step[:, None], 0, layout.stripe_tokens)
+    tokens = full * layout.stripe_tokens + own
+    return Decoding(tokens, int(tokens.max()), bounds, bool((tokens[:, 0] == 0).any()))
 
 
 def gathered(batches: Sequence[SubBatch], ledger: Ledger, layout: Layout, rounds: int) -> Decoding:
@@ -50,6 +87,8 @@ def gathered(batches: Sequence[SubBatch], ledger: Ledger, layout: Layout, rounds
         context = np.concatenate([context, batches[1].context])
     keys = ledger.offset[requests] * layout.ranks + ledger.rank[requests]
     keys[len(batches[0].decode) :] += bins
+    if layout.striped:
+        return striped(keys, bins * len(batches), context, rounds, layout)
     return decoding(keys, bins * len(batches), context, rounds)
 
 
@@ -88,7 +127,10 @@ class RankSums:
         return (len(bounds) - 1) // self._bins, ranksets, self._counts.shape[1]
 
     def groups(self, bounds: Int64s, batch: int, offset: int, rank: int) -> Int64s:
-        """Requests (sorted by bin) of the head groups that one rank runs in one layer, in order."""
+        """Requests (sorted by bin) of the head groups that one rank runs in one layer, in order.
+
+        Those that attend nothing yet in a round (see Decoding) are among them.
+        """
         first = batch * self._bins + offset * len(self._counts)
         parts = [
             np.repeat(np.arange(bounds[first + b], bounds[first + b + 1]), self._counts[b, rank])

@@ -24,7 +24,7 @@ from l3sim.work import (
     SlotAssignment,
 )
 
-_LAYOUT_SIZES = tuple(field.name for field in fields(Layout) if field.name != "decode")
+_LAYOUT_SIZES = tuple(field.name for field in fields(Layout) if field.name not in ("decode", "stripe_tokens"))
 _DECODE = {
     DecodePlacement.ATTENTION: pb.DECODE_PLACEMENT_ATTENTION,
     DecodePlacement.GPU: pb.DECODE_PLACEMENT_GPU,
@@ -52,6 +52,7 @@ def description_to_proto(description: DeviceDescription) -> pb.DeviceDescription
         config_schema_json=description.config_schema_json,
         requested_slot=description.requested_slot,
         overrides_json=description.overrides_json,
+        partitions=description.partitions,
     )
 
 
@@ -70,6 +71,7 @@ def description_from_proto(message: pb.DeviceDescription) -> DeviceDescription:
         config_schema_json=message.config_schema_json,
         requested_slot=message.requested_slot,
         overrides_json=message.overrides_json,
+        partitions=tuple(message.partitions),
     )
 
 
@@ -93,14 +95,14 @@ def model_from_proto(message: pb.ModelShape) -> ModelShape:
 def layout_to_proto(layout: Layout) -> pb.Layout:
     """How a job is laid over the machine."""
     sizes = {name: getattr(layout, name) for name in _LAYOUT_SIZES}
-    return pb.Layout(**sizes, decode=_DECODE[layout.decode])
+    return pb.Layout(**sizes, decode=_DECODE[layout.decode], stripe_tokens=layout.stripe_tokens)
 
 
 def layout_from_proto(message: pb.Layout) -> Layout:
     """How a job is laid over the machine.
 
     Raises:
-        InvalidInput: a size is 0, or it is not said who attends.
+        InvalidInput: a size is 0, it is not said who attends, or a stripe has no whole blocks.
     """
     for name in _LAYOUT_SIZES:
         if getattr(message, name) < 1:
@@ -108,8 +110,11 @@ def layout_from_proto(message: pb.Layout) -> Layout:
     if message.decode not in _DECODE_FROM:
         text = f"must say who attends (1: attention devices, 2: GPUs), got {message.decode}"
         raise InvalidInput(("layout.decode", text))
+    if message.stripe_tokens % message.kv_block_tokens:
+        text = f"must be a multiple of kv_block_tokens ({message.kv_block_tokens}), got {message.stripe_tokens}"
+        raise InvalidInput(("layout.stripe_tokens", text))
     sizes = {name: getattr(message, name) for name in _LAYOUT_SIZES}
-    return Layout(**sizes, decode=_DECODE_FROM[message.decode])
+    return Layout(**sizes, decode=_DECODE_FROM[message.decode], stripe_tokens=message.stripe_tokens)
 
 
 def hello_to_proto(hello: Hello) -> pb.Hello:

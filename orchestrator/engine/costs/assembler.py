@@ -156,7 +156,7 @@ class Assembler:
 
     def _finish(self, window: Window, modules: Window, table: "_Table") -> WindowCosts:
         durations = RoundCosts.nothing(table.rounds, self._layout.ranksets)
-        # What crosses a link is the same in every round.
+        # What crosses a link is the same in every round, but where KV is striped.
         durations.d[:] = table.link[Op.TRANSFER_DOWN].transpose(3, 0, 2, 1)
         durations.u[:] = table.link[Op.TRANSFER_UP].transpose(3, 0, 2, 1)
         durations.kv[:] = table.link[Op.TRANSFER_KV].transpose(3, 0, 2, 1)
@@ -195,7 +195,7 @@ class _Table:
         self.attend = attend
         self.gpu, self.gpu_nj = np.zeros((2, len(GPU_OPS), 2, rounds), dtype=np.int64)
         self.link = {
-            op: np.zeros((2, ranksets, ranksets, 1), dtype=np.int64)
+            op: np.zeros((2, ranksets, ranksets, rounds if layout.striped else 1), dtype=np.int64)
             for op, row in ROW_OF.items()
             if row is Role.LINK
         }

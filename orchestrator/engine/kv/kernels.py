@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from l3sim.jit import jit
+from l3sim.orchestrator.engine.kv.stripes import profile, runs_at
 from l3sim.orchestrator.engine.requests import Phase
 from l3sim.units import Int64s
 
@@ -107,9 +108,8 @@ def bins_of(places: Int64s, tokens: Int64s, groups: Int64s, ranksets: int) -> In
 
 
 @jit()
-def _lacks(more: Int64s, places: Int64s, booked: Int64s, room: Int64s, block_bytes: Int64s) -> bool:
-    """Whether a rank has more booked than it holds when each request has opened this many blocks more."""
-    opened = sum_at(places, more, len(room))
+def _lacks(opened: Int64s, booked: Int64s, room: Int64s, block_bytes: Int64s) -> bool:
+    """Whether a rank has more booked than it holds with this many blocks more at each placement."""
     after = booked.copy()
     for place in range(len(room)):
         if opened[place] > 0:
@@ -123,7 +123,7 @@ def _lacks(more: Int64s, places: Int64s, booked: Int64s, room: Int64s, block_byt
 
 def _room() -> tuple[Any, ...]:
     """One request that decodes on one rank."""
-    return 1, _one() - 1, _one() - 1, _bookings(), 1, _one(), _one(), _one()[None]
+    return 1, _one() - 1, _one() - 1, _bookings(), 1, _one(), _one(), _one()[None], 1, 0
 
 
 @jit(cache=True, example=_room)
@@ -136,6 +136,8 @@ def rounds_of_room(
     booked: Int64s,
     room: Int64s,
     block_bytes: Int64s,
+    ranks: int,
+    stripe: int,
 ) -> int:
     """Rounds until a rank has more booked than it holds while these requests decode; at least 1.
 
@@ -143,14 +145,17 @@ def rounds_of_room(
         most: it is not asked further than that.
         booked, room: bytes of each rank, shape (P,).
         block_bytes: that a block of a request at a placement takes on each rank, shape (P, P).
+        ranks: of a rankset. stripe: blocks of one, 0: none.
     """
     now = booked_tokens(requests, places, 0, bookings)
     ahead = most
     enough, lacks = 0, most
     while True:
         then = booked_tokens(requests, places, ahead, bookings)
-        more = -(-then // block_tokens) + (-now // block_tokens)
-        if _lacks(more, places, booked, room, block_bytes):
+        opened = runs_at(
+            places, -(-now // block_tokens), -(-then // block_tokens), stripe, ranks, len(room)
+        )
+        if _lacks(opened, booked, room, block_bytes):
             lacks = ahead
         elif ahead == most:
             return most
@@ -164,12 +169,11 @@ def rounds_of_room(
 def _place() -> tuple[Any, ...]:
     """One request and one placement."""
     square = _one()[None]
-    return (0, 1), 1, 0, _one(), False, _one(), _one(), square, _one(), square, square, square, 1
+    return 1, 0, _one(), False, _one(), _one(), square, _one(), square, square, 1, 0
 
 
 @jit(cache=True, example=_place)
 def best_place(
-    among: tuple[int, int],
     tokens: int,
     reserve: int,
     hits: Int64s,
@@ -178,45 +182,51 @@ def best_place(
     limit: Int64s,
     bins: Int64s,
     fit_tokens: Int64s,
-    block_bytes: Int64s,
-    pieces: Int64s,
+    layer_bytes: Int64s,
     groups: Int64s,
     block_tokens: int,
+    stripe_blocks: int,
 ) -> int:
     """Where a request goes, as `KvView.fits` says; NOWHERE: it does not fit.
 
     Args:
-        among: the first placement that it may have, and the one behind the last.
         hits: blocks of it that are booked already at each placement, shape (P,).
         limit: bytes that may be booked on each rank, shape (P,).
         bins: booked tokens x groups, shape (R, ranks).
-        pieces: (layer, head group) pairs of a placement on each rank, shape (P, P).
+        layer_bytes: of a block of one head group of offset o on rankset j, all layers there, shape (R, R).
+        groups: head groups on rank r of first rank b, shape (ranks, ranks).
+        stripe_blocks: 0: no stripes.
     """
     ranks = len(groups)
     best = NOWHERE
     least_full = most_hits = 0
-    for place in range(among[0], among[1]):
+    for place in range(ranks * len(layer_bytes)):  # not GPU memory beside ranks
         if tokens - 1 > fit_tokens[place]:
             continue
         booking = min(tokens + reserve, fit_tokens[place])
-        blocks = -(-booking // block_tokens) - hits[place]
+        offset, first = place // ranks, place % ranks
+        added = profile(hits[place], -(-booking // block_tokens), stripe_blocks, groups)
         fits = True
-        for rank in range(len(limit)):
-            if pieces[place, rank] > 0 and booked[rank] + block_bytes[place, rank] * blocks > limit[rank]:
-                fits = False
-                break
+        for rankset in range(len(layer_bytes)):
+            each = layer_bytes[offset, rankset]
+            for rank in range(ranks):
+                more = added[(rank - first) % ranks] * each
+                if more > 0 and booked[rankset * ranks + rank] + more > limit[rankset * ranks + rank]:
+                    fits = False
+                    break
         if not fits:
             continue
-        offset, first = place // ranks, place % ranks
+        tokens_there = profile(0, booking, stripe_blocks * block_tokens, groups)
         full = 0
         for rank in range(ranks):
-            if groups[first, rank] > 0:
-                full = max(full, bins[offset, rank] + groups[first, rank] * booking)
-        emptier, more = full < least_full, hits[place] > most_hits
+            there = tokens_there[(rank - first) % ranks]
+            if there > 0:
+                full = max(full, bins[offset, rank] + there)
+        emptier, closer = full < least_full, hits[place] > most_hits
         if longest:
-            better = more or (hits[place] == most_hits and emptier)
+            better = closer or (hits[place] == most_hits and emptier)
         else:
-            better = emptier or (full == least_full and more)
+            better = emptier or (full == least_full and closer)
         if best == NOWHERE or better:
             best, least_full, most_hits = place, full, hits[place]
     return best

@@ -34,6 +34,7 @@ from l3sim.orchestrator.engine.kv.kernels import (
 )
 from l3sim.orchestrator.engine.kv.prefix import PrefixSharing
 from l3sim.orchestrator.engine.kv.shape import KvShape
+from l3sim.orchestrator.engine.kv.stripes import on_rank, runs_at
 from l3sim.orchestrator.engine.kv.view import KvView
 from l3sim.orchestrator.engine.requests import Phase, RequestTable
 from l3sim.units import Int64s
@@ -105,20 +106,31 @@ class KvLedger:
         return table.offset[requests] * self.shape.layout.ranks + table.rank[requests]
 
     def blocks_at(self, requests: Int64s, tokens: Int64s) -> Int64s:
-        """Blocks that requests with this many tokens take at each placement, shared ones once: shape (P,)."""
+        """Blocks that requests with this many tokens take at each placement, shared ones once: shape (P,).
+
+        Where KV is striped, blocks count at the placement of the rank that they begin at.
+        """
         layout, places = self.shape.layout, self.places(requests)
-        if not self.sharing.any:
+        if not self.sharing.any and not layout.striped:
             return blocks_at(places, tokens, layout.kv_block_tokens, self._size)
-        blocks = layout.blocks(tokens)
-        return self.sharing.once(requests, places, blocks, self.sharing.shareable[requests], self._size)
+        return self._once(requests, layout.blocks(tokens), 1, layout.stripe_blocks)
 
     def tokens_at(self, requests: Int64s, tokens: Int64s) -> Int64s:
-        """Tokens of requests at each placement, those in shared blocks once: shape (P,)."""
-        places = self.places(requests)
-        if not self.sharing.any:
-            return sum_at(places, tokens, self._size)
-        shared = self.sharing.shareable[requests] * self.shape.layout.kv_block_tokens
-        return self.sharing.once(requests, places, tokens, shared, self._size)
+        """Tokens of requests at each placement, those in shared blocks once: shape (P,); as `blocks_at`."""
+        layout = self.shape.layout
+        if not self.sharing.any and not layout.striped:
+            return sum_at(self.places(requests), tokens, self._size)
+        return self._once(requests, tokens, layout.kv_block_tokens, layout.stripe_tokens)
+
+    def _once(self, requests: Int64s, amounts: Int64s, of_block: int, stripe: int) -> Int64s:
+        """Sum of amounts at each placement, what is shared once: shape (P,).
+
+        Args:
+            of_block, stripe: of a block and of a stripe, in the unit of `amounts`.
+        """
+        shared = self.sharing.shareable[requests] * of_block
+        runs = self.sharing.runs(requests, self.places(requests), amounts, shared, self._size)
+        return runs_at(*runs, stripe, self.shape.layout.ranks, self._size)
 
     def per_rank(self, requests: Int64s, tokens: Int64s) -> Int64s:
         """Bytes that requests with this many tokens take on each rank: shape (P,)."""
@@ -211,17 +223,30 @@ class KvLedger:
 
     def view(self) -> KvView:
         """A scratch copy for one plan."""
-        layout, places = self.shape.layout, self.places(self.rows)
+        places = self.places(self.rows)
         return KvView(
             self.shape,
             self.sharing,
             self.booked_bytes().copy(),
-            bins_of(places, self._booked_now(), self.shape.groups, layout.ranksets + self._gpus),
+            self._bins(places),
             len(self._residents),
             self._chain,
             self._limit,
             self._reserve_tokens,
         )
+
+    def _bins(self, places: Int64s) -> Int64s:
+        """Booked tokens x head groups of each (offset, rank): shape (R, ranks)."""
+        layout, groups, tokens = self.shape.layout, self.shape.groups, self._booked_now()
+        ranks = layout.ranksets * layout.ranks
+        if self._gpus:
+            inside = places < ranks
+            places, tokens = places[inside], tokens[inside]
+        if not layout.striped:
+            return bins_of(places, tokens, groups, layout.ranksets)
+        there = runs_at(places, np.zeros_like(tokens), tokens, layout.stripe_tokens, layout.ranks, ranks)
+        bins: Int64s = there.reshape(layout.ranksets, layout.ranks) @ groups
+        return bins
 
     def admit(self, placed: KvPlacement, reserve: int | None = None) -> KvPlacement:
         """Enter a request at a placement that a view gave, its KV empty; what the devices are to be told.
@@ -303,10 +328,11 @@ class KvLedger:
         While a rank, lowest first, has more booked than it holds, its request admitted last goes. The
         oldest of a rank never goes alone: its booking is bounded by what an empty replica holds.
         """
-        dropped: list[int] = []
+        layout, dropped = self.shape.layout, list[int]()
         while len(over := np.flatnonzero(self.booked_bytes() > self.shape.room_bytes)):
-            on_rank = self.shape.pieces[self.places(self.rows), over[0]] > 0
-            victim = int(self.rows[np.flatnonzero(on_rank)[-1]])
+            blocks, where = layout.blocks(self._booked_now()), self.places(self.rows)
+            there = on_rank(where, blocks, over[0], layout.stripe_blocks, layout.ranks, self.shape.pieces)
+            victim = int(self.rows[np.flatnonzero(there)[-1]])
             self._residents.remove(victim)
             self._table.recomputed[victim] += self._table.kv_tokens[victim]
             self._table.kv_tokens[victim] = 0
@@ -331,6 +357,8 @@ class KvLedger:
             self.booked_bytes(),
             shape.room_bytes,
             shape.block_bytes,
+            shape.layout.ranks,
+            shape.layout.stripe_blocks,
         )
 
     def lacks_room(self) -> bool:

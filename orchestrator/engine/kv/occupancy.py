@@ -6,6 +6,9 @@ decoding requests grow, a token a round each; so the state at its end tells all 
     rounds before the end     3      2      1      0
     tokens                  T-3n   T-2n    T-n     T        n decoding requests
     blocks                  less those that were opened after
+
+Where KV is striped, tokens count at the placement of the rank that they begin at (`kv.stripes`), and the newest
+tokens of a request may lie on several ranks.
 """
 
 from operator import mul
@@ -22,14 +25,16 @@ class Occupancy:
     Args:
         block_tokens: tokens of a block.
         places: how many placements there are.
+        stripe_tokens: tokens of a stripe, 0: none. ranks: of a rankset.
 
     Attributes:
         block_ps: blocks x time; a block is one of all layers and head groups of a request.
         place_ps: tokens x time of each placement, shape (P,), objects.
     """
 
-    def __init__(self, block_tokens: int, places: int) -> None:
+    def __init__(self, block_tokens: int, places: int, stripe_tokens: int = 0, ranks: int = 1) -> None:
         self._block_tokens, self._places = block_tokens, places
+        self._stripe_tokens, self._ranks = stripe_tokens, ranks
         self.block_ps = 0
         self.place_ps: np.ndarray[tuple[int], np.dtype[np.object_]] = np.zeros(places, dtype=np.object_)
 
@@ -57,9 +62,45 @@ class Occupancy:
         fewer = [0, *opened[:-1].tolist()]
         whole = sum(times)
         self.block_ps += blocks * whole - sum(map(mul, times, fewer))
-        growth = np.bincount(places, minlength=self._places)
         before = sum(map(mul, times, range(rounds)))
-        self.place_ps += tokens.astype(np.object_) * whole - growth.astype(np.object_) * before
+        self.place_ps += tokens.astype(np.object_) * whole
+        self.place_ps -= self._growth(growing, places).astype(np.object_) * before
+        if self._stripe_tokens:
+            self._move_back(times, growing, places)
+
+    def _growth(self, growing: Int64s, places: Int64s) -> Int64s:
+        """Requests by the placement at which their newest token counts: shape (P,)."""
+        if self._stripe_tokens:
+            places = self._shifted(places, (growing - 1) // self._stripe_tokens)
+        return np.bincount(places, minlength=self._places)
+
+    def _shifted(self, places: Int64s, steps: Int64s) -> Int64s:
+        """Placements so many ranks further."""
+        own = places % self._ranks
+        whole = places - own + self._ranks > self._places  # in GPU memory beside ranks
+        shifted: Int64s = np.where(whole, places, places - own + (own + steps) % self._ranks)
+        return shifted
+
+    def _move_back(self, times: list[int], growing: Int64s, places: Int64s) -> None:
+        """Count tokens that were not there yet in the stripe before that of the newest token.
+
+        Token T - j, j = 1 the newest, was not there j rounds and more before the end. Where it lies in another
+        stripe than token T - j + 1, all from it on were counted a rank too far.
+        """
+        size, rounds = self._stripe_tokens, len(times)
+        # Weight of the tokens T - j and before: sum over i >= j of the time that T - i was not there.
+        weight, missing = [0] * (rounds + 2), 0
+        for j in range(rounds - 1, 0, -1):
+            missing += times[j]
+            weight[j] = weight[j + 1] + missing
+        last = (growing - 1) // size
+        j = (growing - 1) % size + 2
+        while (here := (j < rounds) & (last > 0)).any():
+            for one in np.flatnonzero(here).tolist():
+                further, nearer = self._shifted(places[one], np.array([last[one], last[one] - 1]))
+                self.place_ps[further] += weight[j[one]]
+                self.place_ps[nearer] -= weight[j[one]]
+            last, j = last - 1, j + size
 
     def _opened(self, growing: Int64s, rounds: int) -> Int64s:
         """Blocks opened in the round d rounds before the end: shape (rounds,)."""

@@ -42,8 +42,10 @@ class PrefixSharing:
     def __post_init__(self) -> None:
         self.any = bool(self.shareable.any())
 
-    def once(self, requests: Int64s, places: Int64s, amounts: Int64s, shared: Int64s, size: int) -> Int64s:
-        """Sum of amounts at each placement, of which the first `shared` of each count once a prefix.
+    def runs(
+        self, requests: Int64s, places: Int64s, amounts: Int64s, shared: Int64s, size: int
+    ) -> tuple[Int64s, Int64s, Int64s]:
+        """What amounts come to, the first `shared` of each counted once a prefix and placement.
 
         Sharers hold a prefix from its start, so what they hold of it together is the most that one holds.
 
@@ -51,17 +53,19 @@ class PrefixSharing:
             requests, places, amounts, shared: shape (n,).
             size: placements.
 
-        Returns: int64, shape (size,).
+        Returns: runs, as placement, first and past its last one, each of shape (m,).
         """
-        # Weights of bincount are float64: exact, since token counts stay far below 2^53.
-        if not self.any:
-            return np.bincount(places, weights=amounts, minlength=size).astype(np.int64)
         common = np.minimum(amounts, shared)
-        own = np.bincount(places, weights=amounts - common, minlength=size)
+        if not self.any:
+            return places, common, amounts
         keys, where = np.unique(self.prefix[requests] * size + places, return_inverse=True)
         most: Int64s = np.zeros(len(keys), dtype=np.int64)
         np.maximum.at(most, where, common)
-        return (own + np.bincount(keys % size, weights=most, minlength=size)).astype(np.int64)
+        return (
+            np.concatenate([places, keys % size]),
+            np.concatenate([common, np.zeros_like(most)]),
+            np.concatenate([amounts, most]),
+        )
 
     def chain(self, prefix: int, requests: Int64s, places: Int64s, size: int) -> Int64s:
         """Blocks of a prefix that these requests book at each placement: shape (size,)."""

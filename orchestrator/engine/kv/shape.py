@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from l3sim.orchestrator.engine.kv.stripes import longest
 from l3sim.placement import Layout
 from l3sim.specs.model import ModelShape
 from l3sim.units import Int64s
@@ -25,7 +26,9 @@ class KvShape:
     Attributes:
         pieces: (layer, head group) pairs of a request at placement p that lie on rank r, shape (P, P).
         piece_bytes: of one block of one such pair, K and V.
-        block_bytes: bytes that a block of a request at placement p takes on rank r, shape (P, P).
+        block_bytes: bytes that a block of a request at placement p takes on rank r, shape (P, P); where KV is
+            striped, a block that lies on the first rank of its head group.
+        layer_bytes: of a block of one head group of offset o on rankset j, all layers there, shape (R, R).
         groups: head groups on rank r of first rank b, shape (ranks, ranks).
         room_bytes: of each rank, shape (P,).
         fit_tokens: the longest request that an empty replica holds at placement p, whole blocks; shape (P,).
@@ -36,6 +39,7 @@ class KvShape:
     pieces: Int64s
     piece_bytes: int
     block_bytes: Int64s
+    layer_bytes: Int64s
     groups: Int64s
     room_bytes: Int64s
     fit_tokens: Int64s
@@ -45,20 +49,32 @@ class KvShape:
         """Derive the tables from the layout and each rank's room."""
         pieces, piece_bytes = layout.pieces(model.layers), layout.block_bytes(model)
         block_bytes = pieces * piece_bytes
-        # Placements that leave a rank out are not bounded by it; no request is as long as 2^62 tokens.
+        layer_bytes = layout.layer_counts(model.layers) * piece_bytes
         ranks = room_bytes[: len(pieces)]
-        blocks = np.where(pieces > 0, ranks[None, :] // np.maximum(block_bytes, 1), NO_BOUND)
-        longest = np.minimum(blocks.min(axis=1), NO_BOUND // layout.kv_block_tokens) * layout.kv_block_tokens
+        if layout.striped:
+            blocks = longest(block_bytes, ranks, layout.stripe_blocks, layout.ranks)
+        else:
+            # Placements that leave a rank out are not bounded by it.
+            each = np.where(pieces > 0, ranks[None, :] // np.maximum(block_bytes, 1), NO_BOUND)
+            blocks = each.min(axis=1)
+        fits = blocks * layout.kv_block_tokens
         if layout.gpu_place is not None:
             whole = layout.kv_block_tokens * model.kv_bytes_per_token
             pieces, block_bytes = _with(pieces, model.layers * layout.groups), _with(block_bytes, whole)
-            longest = np.append(longest, NO_BOUND)
-        return cls(layout, pieces, piece_bytes, block_bytes, layout.group_counts, room_bytes, longest)
+            fits = np.append(fits, NO_BOUND)
+        return cls(
+            layout, pieces, piece_bytes, block_bytes, layer_bytes, layout.group_counts, room_bytes, fits
+        )
+
+    @property
+    def rank_count(self) -> int:
+        """Ranks, without GPU memory beside them."""
+        return self.layout.ranksets * self.layout.ranks
 
     @property
     def rank_room_bytes(self) -> Int64s:
         """`room_bytes` without GPU memory."""
-        return self.room_bytes[: self.layout.ranksets * self.layout.ranks]
+        return self.room_bytes[: self.rank_count]
 
     def limit_bytes(self, watermark: float) -> Int64s:
         """What may be booked on each rank when a share of it must stay free: shape (P,)."""

@@ -7,6 +7,7 @@ import numpy as np
 from l3sim.orchestrator.engine.kv.kernels import NOWHERE, best_place
 from l3sim.orchestrator.engine.kv.prefix import PrefixSharing
 from l3sim.orchestrator.engine.kv.shape import KvShape
+from l3sim.orchestrator.engine.kv.stripes import profile
 from l3sim.units import Int64s
 
 
@@ -14,8 +15,7 @@ class KvView:
     """What a policy may try.
 
     Args:
-        bins: booked tokens x groups of each (offset, rank), shape (ranksets, ranks); where GPUs attend beside
-            them, with a row more that nobody looks at.
+        bins: booked tokens x groups of each (offset, rank), shape (ranksets, ranks).
         residents: how many are admitted.
         chain: blocks of a prefix that are booked at each placement, shape (P,).
         limit: bytes of each rank that may be booked when a request is admitted beside others, shape (P,).
@@ -65,9 +65,9 @@ class KvView:
             on_gpus: in GPU memory, where the layout has that, and not in ranks.
         """
         shape = self._shape
-        ranks = shape.layout.ranksets * shape.layout.ranks
+        if on_gpus:
+            return self._beside(tokens, request, reserve)
         best = best_place(
-            (ranks, shape.layout.places) if on_gpus else (0, ranks),
             tokens,
             self._reserve_tokens if reserve is None else reserve,
             self._hits(request),
@@ -76,12 +76,23 @@ class KvView:
             self._limit if self._residents else shape.room_bytes,
             self._bins,
             shape.fit_tokens,
-            shape.block_bytes,
-            shape.pieces,
+            shape.layer_bytes,
             shape.groups,
             shape.layout.kv_block_tokens,
+            shape.layout.stripe_blocks,
         )
         return None if best == NOWHERE else divmod(best, shape.layout.ranks)
+
+    def _beside(self, tokens: int, request: int | None, reserve: int | None) -> tuple[int, int] | None:
+        """The placement in GPU memory, where the layout has one and it has room."""
+        layout, place = self._shape.layout, self._shape.layout.gpu_place
+        if place is None:
+            return None
+        booking = tokens + (self._reserve_tokens if reserve is None else reserve)
+        blocks = -(-booking // layout.kv_block_tokens) - int(self._hits(request)[place])
+        more = blocks * int(self._shape.block_bytes[place, place])
+        limit = self._limit if self._residents else self._shape.room_bytes
+        return (layout.ranksets, 0) if self.booked[place] + more <= limit[place] else None
 
     def admit(
         self, tokens: int, offset: int, rank: int, request: int | None = None, reserve: int | None = None
@@ -89,11 +100,18 @@ class KvView:
         """Book a request at a placement that `fits` gave."""
         shape = self._shape
         place = offset * shape.layout.ranks + rank
+        layout = shape.layout
         beyond = self._reserve_tokens if reserve is None else reserve
-        booking = np.minimum(tokens + beyond, shape.fit_tokens[place])
-        blocks = shape.layout.blocks(booking) - self._hits(request)[place]
-        self.booked += shape.block_bytes[place] * blocks
-        self._bins[offset] += shape.groups[rank] * booking
+        booking = int(min(tokens + beyond, shape.fit_tokens[place]))
+        blocks = -(-booking // layout.kv_block_tokens)
+        if place == layout.gpu_place:
+            self.booked[place] += (blocks - int(self._hits(request)[place])) * shape.block_bytes[place, place]
+        else:
+            added = profile(int(self._hits(request)[place]), blocks, layout.stripe_blocks, shape.groups)
+            self.booked[: shape.rank_count] += np.outer(
+                shape.layer_bytes[offset], np.roll(added, rank)
+            ).ravel()
+            self._bins[offset] += np.roll(profile(0, booking, layout.stripe_tokens, shape.groups), rank)
         self._residents += 1
         if request is not None and (shared := self._sharing.shareable[request]):
             chain = self._chain(request)

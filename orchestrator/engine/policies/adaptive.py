@@ -130,9 +130,8 @@ class _Point:
         """Time of each rank for requests that attend so many tokens: shape (R, ranks)."""
         layout = self.view.layout
         place = self.view.table.offset[requests] * layout.ranks + self.view.table.rank[requests]
-        return rank_loads(
-            place, self.predictor.attend_group_ps(tokens), layout.group_counts, self.predictor.pace
-        )
+        cost = self.predictor.attend_ps(layout, tokens)
+        return rank_loads(place, cost, layout.group_counts, self.predictor.pace)
 
     def with_chunks(self, chunks: list[list[Chunk]]) -> Load:
         """The next round, with these chunks of both passes."""
@@ -175,7 +174,7 @@ class _Point:
         beside = self._beside[np.lexsort((self._beside, -table.held[self._beside]))]
         layout = view.layout
         place = table.offset[inside] * layout.ranks + table.rank[inside]
-        cost = self.predictor.attend_group_ps(table.held[inside] + 1)
+        cost = self.predictor.attend_ps(layout, table.held[inside] + 1)
         side = deal(place, cost, layout.group_counts, self.predictor.pace)
         other = np.arange(len(beside)) % 4 % 3 > 0  # 0 1 1 0: two at a time, the longer to each in turn
         return (
@@ -209,8 +208,7 @@ class _Homes:
         reserve, booking = self._point.reserve(request), table.booking(request)
         in_ranks = view.kv.fits(booking, request, reserve)
         far = reserve
-        if not self._point.knows:
-            reserve = min(reserve, UNSEEN_BESIDE)
+        reserve = min(reserve, UNSEEN_BESIDE)
         on_gpus = view.kv.fits(booking, request, reserve, on_gpus=True)
         if on_gpus is None:
             return None if in_ranks is None else Home(*in_ranks, far)
@@ -235,9 +233,6 @@ class _Homes:
             bound = self._point.layer_bound_ps
             if bound is not None and after > bound:
                 return Blocked.GAP
-            if not self._point.knows:
-                self._enter(request, home)
-                return Blocked.NOTHING
             gain = ((residents + 1) / after * before / residents - 1) * residents
             if gain < WORTH:
                 return Blocked.ALIGNED
@@ -267,11 +262,10 @@ class _Homes:
             self._inside += 1
 
     def _loads_with(self, home: Home, tokens: int) -> Floats:
-        point, loads = self._point, self._loads.copy()
-        cost = point.predictor.attend_group_ps(np.array([tokens + 1], dtype=np.int64))[0]
-        groups = point.view.layout.group_counts[home.rank]
-        loads[home.offset] += groups * cost * point.predictor.pace[home.offset]
-        return loads
+        point, layout = self._point, self._point.view.layout
+        place = np.array([home.offset * layout.ranks + home.rank], dtype=np.int64)
+        cost = point.predictor.attend_ps(layout, np.array([tokens + 1], dtype=np.int64))
+        return self._loads + rank_loads(place, cost, layout.group_counts, point.predictor.pace)
 
     def _load(self, loads: Floats, beside: int, beside_tokens: int, inside: int) -> Load:
         """So many residents, with as many chunk tokens a round as their going and coming brings."""

@@ -13,7 +13,19 @@ from l3sim.units import Floats, Int64s
 
 def _example() -> tuple[Int64s, Floats, Int64s, Floats]:
     """One request on one rank."""
-    return np.zeros(1, dtype=np.int64), np.ones(1), np.ones((1, 1), dtype=np.int64), np.ones((1, 1))
+    square = np.ones((1, 1))
+    return np.zeros(1, dtype=np.int64), square, np.ones((1, 1), dtype=np.int64), square
+
+
+@jit(no_refs=True)
+def _add(loads: Floats, place: int, cost: Floats, index: int, groups: Int64s, pace: Floats) -> None:
+    """Add the request of a row of `cost` to the loads of all (offset, rank)."""
+    ranks = len(groups)
+    offset, first = place // ranks, place % ranks
+    for step in range(cost.shape[1]):
+        for rank in range(ranks):
+            more = groups[(first + step) % ranks, rank] * cost[index, step]
+            loads[offset, rank] += more * pace[offset, rank]
 
 
 @jit(cache=True, example=_example)
@@ -22,15 +34,13 @@ def rank_loads(place: Int64s, cost: Floats, groups: Int64s, pace: Floats) -> Flo
 
     Args:
         place: placement (offset * ranks + first rank) of each request, shape (n,).
-        cost: time of one head group of each, shape (n,).
+        cost: time of one head group of each on the rank so many steps from its first one, shape (n, steps).
         groups: head groups on rank r of first rank b, shape (ranks, ranks).
         pace: slowness of the rank that serves (offset, rank), shape (R, ranks).
     """
-    loads, ranks = np.zeros(pace.shape), groups.shape[0]
-    for index in range(len(cost)):
-        offset, first = place[index] // ranks, place[index] % ranks
-        for rank in range(ranks):
-            loads[offset, rank] += groups[first, rank] * cost[index] * pace[offset, rank]
+    loads = np.zeros(pace.shape)
+    for index in range(len(place)):
+        _add(loads, place[index], cost, index, groups, pace)
     return loads
 
 
@@ -38,21 +48,23 @@ def rank_loads(place: Int64s, cost: Floats, groups: Int64s, pace: Floats) -> Flo
 def deal(place: Int64s, cost: Floats, groups: Int64s, pace: Floats) -> Int64s:
     """Side (0 or 1) of each request, given in the order in which they are dealt: shape (n,).
 
-    Each goes where the fuller of its own ranks stays less full; ties to the side with less in all, then 0.
+    Each goes where the fullest of its own ranks stays less full; ties to the side with less in all, then 0.
     Arguments as of `rank_loads`.
     """
-    side, ranks = np.zeros(len(cost), dtype=np.int64), groups.shape[0]
+    side, ranks = np.zeros(len(place), dtype=np.int64), len(groups)
     loads, total = np.zeros((2, pace.shape[0], pace.shape[1])), np.zeros(2)
-    for index in range(len(cost)):
+    for index in range(len(place)):
         offset, first = place[index] // ranks, place[index] % ranks
         full = np.zeros(2)
-        for s in range(2):
-            for rank in range(ranks):
-                if groups[first, rank] > 0:
-                    full[s] = max(full[s], loads[s, offset, rank])
-        s = 1 if full[1] < full[0] or (full[1] == full[0] and total[1] < total[0]) else 0
         for rank in range(ranks):
-            loads[s, offset, rank] += groups[first, rank] * cost[index] * pace[offset, rank]
-        total[s] += cost[index]
+            more = 0.0
+            for step in range(cost.shape[1]):
+                more += groups[(first + step) % ranks, rank] * cost[index, step]
+            if more > 0:
+                for s in range(2):
+                    full[s] = max(full[s], loads[s, offset, rank] + more * pace[offset, rank])
+        s = 1 if full[1] < full[0] or (full[1] == full[0] and total[1] < total[0]) else 0
+        _add(loads[s], place[index], cost, index, groups, pace)
+        total[s] += cost[index].sum()
         side[index] = s
     return side

@@ -86,7 +86,7 @@ class _Sides:
         )
         self.order: Int64s = rows[np.lexsort(longest_first if self._all else longest_idle_first)]
         self._place = table.offset[self.order] * view.layout.ranks + table.rank[self.order]
-        self._cost = predictor.attend_group_ps(table.held[self.order] + 1)
+        self._cost = predictor.attend_ps(view.layout, table.held[self.order] + 1)
         self._groups = view.layout.group_counts
         self._step = options.step or (STEP_MHA if view.layout.queries_per_read == 1 else STEP_GQA)
         self._entered: list[KvPlacement] = []
@@ -179,7 +179,8 @@ class _Sides:
         entering = [*self._entered, placed]
         if len(self.order) >= self._passes:
             place = np.array([one.offset * view.layout.ranks + one.rank for one in entering])
-            cost = predictor.attend_group_ps(table.target[[one.request for one in entering]] + 1)
+            tokens = table.target[[one.request for one in entering]] + 1
+            cost = predictor.attend_ps(view.layout, tokens)
             beside = self._without_chunks(len(self.order) + len(entering))
             whole = np.concatenate([self._place, place]), np.concatenate([self._cost, cost])
             _, times, _ = partition_all(*whole, self._groups, predictor.pace, beside)

@@ -46,14 +46,19 @@ def partition_lighter(tokens: Int64s) -> Int64s:
 
 
 @jit(no_refs=True)
-def _add(bins: Floats, groups: Int64s, pace: Floats, offset: int, rank: int, cost: float) -> float:
-    """Add a request to its bins; the longest time among them."""
+def _add(
+    bins: Floats, groups: Int64s, pace: Floats, offset: int, rank: int, cost: Floats, index: int
+) -> float:
+    """Add a request, of that row of `cost`, to its bins; the longest time among them."""
     fullest = 0.0
-    for r in range(groups.shape[1]):
-        count = groups[rank, r]
-        if count > 0:
-            bins[offset, r] += count * cost * pace[offset, r]
-            fullest = max(fullest, bins[offset, r])
+    for step in range(cost.shape[1]):
+        each = cost[index, step]
+        first = (rank + step) % groups.shape[0]
+        for r in range(groups.shape[1]):
+            count = groups[first, r]
+            if count > 0 and (each > 0 or step == 0):
+                bins[offset, r] += count * each * pace[offset, r]
+                fullest = max(fullest, bins[offset, r])
     return fullest
 
 
@@ -91,13 +96,21 @@ def _fullest(bins: Floats, groups: Int64s, offset: int, rank: int) -> float:
 
 
 @jit(no_refs=True)
-def _fullest_with(bins: Floats, groups: Int64s, pace: Floats, offset: int, rank: int, cost: float) -> float:
-    """Longest time among the bins of a placement if a request of this group cost came to it."""
+def _fullest_with(
+    bins: Floats, groups: Int64s, pace: Floats, offset: int, rank: int, cost: Floats, index: int
+) -> float:
+    """Longest time among the bins of a placement if a request of that row of `cost` came to it."""
     fullest = 0.0
-    for r in range(groups.shape[1]):
-        count = groups[rank, r]
-        if count > 0:
-            fullest = max(fullest, bins[offset, r] + count * cost * pace[offset, r])
+    ranks, steps = groups.shape[0], cost.shape[1]
+    for r in range(ranks):
+        more, any_group = 0.0, False
+        for step in range(steps):
+            count = groups[(rank + step) % ranks, r]
+            if count > 0 and (cost[index, step] > 0 or step == 0):
+                more += count * cost[index, step] * pace[offset, r]
+                any_group = True
+        if any_group:
+            fullest = max(fullest, bins[offset, r] + more)
     return fullest
 
 
@@ -153,7 +166,7 @@ def _take(
     first[place] = after[index]
     ranks = groups.shape[0]
     offset, rank = place // ranks, place % ranks
-    fullest[i] = max(fullest[i], _add(bins[i], groups, pace, offset, rank, cost[index]))
+    fullest[i] = max(fullest[i], _add(bins[i], groups, pace, offset, rank, cost, index))
     # Most often requests have groups on every rank: nothing to look for.
     everywhere = 0.0
     for r in range(ranks):
@@ -169,7 +182,8 @@ def _example() -> tuple[Int64s, Floats, Int64s, Floats, Beside]:
     """One request on one rank."""
     two = np.zeros(2)
     beside = Beside(2, 1.0, two, np.zeros((2, 2)), two, two)
-    return np.zeros(1, dtype=np.int64), np.ones(1), np.ones((1, 1), dtype=np.int64), np.ones((1, 1)), beside
+    square = np.ones((1, 1))
+    return np.zeros(1, dtype=np.int64), square, np.ones((1, 1), dtype=np.int64), square, beside
 
 
 @jit(cache=True, example=lambda: (*_example(), 1))
@@ -185,7 +199,8 @@ def partition_aligned(
 
     Args:
         place: placement (offset * ranks + first rank) of each request, shape (n,).
-        cost: predicted attention time of one head group of each, ps, shape (n,).
+        cost: predicted attention time of one head group of each, ps, shape (n, steps): column q is what lies q
+            ranks from its first one, where KV is striped (`l3sim.placement`); else there is one.
         groups: head groups on rank r of first rank b, shape (ranks, ranks).
         pace: slowness of the rank that serves (offset, rank), 1 for the usual one, shape (R, ranks).
 
@@ -218,7 +233,7 @@ def partition_aligned(
         least = _least_loaded(full[i], first, closed)
         while least != OUT:
             offset, rank = least // len(groups), least % len(groups)
-            if _fullest_with(bins[i], groups, pace, offset, rank, cost[first[least]]) <= fullest[i]:
+            if _fullest_with(bins[i], groups, pace, offset, rank, cost, first[least]) <= fullest[i]:
                 _take(i, least, bins, full, groups, pace, first, after, cost, side, fullest, counts, spread)
             else:
                 closed[least] = True  # for good: bins only grow
@@ -243,7 +258,7 @@ def partition_all(
         times = both(fullest, counts, beside)
         i = 1 if beside.passes == 2 and times[3] < times[1] else 0
         offset, rank = place[index] // ranks, place[index] % ranks
-        fullest[i] = max(fullest[i], _add(bins[i], groups, pace, offset, rank, cost[index]))
+        fullest[i] = max(fullest[i], _add(bins[i], groups, pace, offset, rank, cost, index))
         counts[i] += 1
         side[index] = i
     return side, both(fullest, counts, beside), len(cost)
@@ -265,5 +280,5 @@ def fullest_ranks(place: Int64s, cost: Floats, side: Int64s, groups: Int64s, pac
         i = side[index]
         if i != OUT:
             offset, rank = place[index] // ranks, place[index] % ranks
-            fullest[i] = max(fullest[i], _add(bins[i], groups, pace, offset, rank, cost[index]))
+            fullest[i] = max(fullest[i], _add(bins[i], groups, pace, offset, rank, cost, index))
     return fullest

@@ -41,12 +41,30 @@ def grid_of(layout: Layout, replica: int) -> Grid:
         gpu += [beside_window(replica, layout, count, held) for count in COUNTS for held in CONTEXTS]
     first_ranks = range(1 if layout.groups >= layout.ranks else layout.ranks)
     attention = [
-        decode_window(replica, [(context - 1, rank)]) for rank in first_ranks for context in CONTEXTS
+        decode_window(replica, [(everywhere(layout, context) - 1, rank)])
+        for rank in first_ranks
+        for context in contexts_of(layout)
     ]
     spread = [(0, rank) for rank in range(layout.ranks)]
     link = [decode_window(replica, spread), decode_window(replica, spread * 4)]
     link += [chunk_window(replica, (256, 0)), chunk_window(replica, (2048, 0))]
     return Grid(tuple(gpu), tuple(attention), tuple(link))
+
+
+def contexts_of(layout: Layout) -> list[int]:
+    """Tokens that one head group attends on a rank; beyond a stripe whole stripes, which all ranks then have."""
+    stripe = layout.stripe_tokens
+    return [tokens if not stripe or tokens <= stripe else -(-tokens // stripe) * stripe for tokens in CONTEXTS]
+
+
+def everywhere(layout: Layout, tokens: int) -> int:
+    """Tokens of a request of which a head group has so many on each rank that it lies on."""
+    return tokens * layout.ranks if spreads(layout, tokens) else tokens
+
+
+def spreads(layout: Layout, tokens: int) -> bool:
+    """Whether a head group of which a rank has so many tokens has some on all others as well."""
+    return layout.striped and tokens > layout.stripe_tokens
 
 
 def chunk_window(replica: int, *chunks: tuple[int, int]) -> Window:
@@ -129,13 +147,16 @@ class _TableMaker:
 
     def add_attention(self, answers: Sequence[Costs], ranks: RankMap) -> None:
         """Answers to Grid.attention of one port, whose ranks these are."""
-        groups = self._layout.group_counts
+        layout, contexts = self._layout, contexts_of(self._layout)
         for number, answer in enumerate(answers):
             first, context = divmod(number, len(CONTEXTS))
             for cost in attends(answer):
                 slowest = cost.duration_ps[:, :, 0].max(axis=1)
                 for lane, pair in enumerate(zip(cost.device, cost.domain, strict=True)):
-                    count = int(groups[first, ranks.flat[pair] % self._layout.ranks])
+                    rank = ranks.flat[pair] % layout.ranks
+                    count = int(layout.group_counts[first, rank])
+                    if spreads(layout, contexts[context]):
+                        count = layout.groups
                     if count and slowest[lane]:
                         self._rank_ps[ranks.flat[pair], context] = float(slowest[lane]) / count
 
@@ -157,7 +178,7 @@ class _TableMaker:
         chunk_slope = (large - small) / (2048 - 256)
         fixed = layout.ranksets * max(few - slope * count, 0.0)
         comm = np.array([fixed, slope, max(small - 256 * chunk_slope, 0.0), chunk_slope])
-        contexts: Int64s = np.array(CONTEXTS)
+        contexts: Int64s = np.array(contexts_of(layout))
         return Tables(
             fc_grid=np.array(TOKENS, dtype=np.float64),
             fc_ps=self._fc_ps,

@@ -20,6 +20,8 @@ from l3sim.orchestrator.engine.prediction.estimate_grid import (
     attends,
     chunk_window,
     decode_window,
+    everywhere,
+    spreads,
 )
 from l3sim.orchestrator.engine.prediction.predictor import Predictor, Tables
 from l3sim.placement import Layout
@@ -74,7 +76,10 @@ class Oracle(Predictor):
     def attend_group_ps(self, tokens: Int64s) -> Floats:
         """See Predictor.attend_group_ps."""
         for one in tokens.tolist():
-            if one not in self._group:
+            if one not in self._group and one > 0:
+                base = self._base_of(one)
+                if base not in self._group and base > 0:
+                    self._wanted_contexts[base] = None
                 self._wanted_contexts[one] = None
         known = np.array([self._group.get(one, np.nan) for one in tokens.tolist()])
         return np.where(np.isnan(known), self._tables.attend_group_ps(tokens), known)
@@ -89,7 +94,9 @@ class Oracle(Predictor):
         self._asked = (passes, contexts)
         return Grid(
             gpu=tuple(chunk_window(self._replica, *chunks) for chunks in passes),
-            attention=tuple(decode_window(self._replica, [(tokens - 1, 0)]) for tokens in contexts),
+            attention=tuple(
+                decode_window(self._replica, [(self._request_of(tokens) - 1, 0)]) for tokens in contexts
+            ),
             link=(),
         )
 
@@ -103,6 +110,18 @@ class Oracle(Predictor):
             for tokens, answer in zip(self._asked[1], some, strict=True):
                 self._enter_group(tokens, answer, ranks)
 
+    def _base_of(self, tokens: int) -> int:
+        """Tokens on the other ranks where a head group has so many on its first one, and more there; else 0."""
+        if not spreads(self._layout, tokens):
+            return 0
+        stripe = self._layout.stripe_tokens
+        return 0 if tokens % stripe == 0 else tokens // stripe * stripe
+
+    def _request_of(self, tokens: int) -> int:
+        """Tokens of a request of which a head group has so many on its first rank."""
+        base = self._base_of(tokens)
+        return base * self._layout.ranks + tokens - base if base else everywhere(self._layout, tokens)
+
     def _enter_group(self, tokens: int, answer: Costs, ranks: RankMap) -> None:
         layout, pace = self._layout, self.pace.ravel()
         for cost in attends(answer):
@@ -110,5 +129,14 @@ class Oracle(Predictor):
                 rank = ranks.flat[pair]
                 count = int(layout.group_counts[0, rank % layout.ranks])
                 duration_ps = float(cost.duration_ps[lane, 0, 0])
-                if rank < layout.ranks and count and duration_ps:
+                if rank >= layout.ranks or not count or not duration_ps:
+                    continue
+                base = self._base_of(tokens)
+                if not spreads(layout, tokens):
                     self._group[tokens] = duration_ps / (count * float(pace[rank]))
+                elif not base:
+                    self._group[tokens] = duration_ps / (layout.groups * float(pace[rank]))
+                elif rank == 0:
+                    # All other head groups have the base there, which was asked before.
+                    others = (layout.groups - count) * self._group[base]
+                    self._group[tokens] = (duration_ps / float(pace[rank]) - others) / count

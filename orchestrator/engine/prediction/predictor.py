@@ -19,6 +19,7 @@ import numpy as np
 
 from l3sim.errors import InvariantBroken
 from l3sim.jit import jit
+from l3sim.placement import Layout
 from l3sim.units import Floats, Int64s
 from l3sim.work import Chunk
 
@@ -53,6 +54,16 @@ class Predictor(ABC):
             InvariantBroken: this predictor knows nothing of it.
         """
         raise InvariantBroken(f"{type(self).__name__} does not predict GPUs that attend beside modules")
+
+    def attend_ps(self, layout: Layout, tokens: Int64s) -> Floats:
+        """t_d of one head group of requests on each rank that may hold some of it: shape (n, steps).
+
+        Args:
+            tokens: attended by each, shape (n,).
+        """
+        own = layout.step_tokens(tokens)
+        costs = self.attend_group_ps(own.ravel()).reshape(own.shape)
+        return np.where(own > 0, costs, 0.0) if layout.striped else costs
 
     def pass_prefill_ps(self, chunks: Sequence[Chunk]) -> float:
         """t_p of a pass with these chunks as they are."""

@@ -37,7 +37,11 @@ class CommandModel(LevelModel[None]):
         for at in np.ndindex(*shape):
             here = sums.groups(requests.bounds, *at)
             for i in range(rounds if len(here) else 0):
-                time[at][i], energy[at][i] = self.call(requests.tokens[here, i])
+                attended = requests.tokens[here, i]
+                if requests.starts:
+                    attended = attended[attended > 0]
+                if len(attended):
+                    time[at][i], energy[at][i] = self.call(attended)
         return time, energy
 
     def call(self, tokens: Int64s) -> tuple[int, int]:

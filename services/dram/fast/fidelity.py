@@ -66,11 +66,13 @@ class FidelityCheck:
             first = times[kind][batch, ..., 0]
             offset, rank = np.unravel_index(int(first.argmax()), first.shape)
             slowest = sums[kind].groups(requests.bounds, batch, int(offset), int(rank))
-            if not len(slowest):
+            attended = requests.tokens[slowest, 0]
+            attended = attended[attended > 0]
+            if not len(attended):
                 continue
             fast_ps = int(first[offset, rank])
             exact = self._exact.setdefault(models[kind], models[kind].exact())
-            exact_ps, _ = exact(requests.tokens[slowest, 0])
+            exact_ps, _ = exact(attended)
             calls += 1
             gap_ps = max(gap_ps, abs(fast_ps - exact_ps))
             gap_ppm = max(gap_ppm, -(-abs(fast_ps - exact_ps) * PPM // exact_ps))

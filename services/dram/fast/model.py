@@ -37,8 +37,9 @@ class FastModel(LevelModel[tuple[Int64s, Int64s]]):
     def look_up(self, requests: Decoding) -> tuple[Int64s, Int64s]:
         """See LevelModel."""
         if requests.most >= TABLE_TOKENS:
-            rows = self._table.groups(requests.tokens)
-            cycles, energies = cycles_of(rows), self._energy(rows)
+            rows = self._table.groups(np.maximum(requests.tokens, 1))
+            cycles = requests.where_any(cycles_of(rows))
+            energies = requests.where_any(self._energy(rows))
         else:
             if requests.most >= len(self._cycles):
                 self._extend(min(max(2 * requests.most, 4096), TABLE_TOKENS))
@@ -51,7 +52,7 @@ class FastModel(LevelModel[tuple[Int64s, Int64s]]):
     ) -> tuple[Int64s, Int64s]:
         """See LevelModel."""
         table, pim = self._table, self.kernel.pim
-        groups = sums.add(np.ones((len(requests.tokens), 1), dtype=np.int64), requests.bounds)
+        groups = sums.add(requests.attending(), requests.bounds)
         later = np.maximum(groups - 1, 0)
         work = sums.add(looked_up[0], requests.bounds) - later * table.saving_tck
         refreshes = table.refreshes(work)

@@ -13,6 +13,7 @@ import numpy as np
 
 from l3sim.jit import jit
 from l3sim.orchestrator.engine.costs.assembler import WindowCosts
+from l3sim.orchestrator.engine.kv.stripes import dealt
 from l3sim.orchestrator.engine.requests import RequestTable
 from l3sim.orchestrator.engine.timeline.base import B_MID, P_COST, TABLES, RoundCosts
 from l3sim.placement import Layout
@@ -95,6 +96,7 @@ class Samples:
                 self._table.rank,
                 self._layout.group_counts,
                 self._pace,
+                self._layout.stripe_tokens,
             )
         self.rounds += rounds
 
@@ -135,7 +137,7 @@ def kept_of(drawn: Floats, seen: int, size: int) -> tuple[Int64s, Int64s]:
 
 @jit()
 def slowest_rank(
-    place: Int64s, context: Int64s, groups: Int64s, pace: Floats, which: Int64s
+    place: Int64s, context: Int64s, groups: Int64s, pace: Floats, which: Int64s, stripe: int
 ) -> tuple[Floats, Floats]:
     """Tokens attended, times head groups and pace, of the rank that has most; and its head groups times pace.
 
@@ -145,24 +147,44 @@ def slowest_rank(
         groups: head groups on rank r of first rank b, shape (ranks, ranks).
         pace: slowness of the rank that serves (offset, rank), shape (R, ranks).
         which: rounds, shape (m,), as are both results.
+        stripe: tokens of one, 0: none.
     """
     ranks = len(groups)
-    tokens, counts = np.zeros(pace.shape, dtype=np.int64), np.zeros(pace.shape, dtype=np.int64)
-    for index in range(len(place)):
-        offset, first = place[index] // ranks, place[index] % ranks
-        for rank in range(ranks):
-            tokens[offset, rank] += groups[first, rank] * (context[index] + 1)
-            counts[offset, rank] += groups[first, rank]
     load, paced = np.zeros(len(which)), np.zeros(len(which))
+    tokens, counts = np.zeros(pace.shape, dtype=np.int64), np.zeros(pace.shape, dtype=np.int64)
     for number in range(len(which)):
+        # Without stripes later rounds only add a token a head group.
+        ahead = which[number] if stripe > 0 else 0
+        if stripe > 0 or number == 0:
+            _attended(place, context + ahead + 1, groups, stripe, tokens, counts)
+        more = which[number] - ahead
         most = -1.0
         for offset in range(len(pace)):
             for rank in range(ranks):
-                here = (tokens[offset, rank] + which[number] * counts[offset, rank]) * pace[offset, rank]
+                here = (tokens[offset, rank] + more * counts[offset, rank]) * pace[offset, rank]
                 if here > most:
                     most, load[number] = here, here
                     paced[number] = counts[offset, rank] * pace[offset, rank]
     return load, paced
+
+
+@jit()
+def _attended(
+    place: Int64s, attended: Int64s, groups: Int64s, stripe: int, tokens: Int64s, counts: Int64s
+) -> None:
+    """Write tokens x head groups, and head groups, of each (offset, rank): shape (R, ranks)."""
+    ranks = len(groups)
+    tokens[:], counts[:] = 0, 0
+    for index in range(len(place)):
+        offset, first = place[index] // ranks, place[index] % ranks
+        for step in range(ranks if stripe > 0 else 1):
+            own = dealt(attended[index], step, stripe, ranks)
+            if own == 0:
+                continue
+            for rank in range(ranks):
+                count = groups[(first + step) % ranks, rank]
+                tokens[offset, rank] += count * own
+                counts[offset, rank] += count
 
 
 def _example() -> tuple[Any, ...]:
@@ -170,7 +192,7 @@ def _example() -> tuple[Any, ...]:
     zero, one = np.zeros(1, dtype=np.int64), np.ones((1, 1), dtype=np.int64)
     kept, costs = np.zeros((1, 1 + 2 * WIDTH)), RoundCosts.nothing(1, 1)
     members = ((1, 1, zero, zero), NO_MEMBERS)
-    return kept, zero, zero, 0, members, costs.rows, 1, zero, zero, one, np.ones((1, 1))
+    return kept, zero, zero, 0, members, costs.rows, 1, zero, zero, one, np.ones((1, 1)), 0
 
 
 @jit(cache=True, example=_example)
@@ -186,6 +208,7 @@ def note_rounds(
     rank: Int64s,
     groups: Int64s,
     pace: Floats,
+    stripe: int,
 ) -> None:
     """Write some rounds of a window into a reservoir; of two in one row the later one stays.
 
@@ -197,7 +220,7 @@ def note_rounds(
             tokens that each holds.
         costs: `RoundCosts.rows` of the window.
         offset, rank: of all requests.
-        groups, pace: as for `slowest_rank`.
+        groups, pace, stripe: as for `slowest_rank`.
     """
     kept[into] = 0.0
     for number in range(len(into)):
@@ -206,7 +229,7 @@ def note_rounds(
     for s in range(2):
         chunks, finished, decode, context = members[s]
         place = offset[decode] * len(groups) + rank[decode]
-        load, paced = slowest_rank(place, context, groups, pace, which)
+        load, paced = slowest_rank(place, context, groups, pace, which, stripe)
         # Layers of class 0: their ranksets are the offsets.
         down = TABLES + s * square
         attend, up, moved = down + 2 * square, down + 4 * square, down + 6 * square

@@ -87,6 +87,8 @@ def test_rounds_of_room_is_the_first_that_lacks_room(free: int, block: int, most
         numbers([blocks(0)]),
         numbers([room]),
         one,
+        1,
+        0,
     )
     assert found == expected
 
@@ -106,9 +108,9 @@ def place_of(tokens: int, hits: list[int], longest: bool, booked: list[int], bin
         numbers(bins).reshape(2, 1),
         limit,
         own,
-        own,
         np.ones((1, 1), dtype=np.int64),
         1,
+        0,
     )
 
 

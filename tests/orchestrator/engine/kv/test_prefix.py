@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from l3sim.orchestrator.engine.kv.prefix import PrefixSharing
+from l3sim.orchestrator.engine.kv.stripes import runs_at
 from l3sim.placement import layout_of
 from l3sim.specs.job import JobSpec
 from l3sim.testing.builders import small_model
@@ -36,7 +37,8 @@ def test_once_counts_the_union_of_prefixes(rows: list[tuple[int, int, int, int]]
     expected: list[set[Any]] = [set(), set()]
     for number, (name, place, amount, common) in enumerate(zip(prefix, places, amounts, shared, strict=True)):
         expected[place] |= {("shared", name, k) if k < common else ("own", number, k) for k in range(amount)}
-    found = sharing.once(np.arange(len(rows)), places, amounts, shared, 2)
+    runs = sharing.runs(np.arange(len(rows)), places, amounts, shared, 2)
+    found = runs_at(*runs, 0, 1, 2)
     assert found.tolist() == [len(units) for units in expected]
 
 

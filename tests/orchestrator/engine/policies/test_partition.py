@@ -40,7 +40,7 @@ class Case:
         """As the loops take them."""
         return (
             numbers(self.place),
-            np.array(self.cost, dtype=np.float64),
+            np.array(self.cost, dtype=np.float64)[:, None],
             numbers(self.groups),  # type: ignore[arg-type]
             np.array(self.pace, dtype=np.float64),
             self.beside(),

@@ -59,7 +59,7 @@ def test_the_slowest_rank_is_that_of_the_longest_sum(data: st.DataObject) -> Non
     )
     place, context = np.array(some, dtype=np.int64).reshape(-1, 2).T
     which = np.array([0, 4])
-    load, counts = slowest_rank(place.copy(), context.copy(), groups, pace.astype(np.float64), which)
+    load, counts = slowest_rank(place.copy(), context.copy(), groups, pace.astype(np.float64), which, 0)
     for number, later in enumerate(which.tolist()):
         sums = [
             (
@@ -94,7 +94,7 @@ def test_what_is_noted_of_a_round_is_what_it_took(data: st.DataObject) -> None:
     )
     into = np.array([data.draw(st.integers(0, 3)) for _ in which], dtype=np.int64)
     kept = np.full((4, 1 + 2 * WIDTH), -1.0)
-    args = (costs.rows, 2, offset, rank, groups, pace)
+    args = (costs.rows, 2, offset, rank, groups, pace, 0)
     note_rounds(kept, into, which, 100, (members[0], members[1]), *args)
     expected = {int(row): int(number) for row, number in zip(into, which, strict=True)}
     for row in range(4):
@@ -105,7 +105,7 @@ def test_what_is_noted_of_a_round_is_what_it_took(data: st.DataObject) -> None:
         assert kept[row, 0] == 100 + r
         for s, (chunks, finished, rows, context) in enumerate(members):
             place = offset[rows] * 2 + rank[rows]
-            tokens, many = slowest_rank(place, context, groups, pace, np.array([r]))
+            tokens, many = slowest_rank(place, context, groups, pace, np.array([r]), 0)
             took = {
                 "decoding": len(rows),
                 "t_batch": costs.b_mid[r, s],
