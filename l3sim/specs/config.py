@@ -163,7 +163,7 @@ class SchedulerConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=
     alignment: Annotated[float, Meta(ge=0.01, le=100)] = 1.0  # T_PIM / T_GPU that plans aim at
     predictor: Literal["learned", "tables", "oracle"] = "learned"
     token_budget: Annotated[int, Meta(ge=1, le=1_048_576)] = 2048  # of a round, prefill and decode alike
-    gpu_kv_share: Annotated[float, Meta(ge=0, le=0.95)] = 0.75  # of GPU memory beside weights: KV that stays
+    gpu_kv_share: Annotated[float, Meta(ge=0, le=0.95)] = 0.9  # of GPU memory beside weights: KV that stays
     aging_s: Annotated[float, Meta(gt=0, le=1e6)] = 10.0  # wait that counts like a level of priority
     max_requests: Count | None = None  # residents of a replica at most
 

@@ -32,7 +32,7 @@ class DimmPimConfig(RankConfig, AttentionSection, frozen=True, forbid_unknown_fi
     memory_share: Share = 1.0  # of the capacity that KV may use
     ranksets: Count | None = None  # use only the first N
     kv_block_tokens: Count | None = None  # of a head group's KV block; none: what fills one row of all banks
-    partition: Literal["head", "block"] = "head"  # of a head group's KV of a layer: on one rank, or striped
+    partition: Literal["head", "block"] | None = None  # a head group's KV of a layer: one rank, or stripes
     stripe_tokens: Count | None = None  # partition block: what goes to one rank before the next; none: ours
     n_hc: Annotated[int, Meta(ge=1, le=64)] | None = None  # chips per head; none: the bubble-free bound
     n_cmr: Count | None = None  # query heads per KV read; none: the model's queries per KV head
@@ -57,7 +57,7 @@ class DimmPimConfig(RankConfig, AttentionSection, frozen=True, forbid_unknown_fi
 
     def reads(self, key: str) -> bool:
         """See Section.reads."""
-        if key == "stripe_tokens" and self.partition == "head":
+        if key == "stripe_tokens" and self.partition != "block":
             return False
         return key not in (_ROOFLINE_ONLY if self.level != "roofline" else _COMMAND_ONLY)
 
@@ -190,7 +190,7 @@ def _stripe_tokens(pim: DimmPimConfig, block_tokens: int) -> int:
     Raises:
         InvalidInput: a stripe would end within a block.
     """
-    if pim.partition == "head":
+    if pim.partition != "block":
         return 0
     tokens = -(-STRIPE_TOKENS // block_tokens) * block_tokens if pim.stripe_tokens is None else pim.stripe_tokens
     if tokens % block_tokens:

@@ -1,11 +1,9 @@
-"""How long answers of a replica have been so far, for those who must book room before they know.
+"""How long answers of a replica have been so far, for those who must make room before they know.
 
 The estimate is that of Kaplan and Meier (JASA 53, 1958): answers that have ended are events, those that still
 grow are censored at what they have, so that the long ones, which end last, are not forgotten. Beyond the
-longest answer seen the tail is taken to go on as long as it has come (our choice).
+longest answer seen the tail goes on at the rate at which answers have ended on the whole (our choice).
 """
-
-from collections.abc import Callable
 
 import numpy as np
 
@@ -13,13 +11,42 @@ from l3sim.units import Floats, Int64s
 
 #: Answers that must have ended before they are believed.
 FEW = 32
-#: Tokens that an answer is taken to have until then. Assumed: long, as those of reasoning models, for one that
-#: is booked too large frees its room when it ends, and one booked too small costs another its KV.
-UNSEEN = 8192
-#: The same in GPU memory beside modules, which few can share, and which lose little while they are young.
-UNSEEN_BESIDE = 256
+#: Tokens that every answer is taken to have until then. Assumed: long, as those of reasoning models, since room
+#: that is kept too long comes free when an answer ends, and room that lacks costs another answer its KV.
+UNSEEN = 4096
 #: The estimate is made anew when so many more (a share) have ended.
-GROWN = 0.1
+GROWN = 0.05
+
+
+class Survival:
+    """The share of answers that are longer than so many tokens.
+
+    Args:
+        lengths: at which answers ended, ascending, the first 0, shape (n,).
+        shares: longer than that, shape (n,).
+        rate: at which answers end beyond the last one, a token.
+    """
+
+    def __init__(self, lengths: Int64s, shares: Floats, rate: float) -> None:
+        self._lengths, self._shares, self._rate = lengths, shares, rate
+        # The mean of min(length, x) at each length: the area under the curve.
+        self._areas = np.concatenate([[0.0], np.cumsum(shares[:-1] * np.diff(lengths))])
+
+    def longer(self, tokens: Int64s) -> Floats:
+        """Share of answers that have more than so many tokens: shape of `tokens`."""
+        shares = self._shares[np.searchsorted(self._lengths, tokens, side="right") - 1]
+        beyond = np.maximum(tokens - self._lengths[-1], 0)
+        result: Floats = shares * np.exp(-self._rate * beyond)
+        return result
+
+    def left(self, tokens: Int64s) -> Floats:
+        """Tokens that answers with so many are still to have, on average: shape of `tokens`."""
+        at = np.searchsorted(self._lengths, tokens, side="right") - 1
+        share = np.maximum(self._shares[at], 1e-12)
+        end = self._shares[-1] / self._rate
+        rest = self._areas[-1] - self._areas[at] - self._shares[at] * (tokens - self._lengths[at]) + end
+        result: Floats = np.where(tokens >= self._lengths[-1], 1 / self._rate, rest / share)
+        return result
 
 
 class OutputLengths:
@@ -28,8 +55,7 @@ class OutputLengths:
     def __init__(self) -> None:
         self._ended: list[int] = []
         self._known = 0
-        self._grid: Int64s = np.zeros(1, dtype=np.int64)
-        self._mean: Floats = np.zeros(1)
+        self._survival: Survival | None = None
 
     def __len__(self) -> int:
         return len(self._ended)
@@ -38,39 +64,22 @@ class OutputLengths:
         """An answer has ended."""
         self._ended.append(tokens)
 
-    def expected(self, emitted: int, running: Callable[[], Int64s]) -> int | None:
-        """Tokens that an answer is still to have which has this many; None: too few have ended.
+    def survival(self, running: Int64s) -> Survival | None:
+        """What is known of the length of answers; None: too few have ended.
 
         Args:
-            running: tokens of the answers that go on, shape (n,); asked only where it matters.
+            running: tokens of the answers that go on, shape (n,).
         """
-        if len(self._ended) < FEW:
-            return None
-        if len(self._ended) >= self._known * (1 + GROWN):
+        if len(self._ended) >= max(FEW, self._known * (1 + GROWN)):
             self._known = len(self._ended)
-            self._grid, self._mean = mean_residual(np.array(self._ended, dtype=np.int64), running())
-        at = int(np.searchsorted(self._grid, emitted, side="right")) - 1
-        # Between two lengths at which answers ended nothing is learned: what is left shrinks.
-        left = self._mean[at] - (emitted - self._grid[at])
-        return max(int(left), 1)
+            self._survival = survival_of(np.array(self._ended, dtype=np.int64), running)
+        return self._survival
 
 
-def mean_residual(ended: Int64s, running: Int64s) -> tuple[Int64s, Floats]:
-    """Mean tokens left after each length at which an answer ended, 0 before them.
-
-    Args:
-        ended: lengths of answers that have ended, shape (n,), n > 0.
-        running: tokens so far of those that go on, shape (m,).
-
-    Returns: (lengths, ascending, the first 0; mean tokens left of answers longer than that), of one shape.
-    """
+def survival_of(ended: Int64s, running: Int64s) -> Survival:
+    """Of answers that have ended, at least one, and of those that go on: tokens of each, shapes (n,), (m,)."""
     lengths, events = np.unique(ended, return_counts=True)
     both = np.sort(np.concatenate([ended, running]))
     at_risk = len(both) - np.searchsorted(both, lengths, side="left")
-    survival = np.concatenate([[1.0], np.cumprod(1 - events / at_risk)])
-    grid = np.concatenate([[0], lengths])
-    # The area under the rest of the curve, over its height; beyond the end as long again.
-    beyond = survival[-1] * grid[-1]
-    area = np.concatenate([np.cumsum((survival[:-1] * np.diff(grid))[::-1])[::-1], [0.0]]) + beyond
-    mean = np.where(survival > 0, area / np.maximum(survival, 1e-12), 0.0)
-    return grid, mean
+    shares = np.concatenate([[1.0], np.cumprod(1 - events / at_risk)])
+    return Survival(np.concatenate([[0], lengths]), shares, len(ended) / max(int(both.sum()), 1))

@@ -8,7 +8,6 @@ Placements and releases ride on the next window, whichever it is.
 """
 
 from dataclasses import dataclass, field
-from itertools import zip_longest
 
 from l3sim.orchestrator.engine.kv.ledger import KvLedger
 from l3sim.orchestrator.engine.kv.staging import GpuMemory
@@ -100,21 +99,22 @@ class Membership:
     def move_out(self) -> None:
         """Take requests for which GPU memory lacks room to ranks, with their KV, as far as there is room.
 
-        It goes down the link in the next round, in which they do not decode; so somebody else must.
+        It goes down the link in the next round, in which they do not decode; so somebody else must. Until it
+        is down it keeps its room, and what the others grow by meanwhile is taken of that for prefills.
         """
         kv, gpu, table = self._kv, self._gpu, self._table
+        kv.leaving_bytes = gpu.moving_bytes
         for request in kv.lacks_on_gpus():
             held = int(table.held[request])
-            needed, unchunked = gpu.booking(held)
             decoding = int((table.phase[kv.rows] == Phase.DECODE).sum())
-            if unchunked or needed > gpu.free_bytes or decoding < len(kv.arriving) + 2:
+            if kv.over_on_gpus > gpu.free_bytes or decoding < len(kv.arriving) + 2:
                 return
-            reserve = max(int(table.target[request] + table.reserve[request]) - held, 0)
-            place = kv.view().fits(held + 1, request, reserve)
+            place = kv.view().fits(held + 1, request)
             if place is None:
                 return
             self._go([request])
-            gpu.book(request, held)
+            gpu.move(request, held)
+            kv.leaving_bytes = gpu.moving_bytes
             self._pending.places += (kv.move(KvPlacement(request, *place)),)
 
     def _go(self, requests: list[int]) -> None:
@@ -122,16 +122,12 @@ class Membership:
         on_gpus = self._kv.on_gpus(self._table.rows(requests)).tolist()
         self._pending.releases += zip(requests, on_gpus, strict=True)
 
-    def admit(self, admitted: tuple[KvPlacement, ...], reserves: tuple[int, ...] = ()) -> None:
-        """The heads of the queue enter, at placements that a plan gave.
-
-        Args:
-            reserves: tokens that each books beyond its prompt; empty: as the ledger has it.
-        """
+    def admit(self, admitted: tuple[KvPlacement, ...]) -> None:
+        """The heads of the queue enter, at placements that a plan gave."""
         ranksets = self._kv.shape.layout.ranksets
-        for placed, reserve in zip_longest(admitted, reserves):
+        for placed in admitted:
             self.queue.admitted(placed.request)
-            self._pending.places += (self._kv.admit(placed, reserve),)
+            self._pending.places += (self._kv.admit(placed),)
             if placed.offset < ranksets:  # else it stays where prefill makes it
                 self._gpu.book(placed.request, int(self._table.target[placed.request]))
 

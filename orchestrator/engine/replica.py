@@ -178,7 +178,7 @@ class Replica:
 
     def _apply(self, plan: Plan) -> None:
         """Do what a plan says, which closes the scheduling point."""
-        self._members.admit(plan.admitted, plan.reserves)
+        self._members.admit(plan.admitted)
         self._books.table.planned[plan.decode] = self._plans
         self._plans += 1
         self._preempted = None

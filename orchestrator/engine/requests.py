@@ -33,7 +33,6 @@ class RequestTable:
         held: KV tokens; read only.
         kv_tokens: the same column, for `KvLedger` alone: sums that it keeps hang on it.
         emitted: output tokens made.
-        reserve: tokens booked beyond that, and beyond one more, from its admission on until they are used.
         target: tokens to prefill since the last admission: the prompt and the output so far.
         prefix, prefix_tokens: what its prompt has in common with others; 0 and 0 for nothing.
         offset, rank: placement, while admitted.
@@ -65,7 +64,6 @@ class RequestTable:
         self.held.flags.writeable = False
         self.emitted = np.zeros(count, dtype=np.int64)
         self.target = requests.prompt.copy()
-        self.reserve = np.zeros(count, dtype=np.int64)
         self.offset = np.zeros(count, dtype=np.int64)
         self.rank = np.zeros(count, dtype=np.int64)
         self.admission = np.full(count, NEVER, dtype=np.int64)

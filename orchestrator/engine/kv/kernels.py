@@ -21,14 +21,15 @@ class Bookings(NamedTuple):
     """What requests book by.
 
     Attributes:
-        phase, held, target, reserve: of all requests, see `RequestTable`.
+        reserve: tokens booked beyond what is to be prefilled.
+        phase, held, target: of all requests, see `RequestTable`.
         fit_tokens: the longest request that an empty replica holds, shape (P,).
     """
 
+    reserve: int
     phase: np.ndarray
     held: Int64s
     target: Int64s
-    reserve: Int64s
     fit_tokens: Int64s
 
 
@@ -39,7 +40,7 @@ def _one() -> Int64s:
 
 def _bookings() -> Bookings:
     """Of one request, which decodes."""
-    return Bookings(np.full(1, _DECODE, dtype=np.int8), _one(), _one(), _one(), _one())
+    return Bookings(0, np.full(1, _DECODE, dtype=np.int8), _one(), _one(), _one())
 
 
 @jit(cache=True, example=lambda: (_one() - 1, _one() - 1, 0, _bookings()))
@@ -49,12 +50,12 @@ def booked_tokens(requests: Int64s, places: Int64s, ahead: int, bookings: Bookin
     Args:
         places: of the requests, shape (n,).
     """
-    phase, held, target, reserve, fit_tokens = bookings
+    reserve, phase, held, target, fit_tokens = bookings
     result = np.empty(len(requests), dtype=np.int64)
     for index in range(len(requests)):
         one = requests[index]
         tokens = held[one] + ahead if phase[one] == _DECODE else target[one]
-        result[index] = min(max(tokens, target[one] + reserve[one]) + 1, fit_tokens[places[index]])
+        result[index] = min(max(tokens, target[one] + reserve) + 1, fit_tokens[places[index]])
     return result
 
 

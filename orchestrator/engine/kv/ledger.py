@@ -41,13 +41,16 @@ from l3sim.units import Int64s
 from l3sim.work import Chunk, KvPlacement
 
 
+#: Share of GPU memory for KV that is kept free: what residents grow by while others move out. Ours.
+SLACK = 0.02
+
+
 class KvLedger:
     """The books of one replica.
 
     Args:
         watermark: share of every rank that stays free when a request is admitted beside others.
-        reserve_tokens: booked beyond prompt and next token from admission on, until they are used; a plan
-            may say otherwise of a request that it admits.
+        reserve_tokens: booked beyond prompt and next token from admission on, until they are used.
         prefix_sharing: "off", "balanced" or "longest" (docs/kv.md).
 
     Attributes:
@@ -69,11 +72,13 @@ class KvLedger:
         self._residents: list[int] = []
         #: Moved from GPU memory, and not yet told to have arrived.
         self.arriving: list[int] = []
+        #: GPU memory that is still full of KV which has moved.
+        self.leaving_bytes = 0
         self.peak_bytes = 0
         self._admissions = 0
         self._limit = shape.limit_bytes(watermark)
         self._bookings = Bookings(
-            table.phase, table.kv_tokens, table.target, table.reserve, shape.fit_tokens
+            reserve_tokens, table.phase, table.kv_tokens, table.target, shape.fit_tokens
         )
         # Kept until a request comes or goes or, except for which they are, grows.
         self._rows: Int64s | None = None
@@ -199,13 +204,19 @@ class KvLedger:
     def _gpus(self) -> bool:
         return self.shape.layout.gpu_place is not None
 
+    @property
+    def over_on_gpus(self) -> int:
+        """Bytes of GPU memory that KV which stays and KV which leaves take beyond its room; or less than 0."""
+        place = len(self.shape.room_bytes) - 1
+        return int(self.booked_bytes()[place] - self.shape.room_bytes[place]) + self.leaving_bytes
+
     def lacks_on_gpus(self) -> list[int]:
         """Decoding requests that GPU memory has no room for, admitted last first."""
         place = self.shape.layout.gpu_place
-        if place is None or self.booked_bytes()[place] <= self.shape.room_bytes[place]:
+        if place is None:
             return []
-        over = int(self.booked_bytes()[place] - self.shape.room_bytes[place])
-        found = []
+        over = int(self.booked_bytes()[place]) - int(self.shape.room_bytes[place] * (1 - SLACK))
+        found: list[int] = []
         for request in self.rows[self.places(self.rows) == place][::-1].tolist():
             if over <= 0:
                 break
@@ -233,6 +244,7 @@ class KvLedger:
             self._chain,
             self._limit,
             self._reserve_tokens,
+            self.leaving_bytes,
         )
 
     def _bins(self, places: Int64s) -> Int64s:
@@ -248,14 +260,9 @@ class KvLedger:
         bins: Int64s = there.reshape(layout.ranksets, layout.ranks) @ groups
         return bins
 
-    def admit(self, placed: KvPlacement, reserve: int | None = None) -> KvPlacement:
-        """Enter a request at a placement that a view gave, its KV empty; what the devices are to be told.
-
-        Args:
-            reserve: tokens booked beyond prompt and next token; None: as for every request.
-        """
+    def admit(self, placed: KvPlacement) -> KvPlacement:
+        """Enter a request at a placement that a view gave, its KV empty; what the devices are to be told."""
         table, request = self._table, placed.request
-        table.reserve[request] = self._reserve_tokens if reserve is None else reserve
         table.offset[request] = placed.offset
         table.rank[request] = placed.rank
         table.kv_tokens[request] = 0

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 @dataclass(slots=True)
 class _Entry:
     booked_bytes: int
+    moving_bytes: int = 0
     batches: list[int] = field(default_factory=list)
     closed: bool = False
 
@@ -50,6 +51,16 @@ class GpuMemory:
     def book(self, request: int, tokens: int) -> None:
         """Book a prompt whose first chunk is planned."""
         self._entries[request] = _Entry(self.booking(tokens)[0])
+
+    def move(self, request: int, tokens: int) -> None:
+        """Note that a request's KV goes down: it keeps its room outside of this memory until then."""
+        self._entries[request] = _Entry(0, tokens * self._token_bytes)
+
+    @property
+    def moving_bytes(self) -> int:
+        """KV that is on its way down from where it stayed."""
+        every = [*self._entries.values(), *self._leaving]
+        return sum(entry.moving_bytes for entry in every)
 
     def add_batch(self, request: int, batch: int) -> None:
         """Note that a chunk's KV goes down with this batch of K tasks."""

@@ -19,7 +19,8 @@ class KvView:
         residents: how many are admitted.
         chain: blocks of a prefix that are booked at each placement, shape (P,).
         limit: bytes of each rank that may be booked when a request is admitted beside others, shape (P,).
-        reserve_tokens: booked beyond what the policy asks for, unless it says how much.
+        leaving_bytes: GPU memory that is still full of KV which has moved.
+        reserve_tokens: booked beyond what the policy asks for.
 
     Attributes:
         booked: bytes of each rank, shape (P,).
@@ -35,6 +36,7 @@ class KvView:
         chain: Callable[[int], Int64s],
         limit: Int64s,
         reserve_tokens: int,
+        leaving_bytes: int = 0,
     ) -> None:
         self._shape, self._sharing = shape, sharing
         self.booked = booked
@@ -42,16 +44,20 @@ class KvView:
         self._chain_of, self._chains = chain, dict[int, Int64s]()
         self._reserve_tokens = reserve_tokens
         self._limit = limit
+        self._leaving_bytes = leaving_bytes
 
     @property
     def most_tokens(self) -> int:
-        """Tokens that an empty replica's ranks hold, of requests that are spread over them evenly."""
+        """Tokens of requests that may be booked on an empty replica beside others, if all its ranks fill."""
         shape = self._shape
-        blocks = int(shape.rank_room_bytes.sum()) // int(shape.block_bytes[0].sum())
+        place, count = shape.layout.gpu_place, shape.rank_count
+        blocks = int(self._limit[:count].sum()) // int(shape.block_bytes[0].sum())
+        if place is not None:
+            blocks += int(self._limit[place]) // int(shape.block_bytes[place, place])
         return blocks * shape.layout.kv_block_tokens
 
     def fits(
-        self, tokens: int, request: int | None = None, reserve: int | None = None, on_gpus: bool = False
+        self, tokens: int, request: int | None = None, on_gpus: bool = False
     ) -> tuple[int, int] | None:
         """Where a request that books this many tokens would go, or None where it does not fit.
 
@@ -61,15 +67,14 @@ class KvView:
 
         Args:
             request: its number, for what it shares; None: it shares nothing.
-            reserve: booked beyond `tokens`; None: as for every request.
             on_gpus: in GPU memory, where the layout has that, and not in ranks.
         """
         shape = self._shape
         if on_gpus:
-            return self._beside(tokens, request, reserve)
+            return self._beside(tokens, request)
         best = best_place(
             tokens,
-            self._reserve_tokens if reserve is None else reserve,
+            self._reserve_tokens,
             self._hits(request),
             self._sharing.longest,
             self.booked,
@@ -83,26 +88,24 @@ class KvView:
         )
         return None if best == NOWHERE else divmod(best, shape.layout.ranks)
 
-    def _beside(self, tokens: int, request: int | None, reserve: int | None) -> tuple[int, int] | None:
+    def _beside(self, tokens: int, request: int | None) -> tuple[int, int] | None:
         """The placement in GPU memory, where the layout has one and it has room."""
         layout, place = self._shape.layout, self._shape.layout.gpu_place
         if place is None:
             return None
-        booking = tokens + (self._reserve_tokens if reserve is None else reserve)
+        booking = tokens + self._reserve_tokens
         blocks = -(-booking // layout.kv_block_tokens) - int(self._hits(request)[place])
         more = blocks * int(self._shape.block_bytes[place, place])
         limit = self._limit if self._residents else self._shape.room_bytes
-        return (layout.ranksets, 0) if self.booked[place] + more <= limit[place] else None
+        booked = int(self.booked[place]) + self._leaving_bytes
+        return (layout.ranksets, 0) if booked + more <= limit[place] else None
 
-    def admit(
-        self, tokens: int, offset: int, rank: int, request: int | None = None, reserve: int | None = None
-    ) -> None:
+    def admit(self, tokens: int, offset: int, rank: int, request: int | None = None) -> None:
         """Book a request at a placement that `fits` gave."""
         shape = self._shape
         place = offset * shape.layout.ranks + rank
         layout = shape.layout
-        beyond = self._reserve_tokens if reserve is None else reserve
-        booking = int(min(tokens + beyond, shape.fit_tokens[place]))
+        booking = int(min(tokens + self._reserve_tokens, shape.fit_tokens[place]))
         blocks = -(-booking // layout.kv_block_tokens)
         if place == layout.gpu_place:
             self.booked[place] += (blocks - int(self._hits(request)[place])) * shape.block_bytes[place, place]

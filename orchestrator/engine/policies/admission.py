@@ -48,7 +48,6 @@ class PrefillPlan:
     tokens: list[int]
     bounds: ChunkBounds
     admitted: list[KvPlacement] = field(default_factory=list)
-    reserves: list[int] = field(default_factory=list)
     gpu_bytes: int = 0
     unchunked: int = -1
     blocked: Blocked = Blocked.NOTHING
@@ -71,16 +70,14 @@ class PrefillPlan:
 
 
 class Home(NamedTuple):
-    """Where a request's KV would go, and what it books.
+    """Where a request's KV would go.
 
     Attributes:
-        reserve: tokens booked beyond its prompt; None: as for every request.
         staged: its prefill KV waits in GPU memory until it is down in modules.
     """
 
     offset: int
     rank: int
-    reserve: int | None = None
     staged: bool = True
 
 
@@ -116,7 +113,7 @@ def plan_prefills(
     Args:
         may_admit: None: always.
         bounds: None: those of `scheduler.max_chunk_tokens` and `min_chunk_tokens`.
-        find_home: None: where ranks are least full, and with what all requests book.
+        find_home: None: where ranks are least full.
     """
     options = view.options
     bounds = bounds or ChunkBounds(options.max_chunk_tokens, options.min_chunk_tokens)
@@ -160,10 +157,8 @@ def _admit(
     refused = Blocked.NOTHING if may_admit is None else may_admit(placed)
     if refused:
         return refused
-    view.kv.admit(view.table.booking(request), home.offset, home.rank, request, home.reserve)
+    view.kv.admit(view.table.booking(request), home.offset, home.rank, request)
     prefills.admitted.append(placed)
-    if home.reserve is not None:
-        prefills.reserves.append(home.reserve)
     prefills.gpu_bytes += needed
     if unchunked:
         prefills.give(0, Chunk(request, target, 0, last=True))

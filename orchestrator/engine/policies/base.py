@@ -79,8 +79,6 @@ class Plan:
     Attributes:
         passes: the two sub-batches.
         admitted: requests that enter, and where their KV goes, in order.
-        reserves: tokens that each of them books beyond its prompt, until it has made them; empty: as
-            `kv_reserve_tokens` says.
         horizon: rounds until the next plan at the latest.
         unchunked: number of the pass with an unchunked prompt, or -1.
         blocked: why the head of the queue was not admitted; its word ("kv") is as good.
@@ -91,7 +89,6 @@ class Plan:
 
     passes: tuple[PassPlan, PassPlan]
     admitted: tuple[KvPlacement, ...] = ()
-    reserves: tuple[int, ...] = ()
     horizon: int = NO_HORIZON
     unchunked: int = -1
     blocked: Blocked = Blocked.NOTHING

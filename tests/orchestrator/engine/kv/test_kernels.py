@@ -56,7 +56,7 @@ def test_bookings_by_phase() -> None:
     rows, places = numbers([0, 1, 2]), numbers([0, 0, 1])
 
     def booked(ahead: int, reserve: int) -> list[int]:
-        bookings = Bookings(phase, held, target, np.full(3, reserve), fit)
+        bookings = Bookings(reserve, phase, held, target, fit)
         tokens: list[int] = booked_tokens(rows, places, ahead, bookings).tolist()
         return tokens
 
@@ -82,7 +82,7 @@ def test_rounds_of_room_is_the_first_that_lacks_room(free: int, block: int, most
         most,
         rows,
         rows * 0,
-        Bookings(phase, held, held, numbers([0, 0]), fit),
+        Bookings(0, phase, held, held, fit),
         block,
         numbers([blocks(0)]),
         numbers([room]),
