@@ -176,7 +176,7 @@ class LinkConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True)
     overlap: Literal["rankset", "off"] = "rankset"
     channel_bus: Literal["half", "full"] = "half"
     relayout: Literal["unit", "cpu"] = "unit"  # who re-lays out what crosses the channels
-    active_w: NonNegative  # above idle, of one replica's link while a transfer runs
+    active_w: NonNegative  # above idle, of all replicas' links and channels while transfers run
     idle_w: NonNegative
 
     def check(self, where: str) -> None:

@@ -1,7 +1,7 @@
 """All-reduces as measured: by size, number of ranks and mode, with a few parameters a GPU.
 
 n ranks each hold b bytes and all need the sum. Mode `custom` is what serving engines run in CUDA graphs
-(vLLM's kernels over peer memory; the data names no other), the faster of
+(vLLM's kernels over peer memory; the data names no other), the fastest of NCCL and
 
     one-shot    every rank reads all others' bytes        custom_latency + (n-2) rank + (n-1) b / one_shot
     two-shot    reduce-scatter, then all-gather           ... + two_shot_us + 2 (n-1)/n b / two_shot
@@ -50,7 +50,8 @@ def custom_s(gpu: MeasuredGpuConfig, gpus: Any, size_bytes: Any) -> Floats:
         latency_s + gpu.custom_two_shot_us / 1e6 + 2 * (n - 1) / n * size / gpu.custom_two_shot_bytes_per_s
     )
     own = (size < gpu.custom_below_bytes) & (n <= gpu.custom_most_ranks)
-    return np.where(own, np.minimum(one_s, two_s), nccl_s(gpu, n, size))
+    library_s = nccl_s(gpu, n, size)
+    return np.where(own, np.minimum(np.minimum(one_s, two_s), library_s), library_s)
 
 
 def nccl_s(gpu: MeasuredGpuConfig, gpus: Any, size_bytes: Any) -> Floats:

@@ -90,7 +90,7 @@ class GroupCosts:
         Raises:
             ValueError: it is above `units.MAX_COST_PS`.
         """
-        return ps(self._attention.decode(context).seconds)
+        return int(self.attend_rounds_ps(context, 1)[0])
 
     def attend_rounds_ps(self, context: Int64s, rounds: int) -> Int64s:
         """The same in successive rounds, in which every request holds one token more: shape (rounds,)."""

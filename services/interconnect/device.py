@@ -50,6 +50,8 @@ class InterconnectSession(BookkeepingSession):
         super().__init__(hello)
         self._config = config
         self._transfers = transfers
+        # All links and channels of the host draw it together; a replica has its share of them.
+        self._active_w = config.active_w / hello.layout.dp
         ranksets = hello.layout.ranksets
         classes = np.arange(ranksets)
         # Rankset j carries, in layer class c, the requests with offset (j - c) mod R.
@@ -100,7 +102,7 @@ class InterconnectSession(BookkeepingSession):
         by_offset = transfers.cost_ps(np.array(tokens), np.array(token_bytes))
         duration_ps = by_offset[:, self._offset_of, None]
         # Each layer class has every offset once, on one rankset or another.
-        energy = nj(self._config.active_w, by_offset).sum(axis=1)
+        energy = nj(self._active_w, by_offset).sum(axis=1)
         energy_nj = np.repeat(energy, self.hello.layout.ranksets).reshape(*by_offset.shape, 1)
         return tuple(
             OpCost(op, index, self._device, self._path(window.replica, way), *lanes)
