@@ -10,17 +10,27 @@ import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import numpy as np
 from scipy.optimize import least_squares
 
 from l3sim.errors import InvalidInput, L3Error
-from l3sim.services.gpu.calibrated import STREAMS, all_reduce_s
+from l3sim.services.gpu.all_reduce import all_reduce_s
+from l3sim.services.gpu.calibrated import STREAMS
 from l3sim.specs.catalog import load_group
-from l3sim.specs.config import CalibratedGpuConfig
+from l3sim.specs.config import CalibratedGpuConfig, ProfiledGpuConfig
 from l3sim.units import Floats
-from scripts.gpu_profiles import AllReduces, Attended, Profile, Timed, read_all_reduces, read_profile
+from scripts.gpu_profiles import (
+    ATTENTION_COLUMNS,
+    AllReduces,
+    Attended,
+    Profile,
+    Timed,
+    read_all_reduces,
+    read_profile,
+)
 
 #: Order of magnitude of every fitted parameter, from no GPU in particular.
 PRIOR: Mapping[str, float] = {
@@ -49,7 +59,10 @@ _AT_MOST_ONE = {
     "gemm_memory_efficiency",
     "gemm_interference",
     "gemm_tail_share",
+    *(f"decode_{key}" for key in ("memory_efficiency", "interference", "tail_share")),
+    *(f"prefill_{key}" for key in ("compute_efficiency", "memory_efficiency", "interference", "chain_share")),
 }
+GpuT = TypeVar("GpuT", bound=CalibratedGpuConfig)
 
 #: Sizes below are warm-up artefacts in the DGX A100 profile: slower than ten times as much.
 LEAST_REDUCED_BYTES = 10 * 1024
@@ -61,37 +74,41 @@ PULL = 0.02
 OUTLIER = 0.1
 
 
-def fit(
-    gpu: CalibratedGpuConfig, profiles: Sequence[Profile], prior: Mapping[str, float] = PRIOR
-) -> CalibratedGpuConfig:
-    """The GPU with its GEMM and stream parameters fitted to profiles.
+def fit(gpu: GpuT, profiles: Sequence[Profile], prior: Mapping[str, float] = PRIOR) -> GpuT:
+    """The GPU with its GEMM and stream parameters fitted to profiles, and attention's where they have it.
 
     Args:
         gpu: whose data-sheet values stay as they are.
         prior: values that the parameters stay at unless the measurements speak against it.
+
+    Raises:
+        InvalidInput: a profile has attention, and the GPU other parameters for it.
     """
     timed = [one for profile in profiles for one in profile.timed.values()]
     gemms, streams = ([one for one in timed if one.is_gemm is which] for which in (True, False))
-    gpu = _fit(gpu, GEMM_KEYS, prior, lambda trial: _log_errors(gemms, trial))
-    gpu = _fit(gpu, STREAM_KEYS, prior, lambda trial: _log_errors(streams, trial))
+    gpu = fit_keys(gpu, GEMM_KEYS, prior, lambda trial: _log_errors(gemms, trial))
+    gpu = fit_keys(gpu, STREAM_KEYS, prior, lambda trial: _log_errors(streams, trial))
     attended = [profile.attended for profile in profiles if profile.attended is not None]
-    return (
-        _fit(gpu, ATTENTION_KEYS, ATTENTION_PRIOR, lambda trial: _log_errors(attended, trial))
-        if attended
-        else gpu
-    )
+    if not attended:
+        return gpu
+    if not isinstance(gpu, ProfiledGpuConfig):
+        text = (
+            f"its attention is fitted to kernels (scripts/fit_kernels.py); leave out {ATTENTION_COLUMNS[0]}"
+        )
+        raise InvalidInput(("profiles", f"{gpu.type}: {text}, or start from gpus/a40.yaml"))
+    return fit_keys(gpu, ATTENTION_KEYS, ATTENTION_PRIOR, lambda trial: _attention_errors(attended, trial))
 
 
-def fit_all_reduce(gpu: CalibratedGpuConfig, measured: AllReduces) -> CalibratedGpuConfig:
+def fit_all_reduce(gpu: ProfiledGpuConfig, measured: AllReduces) -> ProfiledGpuConfig:
     """The GPU with latency and bandwidth of all-reduces fitted; sizes from 10 KiB up."""
     large = measured.where(measured.size_bytes >= LEAST_REDUCED_BYTES)
 
-    def errors(trial: CalibratedGpuConfig) -> Floats:
+    def errors(trial: ProfiledGpuConfig) -> Floats:
         predicted = all_reduce_s(trial, large.gpus, large.size_bytes) * 1e6
         return np.asarray(np.log(predicted / large.measured_us))
 
     start = {"all_reduce_latency_us": 30.0, "all_reduce_bytes_per_s": 0.5 * gpu.fabric_bytes_per_s}
-    return _fit(gpu, tuple(start), start, errors)
+    return fit_keys(gpu, tuple(start), start, errors)
 
 
 def in_node(measured: AllReduces) -> AllReduces:
@@ -104,23 +121,25 @@ def prior_of(gpu: CalibratedGpuConfig) -> Mapping[str, float]:
     return {key: max(float(getattr(gpu, key)), PRIOR[key] / SPAN) for key in PRIOR}
 
 
-def _log_errors(timed: Sequence[Timed | Attended], gpu: CalibratedGpuConfig) -> Floats:
+def _log_errors(timed: Sequence[Timed], gpu: CalibratedGpuConfig) -> Floats:
     return np.concatenate([np.log(one.predicted_us(gpu) / one.measured_us) for one in timed])
 
 
-def _fit(
-    gpu: CalibratedGpuConfig,
-    keys: Sequence[str],
-    prior: Mapping[str, float],
-    errors: Callable[[CalibratedGpuConfig], Floats],
-) -> CalibratedGpuConfig:
+def _attention_errors(attended: Sequence[Attended], gpu: CalibratedGpuConfig) -> Floats:
+    assert isinstance(gpu, ProfiledGpuConfig)
+    return np.concatenate([np.log(one.predicted_us(gpu) / one.measured_us) for one in attended])
+
+
+def fit_keys(
+    gpu: GpuT, keys: Sequence[str], prior: Mapping[str, float], errors: Callable[[GpuT], Floats]
+) -> GpuT:
     """Least squares over the logarithms of some parameters."""
     centre = np.log([prior[key] for key in keys])
     lowest, highest = centre - np.log(SPAN), centre + np.log(SPAN)
     highest = np.where([key in _AT_MOST_ONE for key in keys], 0.0, highest)
     pull = PULL * np.sqrt(len(errors(gpu)))
 
-    def trial_of(logs: Floats) -> CalibratedGpuConfig:
+    def trial_of(logs: Floats) -> GpuT:
         values = dict(zip(keys, np.exp(logs).tolist(), strict=True))
         return msgspec.structs.replace(gpu, **values)
 
@@ -172,6 +191,9 @@ def main(words: Sequence[str]) -> int:
         if any(profile.attended for profile in profiles):
             sources |= dict.fromkeys(ATTENTION_KEYS, sources["gemm_launch_us"])
         if given.all_reduce:
+            if not isinstance(gpu, ProfiledGpuConfig):
+                text = "has all-reduces by mode (scripts/fit_kernels.py); leave out --all-reduce"
+                raise InvalidInput((str(given.gpu), text))
             gpu = fit_all_reduce(gpu, in_node(read_all_reduces(given.all_reduce)))
             source = f"fitted by scripts/fit_gpu.py to {given.all_reduce.stem} ({given.origin})"
             sources |= dict.fromkeys(("all_reduce_latency_us", "all_reduce_bytes_per_s"), source)

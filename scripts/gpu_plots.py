@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 
 mpl.use("svg")
 
@@ -12,10 +13,10 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from l3sim.services.gpu.calibrated import all_reduce_s
-from l3sim.specs.config import CalibratedGpuConfig
+from l3sim.specs.config import CalibratedGpuConfig, MeasuredGpuConfig
 from l3sim.units import Floats
-from scripts.gpu_profiles import AllReduces, Profile
+from scripts.gpu_profiles import Profile
+from scripts.kernel_tables import Rows
 
 #: No random ids and no date; text stays text.
 STYLE: dict[Any, Any] = {
@@ -47,17 +48,16 @@ def plot_layers(path: Path, profile: Profile, gpu: CalibratedGpuConfig) -> None:
         _save(figure, path)
 
 
-def plot_all_reduce(path: Path, reduces: AllReduces, gpu: CalibratedGpuConfig) -> None:
-    """Time over bytes, a column a number of GPUs."""
-    counts = sorted(set(reduces.gpus.tolist()))
+def plot_all_reduces(path: Path, rows: Rows, gpu: MeasuredGpuConfig) -> None:
+    """Time over bytes, a column a number of ranks."""
+    counts = sorted(set(rows.sizes[0].tolist()))
     with mpl.rc_context(STYLE):
         figure, axes = plt.subplots(1, len(counts), figsize=(11, 3), sharey=True, squeeze=False)
-        for axis, gpus in zip(axes[0], counts, strict=True):
-            some = reduces.where(reduces.gpus == gpus)
-            axis.set_title(f"all-reduce over {gpus:.0f} GPUs")
-            predicted = all_reduce_s(gpu, some.gpus, some.size_bytes) * 1e6
-            # Every fourth: one can see no more, and the file stays small.
-            _pair(axis, some.size_bytes[::4], some.measured_us[::4], predicted[::4])
+        for axis, ranks in zip(axes[0], counts, strict=True):
+            some = rows.where(rows.sizes[0] == ranks)
+            axis.set_title(f"{rows.gpu}, {rows.kind}, {ranks:.0f} GPUs")
+            order = np.argsort(some.sizes[1], kind="stable")
+            _pair(axis, some.sizes[1][order], some.measured_us[order], some.predicted_us(gpu)[order])
             axis.set(xlabel="bytes")
         axes[0][0].set_ylabel("us")
         axes[0][0].legend()

@@ -14,7 +14,7 @@ import numpy as np
 from l3sim.errors import InvalidInput
 from l3sim.services.gpu.calibrated import gemm_s, stream_work_s
 from l3sim.services.gpu.kernels import UNFUSED, Gemm, Stream, widths_of
-from l3sim.specs.config import CalibratedGpuConfig
+from l3sim.specs.config import CalibratedGpuConfig, ProfiledGpuConfig
 from l3sim.specs.model import ModelShape
 from l3sim.units import Floats
 
@@ -82,7 +82,7 @@ class Attended:
     elements: Floats
     measured_us: Floats
 
-    def predicted_us(self, gpu: CalibratedGpuConfig) -> Floats:
+    def predicted_us(self, gpu: ProfiledGpuConfig) -> Floats:
         """The same as the model has it."""
         flops = gpu.compute_flops * gpu.attention_compute_efficiency
         bandwidth = gpu.memory_bytes_per_s * gpu.attention_memory_efficiency

@@ -1,29 +1,26 @@
 """Writes gpu-validation.md and its plots: `python -m scripts.validate_gpu PROFILES docs/generated`.
 
-Every number on the page is an error of a prediction of measurements that the fit never saw (`gpu_folds`), but
-for all-reduces, of which there is one file a GPU. What misses the target stays in, marked.
+Every number on the page is an error of a prediction of measurements that the fit never saw (`gpu_folds`).
+What misses the target stays in, marked.
 """
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from l3sim.errors import L3Error
-from l3sim.services.gpu.calibrated import all_reduce_s
 from l3sim.specs.config import CalibratedGpuConfig
 from l3sim.units import Floats
-from scripts.fit_gpu import LEAST_REDUCED_BYTES, fit_all_reduce, in_node
-from scripts.gpu_folds import DEGREES, FILES, RANGES, Fold, Part, data_sheet, folds_of, priors
-from scripts.gpu_plots import plot_all_reduce, plot_layers
-from scripts.gpu_profiles import COLUMNS, AllReduces, Profile, read_all_reduces
+from scripts.gpu_folds import DEGREES, FILES, RANGES, Fold, Part, folds_of, priors
+from scripts.gpu_plots import plot_layers
+from scripts.gpu_profiles import COLUMNS, Profile
 
 #: Relative error of a layer: median and 90th percentile at most.
 TARGET = (0.05, 0.12)
-ALL_REDUCES = "a100-dgx-all-reduce.csv"
 
 HEAD = """\
 # How well calibrated GPUs predict
@@ -38,29 +35,17 @@ the A100's parameters as the prior. The A40 has one file; TP degrees and ranges 
 A **layer** is the sum of all operations but attention and collectives, with both residuals. The target for
 a layer is a median of at most 5 % and a 90th percentile of at most 12 %; **bold** figures miss it. A line is
 one TP degree and number of tokens, 1 to 4,096.
-"""
 
-REDUCES = """\
-## All-reduces of the DGX A100
-
-Latency + 2 (n-1)/n * bytes / bandwidth, fitted from 10 KiB up; the 2 KiB rows are warm-up artefacts and no
-part of any fit. Median / 90th percentile of all sizes. Machines here are one node, and any number of GPUs of
-a node shares one pair in `gpus/a100-80gb.yaml`: {latency_us:.0f} us and {gigabytes:.0f} GB/s. These errors
-are those of the fit itself; nothing is held out.
-
-{table}
-Below 1 MiB the measurements of one node jump between about 25 and 60 us from one size to the next, which no
-latency and bandwidth can follow. Median / 90th percentile in one node: {small} below 1 MiB, {large} above.
-
-![all-reduces in one node, measured and predicted](gpu-validation/all-reduce.svg)
+The streams of `a100-80gb` and `h100-80gb`, and all of `a40`, are shipped as these profiles have them. The
+GEMMs, attention and all-reduces of the other calibrated GPUs are fitted to kernels measured one by one:
+[gpu-kernels.md](gpu-kernels.md).
 """
 
 NOT_VALIDATED = """\
 ## What no measurement stands behind
 
-- Attention on the GPU, prefill and decode: its efficiencies are assumed.
+- Attention and all-reduces of the A40: assumed.
 - The LM head, a GEMM like the others, and sampling: no profile has them.
-- All-reduces of the H100 and the A40: assumed from the A100's, and from PCIe.
 - More than 4,096 tokens, TP beyond 8, and models without gates: the same formulas, never measured.
 """
 
@@ -92,17 +77,15 @@ def main(words: Sequence[str]) -> int:
     given = parser.parse_args(words)
     try:
         tested = run_folds(given.profiles)
-        reduces = read_all_reduces(given.profiles / ALL_REDUCES)
     except L3Error as error:
         print(f"validate_gpu: error: {error}", file=sys.stderr)
         return error.exit_code
     plots = given.docs / "gpu-validation"
     plots.mkdir(exist_ok=True)
-    (given.docs / "gpu-validation.md").write_text(page(tested, reduces))
+    (given.docs / "gpu-validation.md").write_text(page(tested))
     for one in tested:
         if one.fold.part == Part():
             plot_layers(plots / f"{one.fold.held.stem}.svg", one.profile, one.gpu)
-    plot_all_reduce(plots / "all-reduce.svg", in_node(reduces), fitted_reduce(reduces))
     return 0
 
 
@@ -114,16 +97,11 @@ def run_folds(folder: Path) -> list[Tested]:
     ]
 
 
-def fitted_reduce(reduces: AllReduces) -> CalibratedGpuConfig:
-    """The A100 with all-reduces as its file has them."""
-    return fit_all_reduce(data_sheet("a100-80gb"), in_node(reduces))
-
-
-def page(tested: Sequence[Tested], reduces: AllReduces) -> str:
+def page(tested: Sequence[Tested]) -> str:
     """The page as Markdown."""
     parts = [HEAD, "## Layers\n", layers_table(tested), plots(tested)]
     parts += ["## By number of tokens\n", *(tokens_tables(tested))]
-    parts += ["## By operation\n", operations_table(tested), all_reduce_section(reduces), NOT_VALIDATED]
+    parts += ["## By operation\n", operations_table(tested), NOT_VALIDATED]
     return "\n".join(parts)
 
 
@@ -172,52 +150,6 @@ def operations_table(tested: Sequence[Tested]) -> str:
         rows.append([f"{kernel} (`{column}`)", *cells])
     heads = [head for gpu in FILES for head in (f"{gpu}: median / 90th percentile", "signed")]
     return table(["operation", *heads], rows)
-
-
-def all_reduce_section(reduces: AllReduces) -> str:
-    """Latency and bandwidth of every topology that was measured, and the one pair that the GPU file has."""
-    rows = []
-    shipped = fitted_reduce(reduces)
-    topologies = sorted(set(zip(reduces.gpus.tolist(), reduces.gpus_per_node.tolist(), strict=True)))
-    for gpus, per_node in topologies:
-        own = reduces.where((reduces.gpus == gpus) & (reduces.gpus_per_node == per_node))
-        fitted = fit_all_reduce(data_sheet("a100-80gb"), own)
-        rate = [f"{fitted.all_reduce_latency_us:.0f}", f"{fitted.all_reduce_bytes_per_s / 1e9:.1f}"]
-        in_one = " / ".join(shown(_reduce_errors(own, shipped))) if gpus == per_node else "not used"
-        outliers = own.where(own.size_bytes < LEAST_REDUCED_BYTES)
-        tiny = f"{outliers.measured_us[0]:.0f}" if len(outliers.measured_us) else "none"
-        own_errors = " / ".join(shown(_reduce_errors(own, fitted)))
-        rows.append([f"{gpus:.0f}", f"{gpus / per_node:.0f}", *rate, own_errors, in_one, tiny])
-    heads = [
-        "GPUs",
-        "nodes",
-        "latency us",
-        "GB/s a GPU",
-        "error, own fit",
-        "error, GPU file",
-        "outlier: 2 KiB, us",
-    ]
-    small = _reduce_errors(in_node(reduces), shipped, lambda size: size < 2**20)
-    large = _reduce_errors(in_node(reduces), shipped, lambda size: size >= 2**20)
-    return REDUCES.format(
-        latency_us=shipped.all_reduce_latency_us,
-        gigabytes=shipped.all_reduce_bytes_per_s / 1e9,
-        table=table(heads, rows),
-        small=" / ".join(shown(small)),
-        large=" / ".join(shown(large)),
-    )
-
-
-def _reduce_errors(
-    reduces: AllReduces,
-    gpu: CalibratedGpuConfig,
-    size: Callable[[Floats], "np.typing.NDArray[np.bool_]"] | None = None,
-) -> Floats:
-    kept = reduces.size_bytes >= LEAST_REDUCED_BYTES
-    if size is not None:
-        kept &= size(reduces.size_bytes)
-    some = reduces.where(kept)
-    return np.asarray(all_reduce_s(gpu, some.gpus, some.size_bytes) * 1e6 / some.measured_us - 1)
 
 
 def meets(errors: Floats) -> bool:

@@ -57,8 +57,10 @@ class GpuConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     @classmethod
     def struct_for(cls, values: Mapping[str, Any]) -> SectionType:
         """See Section.struct_for: a GPU's grows with its level and calibration."""
+        if (values.keys() - {"all_reduce_mode"}) & set(MEASURED_KEYS):
+            return MeasuredGpuConfig
         if values.get("level") == "calibrated" or values.keys() & set(CALIBRATION_KEYS):
-            return CalibratedGpuConfig
+            return ProfiledGpuConfig
         return GpuConfig
 
     @property
@@ -70,7 +72,8 @@ class GpuConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class CalibratedGpuConfig(GpuConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The same with what was fitted to measurements: level `calibrated`, or `roofline` by choice.
 
-    `services/gpu/calibrated.py` says what each parameter means.
+    `services/gpu/calibrated.py` says what each parameter means. Attention and collectives are those of a
+    subclass, by what was measured.
     """
 
     sms: Count  # streaming multiprocessors
@@ -81,6 +84,7 @@ class CalibratedGpuConfig(GpuConfig, frozen=True, forbid_unknown_fields=True, kw
     gemm_tile_us: NonNegative
     gemm_interference: Part
     gemm_tail_share: Part
+    gemm_reduce_us: NonNegative | None = None  # of a tile whose inner width is split; none: never split
     stream_launch_us: NonNegative
     norm_efficiency: Positive  # may exceed 1 where data stays in the cache
     norm_element_ns: NonNegative
@@ -92,9 +96,6 @@ class CalibratedGpuConfig(GpuConfig, frozen=True, forbid_unknown_fields=True, kw
     residual_element_ns: NonNegative
     embedding_efficiency: Positive
     embedding_element_ns: NonNegative
-    attention_memory_efficiency: Share
-    all_reduce_latency_us: NonNegative
-    all_reduce_bytes_per_s: Positive
 
     @property
     def gemm_rates(self) -> tuple[float, float] | None:
@@ -103,6 +104,59 @@ class CalibratedGpuConfig(GpuConfig, frozen=True, forbid_unknown_fields=True, kw
             return super().gemm_rates
         memory, compute = self.gemm_memory_efficiency, self.gemm_compute_efficiency
         return self.memory_bytes_per_s * memory, self.compute_flops * compute
+
+
+class ProfiledGpuConfig(CalibratedGpuConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Dense kernels were measured; attention has efficiencies, an all-reduce one latency and one rate."""
+
+    attention_memory_efficiency: Share
+    all_reduce_latency_us: NonNegative
+    all_reduce_bytes_per_s: Positive
+
+
+class MeasuredGpuConfig(CalibratedGpuConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Attention kernels and all-reduces were measured as well: `services/gpu/fused.py`, `all_reduce.py`."""
+
+    attention_kernel: Literal["flash2", "flash3", "trtllm"]
+    decode_launch_us: NonNegative
+    decode_cta_us: NonNegative
+    decode_block_us: Positive
+    decode_memory_efficiency: Share
+    decode_interference: Part
+    decode_tail_share: Part
+    decode_combine_us: NonNegative
+    decode_split_us: NonNegative
+    decode_regroup_us: NonNegative
+    decode_most_splits: Count | None = None  # of all requests together; none: as many as fill the SMs
+    prefill_launch_us: NonNegative
+    prefill_cta_us: NonNegative
+    prefill_block_us: Positive
+    prefill_compute_efficiency: Share
+    prefill_memory_efficiency: Share
+    prefill_interference: Part
+    prefill_chain_share: Part
+    all_reduce_mode: Literal["custom", "nccl", "eager"] = "custom"
+    all_reduce_eager_us: NonNegative
+    custom_latency_us: NonNegative
+    custom_rank_us: NonNegative
+    custom_one_shot_bytes_per_s: Positive
+    custom_two_shot_us: NonNegative
+    custom_two_shot_bytes_per_s: Positive
+    custom_below_bytes: Bytes
+    custom_most_ranks: Count
+    nccl_latency_us: NonNegative
+    nccl_rank_us: NonNegative
+    nccl_ll_bytes_per_s: Positive
+    nccl_ll128_latency: NonNegative  # more than LL's, as a share of it
+    nccl_ll128_bytes_per_s: Positive
+    nccl_simple_latency: NonNegative  # more than LL128's, as a share of LL's
+    nccl_simple_bytes_per_s: Positive
+    nccl_switch_bytes_per_s: Positive | None = None  # none: the switch does not add up
+    nccl_contention: Annotated[int, Meta(ge=0, le=3)] = 0
+
+    def reads(self, key: str) -> bool:
+        """See Section.reads."""
+        return key != "all_reduce_mode" or self.level == "calibrated"
 
 
 class LinkConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -122,7 +176,7 @@ class LinkConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True)
     overlap: Literal["rankset", "off"] = "rankset"
     channel_bus: Literal["half", "full"] = "half"
     relayout: Literal["unit", "cpu"] = "unit"  # who re-lays out what crosses the channels
-    active_w: NonNegative  # above idle, of one replica's link while a transfer runs
+    active_w: NonNegative  # above idle, of all replicas' links and channels while transfers run
     idle_w: NonNegative
 
     def check(self, where: str) -> None:
@@ -178,15 +232,20 @@ DEVICE_KINDS: dict[tuple[str, str], type[Section]] = {
     ("link", "interconnect"): LinkConfig,
 }
 
-#: What fits to measurements add to a GPU.
-CALIBRATION_KEYS = tuple(
-    field for field in CalibratedGpuConfig.__struct_fields__ if field not in GpuConfig.__struct_fields__
-)
+
+def _beyond(struct: SectionType, base: SectionType) -> tuple[str, ...]:
+    return tuple(key for key in struct.__struct_fields__ if key not in base.__struct_fields__)
+
+
+#: What fits to measurements add to a GPU: to every one, and where attention and all-reduces were measured.
+CALIBRATION_KEYS = _beyond(ProfiledGpuConfig, GpuConfig)
+MEASURED_KEYS = _beyond(MeasuredGpuConfig, CalibratedGpuConfig)
 
 
 __all__ = [
     "CALIBRATION_KEYS",
     "DEVICE_KINDS",
+    "MEASURED_KEYS",
     "AttentionSection",
     "CalibratedGpuConfig",
     "CpuAttentionConfig",
@@ -196,7 +255,9 @@ __all__ = [
     "HbmPimConfig",
     "HostConfig",
     "LinkConfig",
+    "MeasuredGpuConfig",
     "ModuleConfig",
+    "ProfiledGpuConfig",
     "RanklessConfig",
     "SchedulerConfig",
     "Section",

@@ -11,12 +11,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from l3sim.errors import InvalidInput
+from l3sim.specs.config import MEASURED_KEYS
 from l3sim.specs.machine import check_section, entries_of
 
 #: Keys of a machine's gpu section that are no property of one GPU.
 MACHINE_KEYS = ("kind", "gpus", "memory_reserve_share")
 #: Which file the section builds on; it is gone from the resolved section.
 FILE_KEY = "file"
+
+#: Keys of measured attention and collectives by unit.
+_RATES = tuple(key for key in MEASURED_KEYS if key.endswith("_bytes_per_s"))
+_TIMES = tuple(key for key in MEASURED_KEYS if key.endswith("_us"))
 
 #: Bounds that no GPU built or announced leaves: outside of them a number has the wrong unit.
 _PLAUSIBLE: Mapping[str, tuple[float, float, str]] = {
@@ -26,6 +31,8 @@ _PLAUSIBLE: Mapping[str, tuple[float, float, str]] = {
     "fabric_bytes_per_s": (1e8, 1e14, "bytes a second"),
     "gemm_cache_bytes_per_s": (1e9, 1e14, "bytes a second, of one SM"),
     "all_reduce_bytes_per_s": (1e8, 1e14, "bytes a second"),
+    **dict.fromkeys(_RATES, (1e8, 1e14, "bytes a second")),
+    **dict.fromkeys(_TIMES, (0, 1e3, "microseconds")),
     "kernel_overhead_us": (0, 1e3, "microseconds"),
     "gemm_launch_us": (0, 1e3, "microseconds"),
     "stream_launch_us": (0, 1e3, "microseconds"),

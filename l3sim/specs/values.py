@@ -8,7 +8,7 @@ import msgspec
 from l3sim.errors import InvalidInput, L3Error
 from l3sim.kinds import reason
 from l3sim.registry import unknown
-from l3sim.specs.config import CALIBRATION_KEYS
+from l3sim.specs.config import CALIBRATION_KEYS, MEASURED_KEYS
 from l3sim.specs.section import Section
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
@@ -28,7 +28,8 @@ def fill(name: str, struct: type[StructT], values: Mapping[str, Any], where: str
             raise InvalidInput((f"{name}.{key}", f"{where}: {unknown('key', key, names)}"))
     for field in fields:
         if field.required and field.name not in values:
-            why = "; level calibrated needs it (docs/gpus.md)" if field.name in CALIBRATION_KEYS else ""
+            fitted = field.name in CALIBRATION_KEYS or field.name in MEASURED_KEYS
+            why = "; level calibrated needs it (docs/gpus.md)" if fitted else ""
             raise InvalidInput((f"{name}.{field.name}", f"{where}: missing{why}"))
         if field.name in values:
             _check_value(name, field, values[field.name], where)

@@ -4,7 +4,8 @@
 
 with H query heads of size E on the GPU. A chunk of c tokens after f earlier ones has c f + c (c+1) / 2
 causal (query, key) pairs and reads the keys and values of all c + f; a decoding request that holds t tokens
-is a chunk of one after t. No profile covers attention: its efficiencies are assumed (docs/gpus.md).
+is a chunk of one after t. Its efficiencies are assumed (docs/gpus.md). This is level `roofline`, and level
+`calibrated` of GPUs whose attention nobody measured; `fused.py` has the others.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from l3sim.services.gpu.kernels import Spent, bytes_of
-from l3sim.specs.config import CalibratedGpuConfig, GpuConfig
+from l3sim.specs.config import GpuConfig, ProfiledGpuConfig
 from l3sim.specs.model import ELEMENT_BYTES
 from l3sim.units import Floats, Int64s
 from l3sim.work import Chunk
@@ -33,7 +34,7 @@ class Attention:
     def of(cls, gpu: GpuConfig, widths: Mapping[str, int]) -> "Attention":
         """At the rates of a configuration's level."""
         efficiency, overhead_us = gpu.memory_efficiency, gpu.kernel_overhead_us
-        if gpu.level == "calibrated" and isinstance(gpu, CalibratedGpuConfig):
+        if gpu.level == "calibrated" and isinstance(gpu, ProfiledGpuConfig):
             efficiency, overhead_us = gpu.attention_memory_efficiency, gpu.gemm_launch_us
         return cls(
             gpu.compute_flops * gpu.attention_compute_efficiency,

@@ -8,6 +8,8 @@ A GEMM of m x k by k x n is cut into tiles of tm x tn results; each of the GPU's
         ├────┼────┼────┼──┤     a tile = k * join(2 tm tn / flops, 2 (tm + tn) / cache) + tile_us
         │ 4  │ ..           waves * tile = compute time: of the shape in TILES that makes it least, since
                                 the library that runs the GEMM has these to choose from
+    split-K: where `gemm_reduce_us` says so, the library may also cut k into as many parts as SPLITS has, each
+                                a tile of its own, whose results are added: `gemm_reduce_us` more a tile
     time = launch_us + join(compute, 2 (m k + k n + m n) / bandwidth)
 
 where `flops` and `cache` are those of one SM, and
@@ -16,7 +18,7 @@ where `flops` and `cache` are those of one SM, and
 
 is how two limits share a kernel: at 0 the lesser one hides, at 1 equals add up. A stream, such as a norm, is
 as slow as one row of e elements, or as all its bytes: launch_us + max(e * element_ns, 2 rows e / bandwidth).
-An all-reduce of b bytes over n GPUs takes latency + 2 (n-1)/n * b / bandwidth.
+All-reduces are in `all_reduce.py`, attention in `fused.py`.
 
 No parameter knows a model: what was measured on some shapes holds for others. The LM head is a GEMM like the
 others and sampling a plain stream; neither was measured. Only + - * / and comparisons: the same on any
@@ -27,6 +29,7 @@ from typing import Any
 
 import numpy as np
 
+from l3sim.services.gpu.all_reduce import all_reduce_s
 from l3sim.services.gpu.kernels import Spent
 from l3sim.specs.config import CalibratedGpuConfig
 from l3sim.units import Floats
@@ -38,6 +41,9 @@ TILES = (
 )
 _TILE_ROWS = np.array([rows for rows, _ in TILES], dtype=np.float64)
 _TILE_COLUMNS = np.array([columns for _, columns in TILES], dtype=np.float64)
+#: Parts that an inner width may be cut into, and what its parts' widths are multiples of.
+SPLITS = (1, 2, 4, 8, 16)
+_PART_MULTIPLE = 32
 #: Streams whose efficiency and latency were fitted.
 STREAMS = ("norm", "rotary", "activation", "residual", "embedding")
 
@@ -52,13 +58,25 @@ def gemm_limits_s(gpu: CalibratedGpuConfig, m: Any, k: Any, n: Any) -> tuple[Flo
     sm_flops = gpu.compute_flops * gpu.gemm_compute_efficiency / gpu.sms
     multiply_s = 2 * _TILE_ROWS * _TILE_COLUMNS / sm_flops
     load_s = 2 * (_TILE_ROWS + _TILE_COLUMNS) / gpu.gemm_cache_bytes_per_s
-    tile_s = k * join(multiply_s, load_s, gpu.gemm_interference) + gpu.gemm_tile_us / 1e6
-    waves = np.ceil(m / _TILE_ROWS) * np.ceil(n / _TILE_COLUMNS) / gpu.sms
-    whole, spread = np.ceil(waves), np.maximum(waves, 1)
-    compute_s = ((whole + gpu.gemm_tail_share * (spread - whole)) * tile_s).min(axis=-1)
+    step_s = join(multiply_s, load_s, gpu.gemm_interference)
+    tiles = np.ceil(m / _TILE_ROWS) * np.ceil(n / _TILE_COLUMNS)
+    compute_s = _waves_s(gpu, tiles, k * step_s)
+    for parts in SPLITS[1:] if gpu.gemm_reduce_us is not None else ():
+        width = np.ceil(k / parts / _PART_MULTIPLE) * _PART_MULTIPLE
+        split_s = _waves_s(gpu, tiles * parts, width * step_s + (gpu.gemm_reduce_us or 0.0) / 1e6)
+        compute_s = np.minimum(compute_s, split_s)
     bandwidth = gpu.memory_bytes_per_s * gpu.gemm_memory_efficiency
     memory_s = (2 * (m * k + k * n + m * n) / bandwidth)[..., 0]
     return compute_s, memory_s
+
+
+def _waves_s(gpu: CalibratedGpuConfig, tiles: Floats, work_s: Floats) -> Floats:
+    """Time of so many tiles over the SMs, each of so much work, by the best shape (last axis)."""
+    waves = tiles / gpu.sms
+    whole, spread = np.ceil(waves), np.maximum(waves, 1)
+    tile_s = work_s + gpu.gemm_tile_us / 1e6
+    least: Floats = ((whole + gpu.gemm_tail_share * (spread - whole)) * tile_s).min(axis=-1)
+    return least
 
 
 def join(a: Floats, b: Floats, interference: float) -> Floats:
@@ -79,12 +97,6 @@ def stream_work_s(gpu: CalibratedGpuConfig, name: str, rows: Any, elements: Any)
         efficiency, element_ns = getattr(gpu, f"{name}_efficiency"), getattr(gpu, f"{name}_element_ns")
     bandwidth = gpu.memory_bytes_per_s * efficiency
     return np.maximum(element_ns * elements / 1e9, 2 * rows * elements / bandwidth)
-
-
-def all_reduce_s(gpu: CalibratedGpuConfig, gpus: Any, size_bytes: Any) -> Any:
-    """Time of an all-reduce over `gpus` > 1 GPUs in seconds; numbers, or arrays of one shape."""
-    share = 2 * (gpus - 1) / gpus
-    return gpu.all_reduce_latency_us / 1e6 + share * size_bytes / gpu.all_reduce_bytes_per_s
 
 
 class Calibrated:
@@ -109,5 +121,5 @@ class Calibrated:
 
     def all_reduce(self, rows: int, width: int) -> Spent:
         """See Level."""
-        work_s = all_reduce_s(self._gpu, self._gpus, 2 * rows * width) if self._gpus > 1 else 0.0
+        work_s = float(all_reduce_s(self._gpu, self._gpus, 2 * rows * width)) if self._gpus > 1 else 0.0
         return Spent("collectives", work_s)

@@ -2,14 +2,15 @@
 
 The GPUs of a group are in step; times are those of one GPU, the one with the largest share. Elements have 2
 bytes. The kernels of each operation stand in `kernels.py`, what a model changes of them in `layers.py`, what
-they cost in `roofline.py` or, fitted to measurements, in `calibrated.py`; attention is in `attention.py`.
+they cost in `roofline.py` or, fitted to measurements, in `calibrated.py`; attention is in `attention.py` and
+`fused.py`.
 """
 
 from collections.abc import Iterator, Sequence
 
 from l3sim.errors import InvalidInput
-from l3sim.services.gpu.attention import Attention
 from l3sim.services.gpu.calibrated import Calibrated
+from l3sim.services.gpu.fused import attention_of
 from l3sim.services.gpu.kernels import FUSED, LIMITS, UNFUSED, Level, Program, Spent, merged_elements, widths_of
 from l3sim.services.gpu.layers import program_of
 from l3sim.services.gpu.roofline import Roofline
@@ -31,7 +32,7 @@ class GroupCosts:
         self._layers = model.layers
         self._head_size = model.head_size
         self._widths = widths_of(model, tp)
-        self._attention = Attention.of(gpu, self._widths)
+        self._attention = attention_of(gpu, self._widths, model.head_size)
 
     def kernels(self, op: Op, tokens: int, sampled: int) -> Iterator[tuple[str, Spent]]:
         """Name and time of each kernel of a dense operation; one without rows does not run."""
@@ -101,7 +102,7 @@ class GroupCosts:
         Raises:
             ValueError: it is above `units.MAX_COST_PS`.
         """
-        return ps(self._attention.decode(context).seconds)
+        return int(self.attend_rounds_ps(context, 1)[0])
 
     def attend_rounds_ps(self, context: Int64s, rounds: int) -> Int64s:
         """The same in successive rounds, in which every request holds one token more: shape (rounds,)."""

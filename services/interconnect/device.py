@@ -56,6 +56,8 @@ class InterconnectSession(BookkeepingSession):
         self._config = config
         self._transfers = transfers
         self._stripes = StripedTransfers(transfers, hello.layout) if hello.layout.striped else None
+        # All links and channels of the host draw it together; a replica has its share of them.
+        self._active_w = config.active_w / hello.layout.dp
         ranksets = hello.layout.ranksets
         classes = np.arange(ranksets)
         # Rankset j carries, in layer class c, the requests with offset (j - c) mod R.
@@ -91,7 +93,7 @@ class InterconnectSession(BookkeepingSession):
         costs = []
         for op, index, by_offset in asked:
             # Each layer class has every offset once, on one rankset or another.
-            energy = nj(self._config.active_w, by_offset).sum(axis=0)
+            energy = nj(self._active_w, by_offset).sum(axis=0)
             energy_nj = np.repeat(energy[None, :], self.hello.layout.ranksets, axis=0)
             path = self._path(window.replica, UP if op is Op.TRANSFER_UP else DOWN)
             duration_ps = by_offset[self._offset_of]

@@ -15,14 +15,14 @@ from l3sim.specs.catalog import (
     load_group,
     load_machine,
 )
-from l3sim.specs.config import CALIBRATION_KEYS, CalibratedGpuConfig
+from l3sim.specs.config import CALIBRATION_KEYS, MEASURED_KEYS, CalibratedGpuConfig
 
-H200 = (GPUS / "h200.yaml").read_text()
-CALIBRATED = {"a100-80gb", "h100-80gb", "a40"}
+ADA = (GPUS / "rtx-4090.yaml").read_text()
+CALIBRATED = {"a100-80gb", "h100-80gb", "a40", "h200", "b200", "l40s"}
 
 
 def test_names_that_must_exist() -> None:
-    assert set(gpu_names()) >= {*CALIBRATED, "a100-40gb", "h200", "b200", "rtx-4090"}
+    assert set(gpu_names()) >= {*CALIBRATED, "a100-40gb", "rtx-4090"}
 
 
 @pytest.mark.parametrize("name", gpu_names())
@@ -46,12 +46,12 @@ def test_a_section_of_another_kind_is_no_group(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_another_gpu_replaces_every_key_of_one_gpu() -> None:
-    machine = load_machine("l3-dgx-a100", gpu="h200")
-    assert (machine.gpu.type, machine.gpu.level, machine.gpu.gpus) == ("h200", "roofline", 8)
-    assert machine.gpu.memory_bytes_per_s == 4.8e12
-    assert machine.sources["gpu.compute_flops"].startswith("H200 SXM data sheet")
+    machine = load_machine("l3-dgx-a100", gpu="rtx-4090")
+    assert (machine.gpu.type, machine.gpu.level, machine.gpu.gpus) == ("rtx-4090", "roofline", 8)
+    assert machine.gpu.memory_bytes_per_s == 1.008e12
+    assert machine.sources["gpu.compute_flops"].startswith("Ada white paper")
     assert machine.sources["gpu.gpus"] == "DGX A100 data sheet"
-    assert not machine.section("gpu").keys() & set(CALIBRATION_KEYS)
+    assert not machine.section("gpu").keys() & {*CALIBRATION_KEYS, *MEASURED_KEYS}
     assert machine.digest != load_machine("l3-dgx-a100").digest
 
 
@@ -65,12 +65,12 @@ def test_settings_reach_the_keys_of_a_gpu_file() -> None:
 
 
 def test_a_machine_file_stands_above_its_gpu_file_which_lies_beside_it(tmp_path: Path) -> None:
-    (tmp_path / "mine.yaml").write_text(H200.replace("name: h200", "name: mine"))
+    (tmp_path / "mine.yaml").write_text(ADA.replace("name: rtx-4090", "name: mine"))
     text = (MACHINES / "l3-mini.yaml").read_text()
     own = text.replace("  file: a100-80gb", "  file: ./mine.yaml\n  tdp_w: 123")
     (tmp_path / "machine.yaml").write_text(own)
     gpu = load_machine(str(tmp_path / "machine.yaml")).gpu
-    assert (gpu.type, gpu.tdp_w, gpu.memory_bytes) == ("mine", 123, 141_000_000_000)
+    assert (gpu.type, gpu.tdp_w, gpu.memory_bytes) == ("mine", 123, 24 * 2**30)
     assert load_machine(str(tmp_path / "machine.yaml"), gpu="h200").gpu.tdp_w == 700
 
 
@@ -78,29 +78,33 @@ def test_a_machine_file_stands_above_its_gpu_file_which_lies_beside_it(tmp_path:
     ("old", "new", "message"),
     [
         ("tdp_w:", "tdp_kw:", "gpu.tdp_kw: {}: unknown key 'tdp_kw'; did you mean 'tdp_w'?"),
-        ("4.8e12,", "0,", "gpu.memory_bytes_per_s: {}: Expected `float` > 0.0, got 0"),
+        ("1.008e12,", "0,", "gpu.memory_bytes_per_s: {}: Expected `float` > 0.0, got 0"),
         (
-            "4.8e12,",
-            "4800,",
-            "gpu.memory_bytes_per_s: {}: 4800 cannot be bytes a second of a GPU; check",
+            "1.008e12,",
+            "1008,",
+            "gpu.memory_bytes_per_s: {}: 1008 cannot be bytes a second of a GPU; check",
         ),
-        ("4.8e12,", "4.8 TB/s,", "gpu.memory_bytes_per_s: {}: Expected `float`, got `str`, got '4.8 TB/s'"),
+        (
+            "1.008e12,",
+            "1 TB/s,",
+            "gpu.memory_bytes_per_s: {}: Expected `float`, got `str`, got '1 TB/s'",
+        ),
         ("tdp_w: ", "# ", "gpu.tdp_w: {}: missing"),
         ("level: roofline", "level: calibrated", "gpu.sms: {}: missing; level calibrated needs it"),
         (
             "level: roofline",
-            "sms: 132",
+            "sms: 128",
             "gpu.gemm_compute_efficiency: {}: missing; level calibrated needs",
         ),
         ("level: roofline", "gpus: 8", "gpu.gpus: {}: belongs in a machine file, not in a GPU's"),
-        ("name: h200", "", "gpu.name: {}: missing, or no text"),
-        (H200, "- 1", "gpu: {}: must be a mapping of keys to {{value, source}}"),
+        ("name: rtx-4090", "", "gpu.name: {}: missing, or no text"),
+        (ADA, "- 1", "gpu: {}: must be a mapping of keys to {{value, source}}"),
     ],
 )
 def test_what_is_refused(old: str, new: str, message: str, tmp_path: Path) -> None:
-    assert old in H200
+    assert old in ADA
     file = tmp_path / "mine.yaml"
-    file.write_text(H200.replace(old, new))
+    file.write_text(ADA.replace(old, new))
     with pytest.raises(InvalidInput) as caught:
         load_gpu(str(file))
     assert message.format(file) in str(caught.value)

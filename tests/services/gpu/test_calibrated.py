@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l3sim.services.gpu.calibrated import TILES, Calibrated, all_reduce_s, gemm_limits_s, gemm_s, join
+from l3sim.services.gpu.all_reduce import all_reduce_s
+from l3sim.services.gpu.calibrated import TILES, Calibrated, gemm_limits_s, gemm_s, join
 from l3sim.services.gpu.model import GroupCosts
 from l3sim.specs.catalog import load_group, load_model
 from l3sim.specs.config import CalibratedGpuConfig
@@ -33,6 +34,7 @@ PLAIN: dict[str, Any] = {
     "gemm_tile_us": 0.0,
     "gemm_interference": 0.0,
     "gemm_tail_share": 0.0,
+    "gemm_reduce_us": None,
 }
 
 
@@ -73,6 +75,18 @@ def test_two_limits_hide_or_add() -> None:
     assert 4.0 < float(join(three, four, 0.5)) == float(join(four, three, 0.5)) < 5.5
 
 
+def test_an_inner_width_is_split_where_that_is_faster_and_its_sum_is_paid() -> None:
+    # Results of four tiles at least for ten SMs; in 16 parts each, seven waves have 64 of them.
+    every = 64 * 64 * 2 * 2560
+    whole, _ = gemm_limits_s(gpu(**PLAIN), 64, 2560, 64)
+    split, _ = gemm_limits_s(gpu(**PLAIN | {"gemm_reduce_us": 0.0}), 64, 2560, 64)
+    assert (whole, split) == (pytest.approx(every / 4), pytest.approx(every * 7 / 64))
+    summed, _ = gemm_limits_s(gpu(**PLAIN | {"gemm_reduce_us": 5e6}), 64, 2560, 64)
+    assert split < summed <= split + 7 * 5
+    dear, _ = gemm_limits_s(gpu(**PLAIN | {"gemm_reduce_us": 1e15}), 64, 2560, 64)
+    assert dear == whole
+
+
 def test_streams_by_hand() -> None:
     rates = {
         "memory_bytes_per_s": 1e12,
@@ -87,8 +101,11 @@ def test_streams_by_hand() -> None:
     assert plain.stream("sampling", 1, 1000).work_s == pytest.approx(2e3 / 0.5e12)
 
 
-def test_all_reduces_by_hand_and_none_on_one_gpu() -> None:
-    rates = gpu(all_reduce_latency_us=10.0, all_reduce_bytes_per_s=1e9)
+def test_all_reduces_of_one_rate_by_hand_and_none_on_one_gpu() -> None:
+    rates = msgspec.structs.replace(
+        load_group("a40", 8, {}), all_reduce_latency_us=10.0, all_reduce_bytes_per_s=1e9
+    )
+    assert isinstance(rates, CalibratedGpuConfig)
     assert Calibrated(rates, 8).all_reduce(100, 50).seconds == pytest.approx(10e-6 + 1.75 * 1e4 / 1e9)
     assert Calibrated(rates, 1).all_reduce(100, 50).seconds == 0
     assert all_reduce_s(rates, np.array([2.0, 4.0]), 1000).tolist() == pytest.approx([11e-6, 11.5e-6])

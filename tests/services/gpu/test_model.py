@@ -43,7 +43,7 @@ MODELS = {
 
 
 def test_a_level_that_the_configuration_cannot_have_is_refused() -> None:
-    plain = load_machine("l3-mini", gpu="h200").gpu
+    plain = load_machine("l3-mini", gpu="rtx-4090").gpu
     assert type(plain) is GpuConfig
     with pytest.raises(InvalidInput, match=r"^gpu\.level: calibrated needs sms, "):
         GroupCosts(msgspec.structs.replace(plain, level="calibrated"), load_model("llama-2-7b"), 1)
@@ -155,7 +155,8 @@ def test_dense_costs_are_positive_and_grow(
     assert here <= costs.dense_ps(op, tokens, sampled + 1)
 
 
-@given(which=st.sampled_from(sorted(MODELS)), tokens=st.integers(1, 4096), done=st.integers(0, 100_000))
+# A chunk of one token is decoded where attention was measured, by other kernels.
+@given(which=st.sampled_from(sorted(MODELS)), tokens=st.integers(2, 4096), done=st.integers(0, 100_000))
 def test_prefill_attention_grows(which: tuple[str, int, str], tokens: int, done: int) -> None:
     costs = MODELS[which]
     here = costs.attend_prefill_ps([Chunk(0, tokens, done, False)])

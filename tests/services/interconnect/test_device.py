@@ -43,8 +43,24 @@ def test_lanes_go_round_with_the_layer() -> None:
         for layer in range(4):
             expected = {1: two, 2: one}.get((rankset - layer) % 4, 0)
             assert down.duration_ps[rankset, layer, 0] == expected
-    energy = nj(40.0, np.array([two, one])).sum()
+    # Two replicas share the 40 W of all links and channels.
+    energy = nj(20.0, np.array([two, one])).sum()
     assert down.energy_nj.tolist() == [[energy]] * 4
+
+
+@pytest.mark.parametrize("dp", [1, 2, 4, 8])
+def test_all_replicas_together_draw_what_the_host_does(dp: int) -> None:
+    opened = InterconnectDevice([Identity("link")]).open(hello("link", machine(), "llama-2-7b", 8 // dp, dp))
+    (ready,) = opened.ready()
+    ranksets = len(ready.domains) // (2 * dp)
+    places: list[Resident] = [(0, 0, 0, 50)]
+    answers = opened.estimate(
+        [window(decoding(places, 0), residents=places, replica=replica) for replica in range(dp)]
+    )
+    durations = {int(answer.costs[0].duration_ps.sum()) // ranksets for answer in answers}
+    assert len(durations) == 1
+    energy = sum(int(answer.costs[0].energy_nj[0, 0]) for answer in answers)
+    assert energy == pytest.approx(int(nj(40.0, np.array(durations.pop()))), abs=dp)
 
 
 def test_chunks_go_down_by_themselves() -> None:
