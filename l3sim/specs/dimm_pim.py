@@ -55,6 +55,7 @@ class DimmPimConfig(RankConfig, AttentionSection, frozen=True, forbid_unknown_fi
 
     def check(self, where: str) -> None:
         """See Section.check."""
+        self.check_interval(where)
         if self.modules % self.modules_per_channel:
             text = (
                 f"must be a multiple of modules_per_channel ({self.modules_per_channel}), got {self.modules}"
@@ -177,7 +178,8 @@ def _block_tokens(pim: DimmPimConfig, row_tokens: int) -> int:
 _ROOFLINE_ONLY = frozenset({"pass_overhead_ns", "rank_active_w"})
 _ROOFLINE_READS = frozenset(
     {
-        *("tck_ps", "bl_tck", "ccd_s_tck", "ccd_l_tck", "rcd_tck", "rp_tck", "chips_per_rank"),
+        *("tck_ps", "bl_tck", "ccd_s_tck", "ccd_l_tck", "mac_interval_tck", "rcd_tck", "rp_tck"),
+        "chips_per_rank",
         *("banks_per_chip", "row_bytes", "column_bytes", "pipelining", "result_bytes"),
         *("softmax_elements_per_s",),
     }

@@ -21,7 +21,7 @@ SWITCHES: dict[str, tuple[Any, ...]] = {
     "n_cmr": (None, 1, 2, 3),
     "pipelining": (True, True, False),
     "overlap_heads": (True, False),
-    "pim_activation": ("faw", "exempt"),
+    "all_bank_faw": ("obey", "exempt"),
     "refresh": (True, True, False),
     "refresh_phase": (0.0, 0.3, 0.95),
     "result_bytes": (2, 4),

@@ -103,7 +103,7 @@ QUICK: list[tuple[int, dict[str, Any]]] = [
     (8, {"on": "hbm-pim-dgx-h100"}),
     (16, {"pu": "bank-group", "n_cmr": 4}),
     (4, {"pu": "buffer", "refresh_phase": 0.5}),
-    (8, {"pim_activation": "faw", "overlap_heads": False, "result_buffer_bytes": 128}),
+    (8, {"all_bank_faw": "obey", "overlap_heads": False, "result_buffer_bytes": 128}),
 ]
 
 

@@ -26,7 +26,7 @@ def test_banks_give_their_units_eight_bytes_every_ccd_l() -> None:
 
 @pytest.mark.parametrize(("activation", "opening"), [("faw", ROW_OPENING), ("exempt", 12 + 22 + 22)])
 def test_opening_all_banks_is_bound_by_the_window(activation: str, opening: int) -> None:
-    outcome = attend(kernel(1, refresh=False, pim_activation=activation), [TOKENS])
+    outcome = attend(kernel(1, refresh=False, all_bank_faw=activation), [TOKENS])
     rows = 2 * TOKENS // 512
     assert outcome.cause(Cause.ROW) / rows == pytest.approx(opening, rel=0.01)
 
@@ -62,7 +62,7 @@ def test_bubbles_begin_where_the_formula_says_but_for_row_openings(queries: int,
 
 def test_without_row_openings_the_bound_is_sharp() -> None:
     # All that opens a row made nearly free: GQA-8 at N_hc 1 collects exactly as fast as it computes.
-    free = {"rp_tck": 1, "rcd_tck": 1, "rtp_tck": 1, "ras_tck": 1, "rc_tck": 2, "pim_activation": "exempt"}
+    free = {"rp_tck": 1, "rcd_tck": 1, "rtp_tck": 1, "ras_tck": 1, "rc_tck": 2, "all_bank_faw": "exempt"}
     outcome = attend(kernel(8, refresh=False, score_buffer_bytes=2**26, **free), [TOKENS])
     score = outcome.spent[Phase.SCORE]
     assert score.sum() / (TOKENS // 64) == pytest.approx(ROW_COMPUTE, rel=0.02)
