@@ -20,14 +20,16 @@ from l3sim.device.attention.levels import HeadModel, LevelModel
 from l3sim.device.attention.rank_sums import Decoding, RankSums
 from l3sim.placement import Layout
 from l3sim.services.dram.command.columns import WIDTH
+from l3sim.services.dram.command.kernel import Kernel
 from l3sim.services.dram.command.model import CommandModel
 from l3sim.services.dram.fast.model import FastModel, TableOf
+from l3sim.services.dram.fast.table import AttendTable
 from l3sim.services.hbm_pim.channel import kernel_of
 from l3sim.services.hbm_pim.energy import weights
 from l3sim.services.hbm_pim.roofline import Head
 from l3sim.specs.config import HbmPimConfig
 from l3sim.specs.model import ModelShape
-from l3sim.units import Int64s, ps
+from l3sim.units import Floats, Int64s, ps
 
 
 class StackModel(LevelModel[tuple[Decoding, object]]):
@@ -68,10 +70,52 @@ class FastStack(StackModel):
         super().__init__(channel, share)
         self._fast = channel
 
+    @classmethod
+    def of(cls, kernel: Kernel, layout: Layout, table: AttendTable, picojoules: Floats, share: int) -> "FastStack":
+        """The model of a table, whose single heads may have a table of their own."""
+        channel = FastModel(kernel, layout, table, picojoules)
+        if table.alone is None:
+            return cls(channel, share)
+        alone = FastModel(kernel, layout, table.alone, picojoules)
+        return FastChannel(channel, share, alone, table.segment_tokens)
+
     def exact(self) -> Callable[[Int64s], tuple[int, int]]:
         """Picoseconds and nanojoules of one call over heads of these tokens, at level `command`."""
         call = self._fast.exact()
         return lambda tokens: call(self.share(tokens))
+
+
+class FastChannel(FastStack):
+    """The same where a head that comes alone takes longer than it adds to others.
+
+    Args:
+        alone: model of a head of a segment at most that comes alone.
+    """
+
+    def __init__(self, channel: FastModel, share: int, alone: FastModel, segment_tokens: int) -> None:
+        super().__init__(channel, share)
+        self._alone = StackModel(alone, share)
+        self._segment_tokens = segment_tokens
+
+    def look_up(self, requests: Decoding) -> tuple[Decoding, object]:
+        """See LevelModel."""
+        share, found = super().look_up(requests)
+        return share, (found, self._alone.look_up(requests))
+
+    def cost(
+        self, looked_up: tuple[Decoding, Any], requests: Decoding, sums: RankSums
+    ) -> tuple[Int64s, Int64s]:
+        """See LevelModel."""
+        share, (found, alone) = looked_up
+        heads = sums.add(np.ones_like(share.tokens), share.bounds)
+        long = sums.add((share.tokens > self._segment_tokens).astype(np.int64), share.bounds)
+        single = (heads == 1) & (long == 0)
+        several = super().cost((share, found), requests, sums)
+        time, energy = (
+            np.where(single, one, other)
+            for one, other in zip(self._alone.cost(alone, requests, sums), several, strict=True)
+        )
+        return time, energy
 
 
 class RooflineStack(HeadModel):
@@ -109,4 +153,4 @@ def stack_model(
     share = hbm.pseudo_channels // hbm.heads_at_once
     if hbm.level == "command":
         return StackModel(CommandModel(kernel, picojoules), share)
-    return FastStack(FastModel(kernel, layout, table_of(kernel), picojoules), share)
+    return FastStack.of(kernel, layout, table_of(kernel), picojoules, share)

@@ -1,4 +1,4 @@
-"""A head on a pseudo channel: its commands by hand, legal and tight programs, never beyond the bandwidth."""
+"""A head striped over a stack, as a pseudo channel sees it: its commands by hand, legal and tight programs, never beyond the bandwidth."""
 
 from typing import Any
 
@@ -150,11 +150,11 @@ def tables() -> dict[int, AttendTable]:
 
 def test_a_head_that_does_not_fill_the_units_is_refused() -> None:
     shape = reshaped("llama-2-7b", head_size=80)
-    hbm = stack_of()
+    hbm = stack_of(mapping="striped")
     with pytest.raises(InvalidInput) as refused:
         kernel_of(hbm, shape, layout_of(hbm, shape, 1, 1))
-    text = "heads of 80 elements do not fill columns of 16 and 32 units; use level roofline"
-    assert refused.value.violations == (("level", text),)
+    text = "heads of 80 elements do not fill columns of 16 and 32 units; use head_per_channel, or level roofline"
+    assert refused.value.violations == (("mapping", text),)
 
 
 @pytest.mark.parametrize(

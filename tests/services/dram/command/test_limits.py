@@ -24,11 +24,18 @@ def test_banks_give_their_units_eight_bytes_every_ccd_l() -> None:
     assert TOKENS * 512 / seconds == pytest.approx(204.8e9, rel=0.01)
 
 
-@pytest.mark.parametrize(("activation", "opening"), [("faw", ROW_OPENING), ("exempt", 12 + 22 + 22)])
+@pytest.mark.parametrize(("activation", "opening"), [("obey", ROW_OPENING), ("exempt", 12 + 22 + 22)])
 def test_opening_all_banks_is_bound_by_the_window(activation: str, opening: int) -> None:
     outcome = attend(kernel(1, refresh=False, all_bank_faw=activation), [TOKENS])
     rows = 2 * TOKENS // 512
     assert outcome.cause(Cause.ROW) / rows == pytest.approx(opening, rel=0.01)
+
+
+def test_a_mac_interval_slows_macs_and_nothing_else() -> None:
+    plain, slow = (attend(kernel(1, refresh=False, mac_interval_tck=mac), [TOKENS]) for mac in (0, 12))
+    assert slow.cause(Cause.COMPUTE) == pytest.approx(1.5 * plain.cause(Cause.COMPUTE), rel=0.01)
+    assert slow.command(Cmd.PIM_MAC) == plain.command(Cmd.PIM_MAC)
+    assert slow.cause(Cause.ROW) == pytest.approx(plain.cause(Cause.ROW), rel=0.01)
 
 
 def test_refresh_takes_its_share() -> None:
