@@ -16,6 +16,7 @@ from l3sim.specs.layout import DecodePlacement, Layout
 from l3sim.specs.model import ModelShape
 from l3sim.specs.rank import ChannelConfig, Cycles, PseudoChannelConfig
 from l3sim.specs.section import Bytes, Count, NonNegative, Positive, Share
+from l3sim.specs.silicon import SILICON_KEYS, Silicon
 
 #: Where prefill makes KV in its place, none is ever on its way: more than any request books.
 IN_PLACE = 2**62
@@ -100,6 +101,8 @@ class HbmPimConfig(ModuleConfig, frozen=True, forbid_unknown_fields=True, kw_onl
     mapping: Literal["head_per_channel", "striped"] = "head_per_channel"  # how heads lie over a stack
     head_pseudo_channels: Count  # head_per_channel: those of one channel, which share a head and its commands
     stack_ids: Count  # of the bank groups of a pseudo channel
+    dies: Count  # of a stack, beside its buffer die
+    silicon: Silicon  # of a die, and of the buffer die
     channel: ChannelConfig  # a pseudo channel: its timing, shape, buffers and switches
     banks: Annotated[int, Meta(ge=1, le=256)]  # of a pseudo channel, in all its stack ids
     check_fidelity: Annotated[float, Meta(ge=0, le=1)] = 0.0  # share of windows costed by command as well
@@ -136,7 +139,7 @@ class HbmPimConfig(ModuleConfig, frozen=True, forbid_unknown_fields=True, kw_onl
 
     def reads(self, key: str) -> bool:
         """See Section.reads."""
-        if key == "head_pseudo_channels" and self.mapping == "striped":
+        if key in SILICON_KEYS or (key == "head_pseudo_channels" and self.mapping == "striped"):
             return False
         return key not in (_ROOFLINE_ONLY if self.level != "roofline" else _COMMAND_ONLY)
 
@@ -186,7 +189,7 @@ _ROOFLINE_TOO = {
 _COMMAND_ONLY = frozenset(
     {
         *PseudoChannelConfig.__struct_fields__,
-        *("check_fidelity", "stack_score_buffer_bytes", "softmax_latency_tck", "stack_ids"),
+        *("check_fidelity", "stack_score_buffer_bytes", "softmax_latency_tck", "stack_ids", "dies"),
         *("group_pj_per_bit", "die_pj_per_bit", "tsv_pj_per_bit"),
     }
     - _ROOFLINE_TOO
