@@ -25,7 +25,9 @@ def lines_of(found: dict[str, Any]) -> list[str]:
         lines.append(_density(found))
         mac, read = found["mac_ma"], found["read_ma"]
         above = f"{found['mac_above_standby']:.3g} times what reading adds to standing by"
-        lines.append(f"current     {mac:.4g} mA a chip while all its banks multiply, {read:.4g} mA reading; {above}")
+        lines.append(
+            f"current     {mac:.4g} mA a chip while all its banks multiply, {read:.4g} mA reading; {above}"
+        )
     if found.get("all_bank_faw"):
         lines.append(f"rows        opening all banks: tFAW is {_READINGS[found['all_bank_faw']]}")
     if found.get("die_share") is not None:
@@ -64,7 +66,12 @@ def _dimm(pim: DimmPimConfig) -> dict[str, Any]:
         "mac_ma": pim.idd3n_ma + banks * column if banks else pim.idd4r_ma,
         "mac_above_standby": banks * column / read if banks and read else 1.0,
         "all_bank_faw": pim.all_bank_faw,
-        **_area(pim, units * (pim.silicon.bank_unit_mm2 or 0) + (pim.silicon.buffer_mm2 or 0), dies * chips, pim.modules),
+        **_area(
+            pim,
+            units * (pim.silicon.bank_unit_mm2 or 0) + (pim.silicon.buffer_mm2 or 0),
+            dies * chips,
+            pim.modules,
+        ),
     }
 
 

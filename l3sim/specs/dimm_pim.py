@@ -189,7 +189,11 @@ def fits(pim: DimmPimConfig, model: ModelShape, chips: int) -> bool:
     column, queries = pim.column_bytes // ELEMENT_BYTES, model.queries_per_kv
     if rest or elements % column or elements % pim.banks_per_chip:
         return False
-    columns, token, dims = pim.row_bytes // pim.column_bytes, elements // column, elements // pim.banks_per_chip
+    columns, token, dims = (
+        pim.row_bytes // pim.column_bytes,
+        elements // column,
+        elements // pim.banks_per_chip,
+    )
     if max(token, dims) > columns:
         return False
     outputs = min(pim.result_buffer_bytes // (dims * pim.result_bytes), queries)

@@ -15,7 +15,9 @@ class Silicon(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     die_gbit: Gigabits | None = None  # density of the die that refresh and currents are of
     die_mm2: Positive | None = None
     bank_unit_mm2: NonNegative | None = None  # one unit beside a bank, in a logic process
-    buffer_mm2: NonNegative | None = None  # the buffer that units share, likewise: of a chip; of a stack's buffer die
+    buffer_mm2: NonNegative | None = (
+        None  # the buffer that units share, likewise: of a chip; of a stack's buffer die
+    )
     process_factor: Positive | None = None  # area in a DRAM process, against the logic process
 
 

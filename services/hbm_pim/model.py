@@ -71,7 +71,9 @@ class FastStack(StackModel):
         self._fast = channel
 
     @classmethod
-    def of(cls, kernel: Kernel, layout: Layout, table: AttendTable, picojoules: Floats, share: int) -> "FastStack":
+    def of(
+        cls, kernel: Kernel, layout: Layout, table: AttendTable, picojoules: Floats, share: int
+    ) -> "FastStack":
         """The model of a table, whose single heads may have a table of their own."""
         channel = FastModel(kernel, layout, table, picojoules)
         if table.alone is None:

@@ -147,7 +147,9 @@ class GroupedKernel(Kernel):
             count = min(self.segment_tokens, tokens - first)
             for query in range(0, self.geometry.queries, self.stage_queries):
                 queries = min(self.stage_queries, self.geometry.queries - query)
-                found.append(Stage(head, first, count, query, queries, query == 0 and first + count == tokens))
+                found.append(
+                    Stage(head, first, count, query, queries, query == 0 and first + count == tokens)
+                )
         return found
 
     def bursts(self, elements: int, size: int) -> int:

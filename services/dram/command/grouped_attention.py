@@ -219,9 +219,7 @@ class GroupedAttention:
                 row=self.rows.current, first=token, signal=True,
             )  # fmt: skip
         turn = pim.wl_tck + pim.bl_tck + pim.wtr_l_tck
-        self.program.add(
-            Cmd.NOP, INNER, Phase.APPEND, Cause.WRITE, Wait(written, turn, Cause.WRITE)
-        )
+        self.program.add(Cmd.NOP, INNER, Phase.APPEND, Cause.WRITE, Wait(written, turn, Cause.WRITE))
 
     def _multiply(self, stage: Stage, phase: Phase, chunk: Chunk, number: int, waits: list[Wait]) -> int:
         """MACs of a chunk of the open row; returns the event of the last."""

@@ -25,7 +25,9 @@ SAMPLES = sorted((ROOT / "models" / "samples").glob("*.json"))
 def test_what_fits_is_what_the_command_level_takes(
     head_size: int, queries: int, chips: int, buffers: dict[str, int]
 ) -> None:
-    pim = machine(attention__n_hc=chips, **{f"attention__{key}": value for key, value in buffers.items()}).attention
+    pim = machine(
+        attention__n_hc=chips, **{f"attention__{key}": value for key, value in buffers.items()}
+    ).attention
     shape = reshaped("llama-2-70b", head_size=head_size, heads=8 * queries, kv_heads=8)
     try:
         kernel_of(pim, shape, layout_of(pim, shape, 1, 1))
@@ -68,7 +70,13 @@ def test_published_models_are_at_the_bound() -> None:
 
 @pytest.mark.parametrize(
     ("key", "value", "floor"),
-    [("idd0_ma", 40, "47.54"), ("idd4r_ma", 51, "52"), ("idd4w_ma", 51, "52"), ("idd5b_ma", 36, "37"), ("idd3n_ma", 36, "37")],
+    [
+        ("idd0_ma", 40, "47.54"),
+        ("idd4r_ma", 51, "52"),
+        ("idd4w_ma", 51, "52"),
+        ("idd5b_ma", 36, "37"),
+        ("idd3n_ma", 36, "37"),
+    ],
 )
 def test_currents_that_would_give_energy_back_are_refused(key: str, value: float, floor: str) -> None:
     with pytest.raises(InvalidInput, match=f"attention.{key}: .*{value} mA are less than {floor} mA"):

@@ -153,7 +153,9 @@ def test_a_head_that_does_not_fill_the_units_is_refused() -> None:
     hbm = stack_of(mapping="striped")
     with pytest.raises(InvalidInput) as refused:
         kernel_of(hbm, shape, layout_of(hbm, shape, 1, 1))
-    text = "heads of 80 elements do not fill columns of 16 and 32 units; use head_per_channel, or level roofline"
+    text = (
+        "heads of 80 elements do not fill columns of 16 and 32 units; use head_per_channel, or level roofline"
+    )
     assert refused.value.violations == (("mapping", text),)
 
 

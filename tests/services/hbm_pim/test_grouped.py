@@ -71,7 +71,9 @@ def test_commands_are_those_of_its_simulator(tokens: int) -> None:
     assert took.command(Cmd.WR) == 16
 
 
-@pytest.mark.parametrize(("heads", "tokens", "us", "limited_us"), [(20, 1024, 2.1, 2.9), (39, 2048, 6.7, 9.3)])
+@pytest.mark.parametrize(
+    ("heads", "tokens", "us", "limited_us"), [(20, 1024, 2.1, 2.9), (39, 2048, 6.7, 9.3)]
+)
 def test_a_layer_of_the_machine_is_within_a_tenth(
     heads: int, tokens: int, us: float, limited_us: float
 ) -> None:
@@ -157,7 +159,11 @@ def test_what_does_not_fit_is_refused_by_its_own_name(keys: dict[str, Any], key:
 
 
 def test_pseudo_channels_of_a_head_divide_those_of_a_stack() -> None:
-    with pytest.raises(InvalidInput, match="head_pseudo_channels: test: must divide the 16 pseudo channels, got 3"):
+    with pytest.raises(
+        InvalidInput, match="head_pseudo_channels: test: must divide the 16 pseudo channels, got 3"
+    ):
         stack_of(head_pseudo_channels=3).check("test")
-    with pytest.raises(InvalidInput, match=r"mac_interval_tck: test: must be 0 or at least ccd_l_tck \(4\), got 3"):
+    with pytest.raises(
+        InvalidInput, match=r"mac_interval_tck: test: must be 0 or at least ccd_l_tck \(4\), got 3"
+    ):
         stack_of(mac_interval_tck=3).check("test")
