@@ -1,4 +1,4 @@
-"""What follows from a machine's memory modules for their chips: density, current, silicon. `./l3 machine show`."""
+"""What follows from a machine's memory modules for their chips: density, current, area (`machine show`)."""
 
 from typing import Any
 
@@ -85,7 +85,7 @@ def _stack(hbm: HbmPimConfig) -> dict[str, Any]:
 
 
 def _area(of: DimmPimConfig | HbmPimConfig, logic_mm2: float, dies: float, modules: int) -> dict[str, Any]:
-    """Units and buffers of a die, a module and the machine, in the process of the die; nulls where unknown."""
+    """Units and buffers of a die, a module and the machine, in the die's process; nulls where unknown."""
     known = None not in (of.silicon.bank_unit_mm2, of.silicon.buffer_mm2, of.silicon.process_factor)
     die = logic_mm2 * (of.silicon.process_factor or 0) if known else None
     return {

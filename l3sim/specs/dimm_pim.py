@@ -171,8 +171,8 @@ def chips_per_head(pim: DimmPimConfig, model: ModelShape, queries_per_read: int)
 def default_chips(pim: DimmPimConfig, model: ModelShape, queries_per_read: int) -> int:
     """N_hc where none is set: the largest that is allowed up to what is wanted, else the least beyond it.
 
-    Wanted is the bubble-free bound, or more where the model has fewer KV heads than would fill the chips: a group
-    that is partly empty takes as much time and memory as a full one.
+    Wanted is the bubble-free bound, or more where the model has fewer KV heads than would fill the chips: a
+    group that is partly empty takes as much time and memory as a full one.
     """
     chips = [2**i for i in range(pim.chips_per_rank.bit_length()) if pim.chips_per_rank % 2**i == 0]
     bound = chips_per_head(pim, model, queries_per_read)
@@ -202,7 +202,8 @@ def fits(pim: DimmPimConfig, model: ModelShape, chips: int) -> bool:
     if pim.shared_buffer_bytes - queries * elements * ELEMENT_BYTES < column * outputs * ELEMENT_BYTES:
         return False
     block = lcm(columns // token * pim.banks_per_chip, columns // dims * column)
-    return pim.score_buffer_bytes // (ELEMENT_BYTES * (pim.chips_per_rank // chips) * queries) >= block
+    scores = pim.score_buffer_bytes // (ELEMENT_BYTES * (pim.chips_per_rank // chips) * queries)
+    return int(scores) >= block
 
 
 def _check_currents(pim: DimmPimConfig, where: str) -> None:
@@ -221,7 +222,8 @@ def _check_currents(pim: DimmPimConfig, where: str) -> None:
     }
     for key, (floor, why) in least.items():
         if getattr(pim, key) < floor:
-            text = f"{getattr(pim, key):g} mA are less than {floor:.4g} mA, {why}; take all currents of one data sheet"
+            text = f"{getattr(pim, key):g} mA are less than {floor:.4g} mA, {why}"
+            text += "; take all currents of one data sheet"
             raise InvalidInput((f"attention.{key}", f"{where}: {text}"))
 
 

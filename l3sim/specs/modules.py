@@ -130,7 +130,7 @@ class HbmPimConfig(ModuleConfig, frozen=True, forbid_unknown_fields=True, kw_onl
         return 1 if striped else self.pseudo_channels // self.head_pseudo_channels
 
     def layout(self, model: ModelShape, tp: int, dp: int) -> Layout:
-        """See AttentionSection.layout. On one channel, K and V of a token fill columns of all banks of a group."""
+        """See AttentionSection.layout. On one channel, a token fills columns of all banks of a group."""
         layout = super().layout(model, tp, dp)
         if self.mapping == "striped" or self.pu == "buffer":
             return layout

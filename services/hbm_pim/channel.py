@@ -3,10 +3,10 @@ buffer die.
 
 A head lies over a stack in one of two ways (`mapping`):
 
-`head_per_channel`: on one channel, which is `head_pseudo_channels` of them in lockstep; heads go to the channels
-in turn (`spread`), so that as many run at once. Inside, tokens lie over pseudo channels and bank groups, elements
-over the banks of a group (`services/dram/command/grouped.py`). All pseudo channels of a channel take the same
-commands; the one with the most tokens, ceil(t / head_pseudo_channels), is run.
+`head_per_channel`: on one channel, which is `head_pseudo_channels` of them in lockstep; heads go to the
+channels in turn (`spread`), so that as many run at once. Inside, tokens lie over pseudo channels and bank
+groups, elements over the banks of a group (`services/dram/command/grouped.py`). All pseudo channels of a
+channel take the same commands; the one with the most tokens, ceil(t / head_pseudo_channels), is run.
 Source: AttAcc (ASPLOS 2024), the mapping of its public simulator at bank level.
 
 `striped`: over all pseudo channels, one head after the other:
@@ -16,9 +16,9 @@ Source: AttAcc (ASPLOS 2024), the mapping of its public simulator at bank level.
     channel    K: token by token over the banks (or bank groups); V: dimension by dimension over the same
                Q and S  over the TSVs to all units at once;  sums  over the TSVs to the buffer die
 
-The pseudo channel that the new token is written to is one with the most, ceil(t / n); all wait for each other at
-the softmax, whose sum goes over all tokens. So a head takes as long as that one. This is no published system's
-layout: it is that of our DIMM modules.
+The pseudo channel that the new token is written to is one with the most, ceil(t / n); all wait for each
+other at the softmax, whose sum goes over all tokens. So a head takes as long as that one. This is no
+published system's layout: it is that of our DIMM modules.
 
 Adders of the buffer die keep up with the TSVs. `pu: buffer` is the command level's `rank`: K and V themselves
 cross the TSVs.

@@ -7,9 +7,9 @@
 | io     | bits of Q, S and sums between units and buffer die                                           |
 | logic  | `mac_pj`, `softmax_pj` for each operation                                                    |
 
-A bit costs `cell_pj_per_bit` between cells and bank (opening and closing its row included), `group_pj_per_bit` on
-to the bank group, `die_pj_per_bit` on to the TSVs, `tsv_pj_per_bit` through them. Waiting costs nothing above
-`module_idle_w`.
+A bit costs `cell_pj_per_bit` between cells and bank (opening and closing its row included),
+`group_pj_per_bit` on to the bank group, `die_pj_per_bit` on to the TSVs, `tsv_pj_per_bit` through them.
+Waiting costs nothing above `module_idle_w`.
 """
 
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ def read_pj_per_bit(hbm: HbmPimConfig) -> float:
 
 
 def weights(hbm: HbmPimConfig, kernel: Kernel) -> Mapping[str, Floats]:
-    """pJ of each column of a row of one controller (see `columns`), for all pseudo channels that share the head.
+    """pJ of each column of a row (see `columns`), for all pseudo channels that share the head.
 
     Returns: by part, shape (WIDTH,) each; they sum to the total.
     """

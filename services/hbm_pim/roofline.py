@@ -5,9 +5,9 @@
         |      |       |         a group; buffer: one at the pads       n
       ------- TSVs ------------- buffer die: softmax, adders
 
-A head has the units of its channel, or those of the whole stack (`mapping: striped`). Its tokens spread over
-`ways`: `striped` over the units; `head_per_channel` over the bank groups, whose banks share a token's elements.
-Over t tokens, the new one included:
+A head has the units of its channel, or those of the whole stack (`mapping: striped`). Its tokens spread
+over `ways`: `striped` over the units; `head_per_channel` over the bank groups, whose banks share a token's
+elements. Over t tokens, the new one included:
 
     T = T_q + max(T_comp, T_exp) + T_comp + T_out + rows * (RCD + RP)
     T_comp = ceil(t / ways) * bytes of a token in a unit * passes / unit rate

@@ -5,11 +5,11 @@ Channels of all stacks of a replica count in one row, channel by channel:
     channel 0                    channel 1                          h = stack + stacks * channel
     stack 0  1  2 ... n-1        stack 0  1  2 ... n-1     ...
 
-Heads of a request lie on successive places of that row, from one on the stack that the orchestrator chose. Of the
-channels of that stack it is the first where the fullest place that the request takes has fewest heads, of all
-requests that are there when it comes. So heads of equal requests are dealt over all stacks, then over their
-channels, as AttAcc deals them. From layer to layer a request's heads move on by a channel: memory fills evenly,
-and every layer takes as long as the first.
+Heads of a request lie on successive places of that row, from one on the stack that the orchestrator chose.
+Of the channels of that stack it is the first where the fullest place that the request takes has fewest
+heads, of all requests that are there when it comes. So heads of equal requests are dealt over all stacks,
+then over their channels, as AttAcc deals them. From layer to layer a request's heads move on by a channel:
+memory fills evenly, and every layer takes as long as the first.
 """
 
 from dataclasses import replace

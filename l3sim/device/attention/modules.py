@@ -115,7 +115,7 @@ class ModuleSession(BookkeepingSession):
         return RankSums(self.hello.layout, ranks)
 
     def gathered(self, batches: Sequence[SubBatch], ledger: Ledger, rounds: int) -> Decoding:
-        """The requests that decode in one sub-batch or two, none of them empty, by where their heads begin."""
+        """The requests that decode in sub-batches, none of them empty, by where their heads begin."""
         return gathered(batches, ledger, self.hello.layout, rounds)
 
     def of_modules(self, time: Int64s, energy: Int64s) -> tuple[Int64s, Int64s]:

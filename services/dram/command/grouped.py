@@ -1,18 +1,19 @@
-"""A head in the banks of all groups at once, as AttAcc lays it out: tokens over bank groups, elements inside.
+"""A head in the banks of all groups at once, as in AttAcc: tokens over bank groups, elements inside.
 
     group        0                                   1                        ...   n - 1        (E_h 128)
     bank         0        n        2n       3n       1        n+1      ...
-    token 0      e 0-31   e 32-63  e 64-95  e 96-127                                             K, and V alike
+    token 0      e 0-31   e 32-63  e 64-95  e 96-127                              K, and V alike
     token 1                                          e 0-31   e 32-63  ...
     token n      the next columns of the banks of group 0
 
 A token's K is `token_columns` columns in each bank of one group, its V as many in the same banks: token by
-token, so that a new one is few bursts. Every bank has its part of Q or its group's S; the banks of a group add
-their partial scores, the groups of a stack id their partial outputs, on the way out. An element count that does
-not fill the columns is padded.
+token, so that a new one is few bursts. Every bank has its part of Q or its group's S; the banks of a group
+add their partial scores, the groups of a stack id their partial outputs, on the way out. An element count
+that does not fill the columns is padded.
 
-A *stage* is what is scored and then attended at once: the queries and tokens that the buffers have room for. The
-context of a stage comes after the score of the next one, so that exponentials and S cost the banks no time:
+A *stage* is what is scored and then attended at once: the queries and tokens that the buffers have room
+for. The context of a stage comes after the score of the next one, so that exponentials and S cost the banks
+no time:
 
     inner  | score 0 | score 1 | context 0 | score 2 | context 1 | ...
 

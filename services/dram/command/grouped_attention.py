@@ -4,8 +4,8 @@
     outer  | Q                 RD_RB ...    S of the stage before  RD_RB ...    WR_SB ...   next Q  RD_RB
     unit   |                        exponentials ...                      S finished ...
 
-Both queues are first in, first out, so what is laid down *early* hides: the next Q and the first chunks of S go
-before the last results of the part that runs meanwhile.
+Both queues are first in, first out, so what is laid down *early* hides: the next Q and the first chunks of
+S go before the last results of the part that runs meanwhile.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,8 +1,9 @@
 """Makes the `AttendTable` of heads whose exponentials and S hide behind the next head's work.
 
-What a head adds depends on its neighbours where they are short: it is tabled among equal ones, as a call of four
-less one of three, and a fixed part is that of two long heads. A head that comes alone has a table of its own. So
-calls of one head are exact, those of long ones of one query as well; docs/hbm-pim.md has the errors of the others.
+What a head adds depends on its neighbours where they are short: it is tabled among equal ones, as a call of
+four less one of three, and a fixed part is that of two long heads. A head that comes alone has a table of
+its own. So calls of one head are exact, those of long ones of one query as well; docs/hbm-pim.md has the
+errors of the others.
 """
 
 import numpy as np

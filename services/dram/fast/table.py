@@ -17,9 +17,9 @@ refresh falls due every REFI from the start of the call and costs `refresh`, whi
 cycles, the k-th is taken iff W + (k-1) RFC >= k REFI - phase, so there are
 floor((W - RFC + phase) / (REFI - RFC)) of them: a call ends only when none is due.
 
-Where a group's exponentials and S hide behind the next one's work (`command/grouped.py`), a group that comes alone
-takes longer than it adds to others: then `alone` is the table of single groups of a segment, and this one that of
-several, each among equal ones.
+Where a group's exponentials and S hide behind the next one's work (`command/grouped.py`), a group that
+comes alone takes longer than it adds to others: then `alone` is the table of single groups of a segment,
+and this one that of several, each among equal ones.
 
 All columns add up in this way (`command/columns.py`), so counters and energy come from the same table.
 """

@@ -1,4 +1,7 @@
-"""N_hc where none is set: what the command level takes, as much as is wanted; on all models, and on any shape."""
+"""N_hc where none is set: what the command level takes, on all models and on any shape.
+
+This tests the defaults of `l3sim/specs/dimm_pim.py`, and what it refuses.
+"""
 
 import pytest
 from hypothesis import given, settings

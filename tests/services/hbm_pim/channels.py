@@ -48,7 +48,8 @@ def pseudo_channel(**keys: Any) -> PseudoChannelConfig:
 @cache
 def kernel(queries: int = 1, **keys: Any) -> Kernel:
     """A kernel of heads with so many queries each, striped over a stack."""
-    hbm = stack_of(**{"mapping": "striped", "result_bytes": 4, "chunk_tokens": 64} | keys)
+    striped: dict[str, Any] = {"mapping": "striped", "result_bytes": 4, "chunk_tokens": 64}
+    hbm = stack_of(**striped | keys)
     shape = reshaped("llama-2-70b", heads=8 * queries, kv_heads=8)
     return kernel_of(hbm, shape, layout_of(hbm, shape, 1, 1))
 

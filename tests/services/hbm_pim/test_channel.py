@@ -1,4 +1,4 @@
-"""A head striped over a stack, as a pseudo channel sees it: its commands by hand, legal and tight programs, never beyond the bandwidth."""
+"""A head striped over a stack: its commands by hand, legal and tight programs, never beyond the bandwidth."""
 
 from typing import Any
 

@@ -62,8 +62,8 @@ def test_a_lane_is_the_busiest_channel_of_its_stack(level: str) -> None:
     message, session = job(level=level, mapping="head_per_channel")
     on = machine("hbm-pim-ext-dgx-a100", attention__modules=4).attention
     kernel = kernel_of(on, message.model, message.layout)
-    # Eight heads over four stacks of eight channels: two of each request on a stack, on channels of their own.
-    # A fifth request shares every channel of stacks 0 to 3 with the first.
+    # Eight heads over four stacks of eight channels: two of each request on a stack, on channels of their
+    # own. A fifth request shares every channel of stacks 0 to 3 with the first.
     residents = [(request, 0, 0, 700) for request in range(4)] + [(4, 0, 0, 3000)]
     spread = Spread(message.layout, on.heads_at_once)
     assert [spread.place(0) for _ in residents] == [0, 2, 4, 6, 0]

@@ -37,8 +37,8 @@ def test_one_head_of_gqa_by_hand() -> None:
 
 
 def test_one_head_on_a_channel_by_hand() -> None:
-    # 1000 tokens over 2 x 8 bank groups are 63 each, of 2 columns of 32 B in each bank, every 4 * 628 ps: 316.5
-    # ns, V as much; 4 rows each of 46 * 628 ps; Q and the output over an eighth of the bus.
+    # 1000 tokens over 2 x 8 bank groups are 63 each, of 2 columns of 32 B in each bank, every 4 * 628 ps:
+    # 316.5 ns, V as much; 4 rows each of 46 * 628 ps; Q and the output over an eighth of the bus.
     head = head_of("llama-2-70b", 4, mapping="head_per_channel")
     expected = 2 * 63 * 2 * 4 * 0.628 + 2 * 4 * 28.888 + 8 * 4096 / 407.643 + 200
     assert at(head, 1000) == pytest.approx(expected * 1e-9, rel=1e-4)
