@@ -174,7 +174,7 @@ def default_chips(pim: DimmPimConfig, model: ModelShape, queries_per_read: int) 
     Wanted is the bubble-free bound, or more where the model has fewer KV heads than would fill the chips: a
     group that is partly empty takes as much time and memory as a full one.
     """
-    chips = [2**i for i in range(pim.chips_per_rank.bit_length()) if pim.chips_per_rank % 2**i == 0]
+    chips = [1 << i for i in range(pim.chips_per_rank.bit_length()) if pim.chips_per_rank % (1 << i) == 0]
     bound = chips_per_head(pim, model, queries_per_read)
     wanted = max(bound, -(-pim.chips_per_rank // model.kv_heads))
     allowed = [count for count in chips if fits(pim, model, count)]
