@@ -30,7 +30,7 @@ SWITCHES: Mapping[str, Mapping[str, Any]] = {
     "`pipelining: false`": {"pipelining": False},
     "`pipelining: false`, `chunk_tokens: 512`": {"pipelining": False, "chunk_tokens": 512},
     "`overlap_heads: false`": {"overlap_heads": False},
-    "`pim_activation: exempt`": {"pim_activation": "exempt"},
+    "`all_bank_faw: exempt`": {"all_bank_faw": "exempt"},
     "`refresh: false`": {"refresh": False},
     "`relayout: cpu`": {"relayout": "cpu"},
     "`pu: rank`": {"pu": "rank"},

@@ -33,7 +33,7 @@ SWITCHES: Mapping[str, Sequence[Any]] = {
     "pipelining": (True, False),
     "overlap_heads": (True, False),
     "relayout": ("unit", "cpu"),
-    "pim_activation": ("faw", "exempt"),
+    "all_bank_faw": ("obey", "exempt"),
     "host_transfer_bytes": (0, 64, 100_000),
     "refresh": (True, False),
     "refresh_phase": (0.0, 0.5, 0.99),

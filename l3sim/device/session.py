@@ -22,12 +22,16 @@ class BookkeepingSession(DeviceSession):
 
     def __init__(self, hello: Hello, room_bytes: Int64s | None = None) -> None:
         self.hello = hello
-        self.ledger = Ledger()
+        self.ledger = self.new_ledger()
         self._open: dict[int, tuple[Window, WindowMembers]] = {}
         self._windows = np.zeros(hello.layout.dp, dtype=np.int64)
         self._rounds = np.zeros(hello.layout.dp, dtype=np.int64)
         self._room_bytes = room_bytes
         self.blocks = Blocks(hello, self.ledger)
+
+    def new_ledger(self) -> Ledger:
+        """An empty ledger; a device that keeps more than tokens by request has one of its own."""
+        return Ledger()
 
     @abstractmethod
     def costs(self, window: Window, ledger: Ledger) -> tuple[OpCost, ...]:
@@ -65,7 +69,7 @@ class BookkeepingSession(DeviceSession):
         """See DeviceSession.estimate."""
         answers = []
         for window in windows:
-            ledger = Ledger()
+            ledger = self.new_ledger()
             for placed in window.places:
                 self._check_place(placed)
                 ledger.place(placed, window.replica)

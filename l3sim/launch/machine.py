@@ -7,6 +7,7 @@ import typer
 from l3sim.clients.cli import print_json
 from l3sim.clients.options import JsonOption
 from l3sim.launch.lists import machines, print_list
+from l3sim.launch.silicon import derived, lines_of
 from l3sim.specs.choice import DEVICES
 
 app = typer.Typer(
@@ -48,12 +49,14 @@ def show(
         for *cells, source in rows:
             padded = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
             print(f"  {padded}  {source}")
+    if lines := lines_of(found["derived"]):
+        print("\nchips, from the above\n" + "\n".join(f"  {line}" for line in lines))
 
 
 def described(name_or_path: str, gpu: str = "") -> dict[str, Any]:
     """A machine, resolved: under `sections`, of each key {value, file, source}; file null: a default.
 
-    Beside them what stands outside of sections.
+    Beside them what stands outside of sections, and `derived`: what follows for the chips.
 
     Raises:
         InvalidInput: the machine, what it builds on, or its GPU is refused.
@@ -62,7 +65,8 @@ def described(name_or_path: str, gpu: str = "") -> dict[str, Any]:
     from l3sim.specs.machine import SECTIONS, machine_from
 
     layers = machine_layers(name_or_path, gpu=gpu)
-    resolved = machine_from(layers.raw, name_or_path).resolved()
+    machine = machine_from(layers.raw, name_or_path)
+    resolved = machine.resolved()
     sections = {
         section: {
             key: {**entry, "file": layers.files.get(f"{section}.{key}")}
@@ -71,7 +75,7 @@ def described(name_or_path: str, gpu: str = "") -> dict[str, Any]:
         for section in SECTIONS
     }
     top = {key: resolved[key] for key in resolved.keys() - set(SECTIONS)}
-    return {**top, "sections": sections}
+    return {**top, "sections": sections, "derived": derived(machine)}
 
 
 def _text(value: Any) -> str:

@@ -3,6 +3,7 @@
 What one rank is, timing and units, stands in `l3sim/specs/rank.py`; here is what modules add.
 """
 
+from math import lcm
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -13,6 +14,7 @@ from l3sim.specs.layout import Layout
 from l3sim.specs.model import ELEMENT_BYTES, ModelShape
 from l3sim.specs.rank import RankConfig
 from l3sim.specs.section import Bytes, Count, NonNegative, Positive, Share
+from l3sim.specs.silicon import SILICON_KEYS, Silicon
 
 
 #: Tokens of a stripe, up to whole blocks: ours, by measurement (docs/kv.md).
@@ -34,11 +36,12 @@ class DimmPimConfig(RankConfig, AttentionSection, frozen=True, forbid_unknown_fi
     kv_block_tokens: Count | None = None  # of a head group's KV block; none: what fills one row of all banks
     partition: Literal["head", "block"] | None = None  # a head group's KV of a layer: one rank, or stripes
     stripe_tokens: Count | None = None  # partition block: what goes to one rank before the next; none: ours
-    n_hc: Annotated[int, Meta(ge=1, le=64)] | None = None  # chips per head; none: the bubble-free bound
+    n_hc: Annotated[int, Meta(ge=1, le=64)] | None = None  # chips per head; none: by `default_chips`
     n_cmr: Count | None = None  # query heads per KV read; none: the model's queries per KV head
     pu: Literal["bank", "rank"] = "bank"  # where K and V are multiplied
     column_bytes: Annotated[int, Meta(ge=1, le=64)]  # of one burst of one chip
     check_fidelity: Annotated[float, Meta(ge=0, le=1)] = 0.0  # share of windows costed by command as well
+    silicon: Silicon  # of a chip
     vdd_v: Positive
     idd0_ma: NonNegative  # of one chip: activate and precharge, a row every tRC
     idd2n_ma: NonNegative  # precharged, standing by
@@ -57,12 +60,14 @@ class DimmPimConfig(RankConfig, AttentionSection, frozen=True, forbid_unknown_fi
 
     def reads(self, key: str) -> bool:
         """See Section.reads."""
-        if key == "stripe_tokens" and self.partition != "block":
+        if key in SILICON_KEYS or (key == "stripe_tokens" and self.partition != "block"):
             return False
         return key not in (_ROOFLINE_ONLY if self.level != "roofline" else _COMMAND_ONLY)
 
     def check(self, where: str) -> None:
         """See Section.check."""
+        self.check_interval(where)
+        _check_currents(self, where)
         if self.modules % self.modules_per_channel:
             text = (
                 f"must be a multiple of modules_per_channel ({self.modules_per_channel}), got {self.modules}"
@@ -107,7 +112,7 @@ class DimmPimConfig(RankConfig, AttentionSection, frozen=True, forbid_unknown_fi
     def layout(self, model: ModelShape, tp: int, dp: int) -> Layout:
         """See AttentionSection.layout. A head group fills the chips of a rank."""
         reads = self.n_cmr if self.n_cmr is not None else model.queries_per_kv
-        chips = self.n_hc if self.n_hc is not None else chips_per_head(self, model, reads)
+        chips = self.n_hc if self.n_hc is not None else default_chips(self, model, reads)
         per_group = self.chips_per_rank // chips
         row_bytes = self.row_bytes * self.banks_per_chip * self.chips_per_rank
         block_tokens = _block_tokens(self, max(row_bytes // (per_group * model.head_kv_bytes // 2), 1))
@@ -171,6 +176,65 @@ def chips_per_head(pim: DimmPimConfig, model: ModelShape, queries_per_read: int)
     return chips
 
 
+def default_chips(pim: DimmPimConfig, model: ModelShape, queries_per_read: int) -> int:
+    """N_hc where none is set: the largest that is allowed up to what is wanted, else the least beyond it.
+
+    Wanted is the bubble-free bound, or more where the model has fewer KV heads than would fill the chips: a
+    group that is partly empty takes as much time and memory as a full one.
+    """
+    chips = [1 << i for i in range(pim.chips_per_rank.bit_length()) if pim.chips_per_rank % (1 << i) == 0]
+    bound = chips_per_head(pim, model, queries_per_read)
+    wanted = max(bound, -(-pim.chips_per_rank // model.kv_heads))
+    allowed = [count for count in chips if fits(pim, model, count)]
+    if not allowed:
+        return bound
+    return max((count for count in allowed if count <= wanted), default=min(allowed))
+
+
+def fits(pim: DimmPimConfig, model: ModelShape, chips: int) -> bool:
+    """Whether heads may lie on so many chips: the rules by which the command level refuses one."""
+    elements, rest = divmod(model.head_size, chips)
+    column, queries = pim.column_bytes // ELEMENT_BYTES, model.queries_per_kv
+    if rest or elements % column or elements % pim.banks_per_chip:
+        return False
+    columns, token, dims = (
+        pim.row_bytes // pim.column_bytes,
+        elements // column,
+        elements // pim.banks_per_chip,
+    )
+    if max(token, dims) > columns:
+        return False
+    outputs = min(pim.result_buffer_bytes // (dims * pim.result_bytes), queries)
+    if not outputs or pim.result_buffer_bytes < queries * pim.result_bytes:
+        return False
+    if pim.shared_buffer_bytes - queries * elements * ELEMENT_BYTES < column * outputs * ELEMENT_BYTES:
+        return False
+    block = lcm(columns // token * pim.banks_per_chip, columns // dims * column)
+    scores = pim.score_buffer_bytes // (ELEMENT_BYTES * (pim.chips_per_rank // chips) * queries)
+    return int(scores) >= block
+
+
+def _check_currents(pim: DimmPimConfig, where: str) -> None:
+    """Refuse currents by which a command would give energy back.
+
+    Raises:
+        InvalidInput: naming the key.
+    """
+    standing = (pim.idd3n_ma * pim.ras_tck + pim.idd2n_ma * (pim.rc_tck - pim.ras_tck)) / max(pim.rc_tck, 1)
+    least = {
+        "idd0_ma": (standing, "what idd3n_ma and idd2n_ma draw over the same tRC"),
+        "idd3n_ma": (pim.idd2n_ma, "idd2n_ma"),
+        "idd4r_ma": (pim.idd3n_ma, "idd3n_ma"),
+        "idd4w_ma": (pim.idd3n_ma, "idd3n_ma"),
+        "idd5b_ma": (pim.idd2n_ma, "idd2n_ma"),
+    }
+    for key, (floor, why) in least.items():
+        if getattr(pim, key) < floor:
+            text = f"{getattr(pim, key):g} mA are less than {floor:.4g} mA, {why}"
+            text += "; take all currents of one data sheet"
+            raise InvalidInput((f"attention.{key}", f"{where}: {text}"))
+
+
 def _block_tokens(pim: DimmPimConfig, row_tokens: int) -> int:
     """Tokens of a block: as configured, or what a row holds.
 
@@ -202,7 +266,8 @@ def _stripe_tokens(pim: DimmPimConfig, block_tokens: int) -> int:
 _ROOFLINE_ONLY = frozenset({"pass_overhead_ns", "rank_active_w"})
 _ROOFLINE_READS = frozenset(
     {
-        *("tck_ps", "bl_tck", "ccd_s_tck", "ccd_l_tck", "rcd_tck", "rp_tck", "chips_per_rank"),
+        *("tck_ps", "bl_tck", "ccd_s_tck", "ccd_l_tck", "mac_interval_tck", "rcd_tck", "rp_tck"),
+        "chips_per_rank",
         *("banks_per_chip", "row_bytes", "column_bytes", "pipelining", "result_bytes"),
         *("softmax_elements_per_s",),
     }

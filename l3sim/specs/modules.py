@@ -5,6 +5,7 @@ head of a request and layer lies on one module; modules form one rankset, of one
 and attention take turns. A timing key of a stack is JEDEC's, as those in `l3sim/specs/rank.py` are.
 """
 
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
@@ -15,6 +16,7 @@ from l3sim.specs.layout import DecodePlacement, Layout
 from l3sim.specs.model import ModelShape
 from l3sim.specs.rank import ChannelConfig, Cycles, PseudoChannelConfig
 from l3sim.specs.section import Bytes, Count, NonNegative, Positive, Share
+from l3sim.specs.silicon import SILICON_KEYS, Silicon
 
 #: Where prefill makes KV in its place, none is ever on its way: more than any request books.
 IN_PLACE = 2**62
@@ -72,7 +74,6 @@ class ModuleConfig(RanklessConfig, frozen=True, forbid_unknown_fields=True, kw_o
 
     level: Literal["fast", "command", "roofline"] = "roofline"
     pass_overhead_ns: NonNegative  # commands, or loops, of one head
-    module_active_w: NonNegative  # above idle, while it attends
     module_idle_w: NonNegative
 
     @property
@@ -97,15 +98,49 @@ class HbmPimConfig(ModuleConfig, frozen=True, forbid_unknown_fields=True, kw_onl
     prefill_share: Annotated[float, Meta(ge=0, lt=1)] = 0.0  # inside_gpu: of what is left, for prefill KV
     pu: Literal["bank", "bank-group", "buffer"] = "bank"  # where K and V are multiplied
     pseudo_channels: Annotated[int, Meta(ge=1, le=128)]  # of a stack
+    mapping: Literal["head_per_channel", "striped"] = "head_per_channel"  # how heads lie over a stack
+    head_pseudo_channels: Count  # head_per_channel: those of one channel, which share a head and its commands
+    stack_ids: Count  # of the bank groups of a pseudo channel
+    dies: Count  # of a stack, beside its buffer die
+    silicon: Silicon  # of a die, and of the buffer die
     channel: ChannelConfig  # a pseudo channel: its timing, shape, buffers and switches
     banks: Annotated[int, Meta(ge=1, le=256)]  # of a pseudo channel, in all its stack ids
     check_fidelity: Annotated[float, Meta(ge=0, le=1)] = 0.0  # share of windows costed by command as well
     stack_score_buffer_bytes: Bytes  # of one stack's buffer die
     softmax_latency_tck: Cycles  # from a chunk's last sum to its first exponential, and to its last S
     softmax_elements_per_s: Positive  # of one stack's buffer die
+    cell_pj_per_bit: NonNegative  # between cells and bank, opening and closing the row included
+    group_pj_per_bit: NonNegative  # between bank and bank group
+    die_pj_per_bit: NonNegative  # between bank group and TSVs
+    tsv_pj_per_bit: NonNegative  # through the TSVs
+    mac_pj: NonNegative  # one FP16 multiply-add of a unit
+    softmax_pj: NonNegative  # one exponential, its sum and its scaling
+
+    def check(self, where: str) -> None:
+        """See Section.check."""
+        self.channel.check_interval(where)
+        if self.pseudo_channels % self.head_pseudo_channels:
+            text = f"must divide the {self.pseudo_channels} pseudo channels, got {self.head_pseudo_channels}"
+            raise InvalidInput(("attention.head_pseudo_channels", f"{where}: {text}"))
+
+    @property
+    def heads_at_once(self) -> int:
+        """Heads that a stack attends at a time: one on each channel, or one on all."""
+        striped = self.mapping == "striped"
+        return 1 if striped else self.pseudo_channels // self.head_pseudo_channels
+
+    def layout(self, model: ModelShape, tp: int, dp: int) -> Layout:
+        """See AttentionSection.layout. On one channel, a token fills columns of all banks of a group."""
+        layout = super().layout(model, tp, dp)
+        if self.mapping == "striped" or self.pu == "buffer":
+            return layout
+        filled = self.banks // self.channel.bank_groups * self.channel.column_bytes
+        return replace(layout, kv_row_bytes=filled)
 
     def reads(self, key: str) -> bool:
         """See Section.reads."""
+        if key in SILICON_KEYS or (key == "head_pseudo_channels" and self.mapping == "striped"):
+            return False
         return key not in (_ROOFLINE_ONLY if self.level != "roofline" else _COMMAND_ONLY)
 
     def _whole_bytes(self, layout: Layout, model: ModelShape) -> float:
@@ -133,9 +168,9 @@ class HbmPimConfig(ModuleConfig, frozen=True, forbid_unknown_fields=True, kw_onl
 
     @property
     def unit_bytes_per_s(self) -> float:
-        """A column every CCD_L, or every CCD_S from bank groups in turn."""
+        """A column every CCD_L or MAC interval, or every CCD_S from bank groups in turn."""
         channel = self.channel
-        cycles = channel.ccd_s_tck if self.pu == "buffer" else channel.ccd_l_tck
+        cycles = channel.ccd_s_tck if self.pu == "buffer" else channel.mac_tck
         return channel.column_bytes * 1e12 / (channel.tck_ps * cycles)
 
     @property
@@ -153,13 +188,14 @@ class HbmPimConfig(ModuleConfig, frozen=True, forbid_unknown_fields=True, kw_onl
 
 _ROOFLINE_ONLY = frozenset({"pass_overhead_ns"})
 _ROOFLINE_TOO = {
-    *("tck_ps", "ccd_s_tck", "ccd_l_tck", "rcd_tck", "rp_tck", "column_bytes", "row_bytes", "bank_groups"),
-    *("pu", "softmax_elements_per_s"),
+    *("tck_ps", "ccd_s_tck", "ccd_l_tck", "mac_interval_tck", "rcd_tck", "rp_tck", "column_bytes"),
+    *("row_bytes", "bank_groups", "pu", "softmax_elements_per_s"),
 }
 _COMMAND_ONLY = frozenset(
     {
         *PseudoChannelConfig.__struct_fields__,
-        *("check_fidelity", "stack_score_buffer_bytes", "softmax_latency_tck"),
+        *("check_fidelity", "stack_score_buffer_bytes", "softmax_latency_tck", "stack_ids", "dies"),
+        *("group_pj_per_bit", "die_pj_per_bit", "tsv_pj_per_bit"),
     }
     - _ROOFLINE_TOO
 )
@@ -170,6 +206,7 @@ class CpuAttentionConfig(ModuleConfig, frozen=True, forbid_unknown_fields=True, 
 
     kind: str = "cpu-attention"
     level: Literal["roofline"] = "roofline"
+    module_active_w: NonNegative  # above idle, while it attends
     memory_bytes_per_s: Positive  # of one channel
     memory_efficiency: Share
     cores: Count  # of the host

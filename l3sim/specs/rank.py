@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
+from l3sim.errors import InvalidInput
 from l3sim.specs.section import Bytes, Count, Positive, Section
 
 Cycles = Annotated[int, Meta(ge=0, le=1_000_000)]
@@ -20,7 +21,7 @@ class ControllerConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only
     tck_ps: Count
     bl_tck: Annotated[int, Meta(ge=1, le=64)]  # a burst on the data bus
     ccd_s_tck: Cycles  # column to column, another bank group
-    ccd_l_tck: Annotated[int, Meta(ge=1, le=1_000_000)]  # the same bank group; and of a PIM_MAC
+    ccd_l_tck: Annotated[int, Meta(ge=1, le=1_000_000)]  # the same bank group; and of a PIM_MAC, at least
     rrd_s_tck: Cycles
     rrd_l_tck: Cycles
     faw_tck: Cycles  # window of four activations
@@ -41,7 +42,8 @@ class ControllerConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only
     column_bytes: Annotated[int, Meta(ge=1, le=256)]  # of one burst of one chip
     pipelining: bool = True  # collecting overlaps with computing
     overlap_heads: bool = True  # a head group's rows open while the outputs of the one before are collected
-    pim_activation: Literal["faw", "exempt"] = "faw"  # are activations of all banks bound by tFAW?
+    all_bank_faw: Literal["exempt", "obey"] = "exempt"  # is opening a row of all banks bound by tFAW?
+    mac_interval_tck: Cycles = 0  # from PIM_MAC to PIM_MAC, where power allows no more; 0: ccd_l_tck
     refresh: bool = True
     refresh_phase: Annotated[float, Meta(ge=0, lt=1)] = 0.0  # of tREFI that has passed when a call begins
     result_bytes: Annotated[int, Meta(ge=1, le=8)]  # of one collected sum
@@ -49,6 +51,21 @@ class ControllerConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only
     shared_buffer_bytes: Bytes  # of one chip
     chunk_tokens: Annotated[int, Meta(ge=1, le=65536)]  # computed while the ones before move
     mac_latency_tck: Cycles  # from a column's data to the finished sum
+
+    @property
+    def mac_tck(self) -> int:
+        """Cycles from one PIM_MAC to the next."""
+        return self.mac_interval_tck or self.ccd_l_tck
+
+    def check_interval(self, where: str) -> None:
+        """Refuse MACs that come faster than columns.
+
+        Raises:
+            InvalidInput: naming the key.
+        """
+        if 0 < self.mac_interval_tck < self.ccd_l_tck:
+            text = f"must be 0 or at least ccd_l_tck ({self.ccd_l_tck}), got {self.mac_interval_tck}"
+            raise InvalidInput(("attention.mac_interval_tck", f"{where}: {text}"))
 
 
 class ChannelConfig(ControllerConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -86,8 +103,8 @@ class RankConfig(ControllerConfig, frozen=True, forbid_unknown_fields=True, kw_o
 
     @property
     def bank_bytes_per_s(self) -> float:
-        """What one bank of one chip gives its unit: a column every CCD_L."""
-        return self.column_bytes * 1e12 / (self.tck_ps * self.ccd_l_tck)
+        """What one bank of one chip gives its unit: a column every CCD_L, or every MAC interval."""
+        return self.column_bytes * 1e12 / (self.tck_ps * self.mac_tck)
 
     @property
     def rank_bytes_per_s(self) -> float:
@@ -111,6 +128,8 @@ class PseudoChannelConfig(RankConfig, frozen=True, forbid_unknown_fields=True, k
     dram: ClassVar[Literal["ddr", "hbm"]] = "hbm"
 
     rcd_wr_tck: Cycles
+    grouped: bool = False  # whether a head lies over the bank groups, or over the banks
+    stack_ids: Count = 1  # of the bank groups
 
     @property
     def write_rcd_tck(self) -> int:

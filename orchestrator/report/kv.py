@@ -8,10 +8,11 @@ import numpy as np
 
 from l3sim.orchestrator.engine.replica import Replica
 from l3sim.reports.sections import Balance, Kv, Prefix, Rank, Spread
+from l3sim.specs.model import ModelShape
 from l3sim.units import PS_PER_S
 
 
-def kv_report(replicas: Sequence[Replica]) -> Kv:
+def kv_report(replicas: Sequence[Replica], model: ModelShape) -> Kv:
     """The section `kv`."""
     shape = replicas[0].kv.shape
     block_ps = sum(replica.occupancy.block_ps for replica in replicas)
@@ -22,7 +23,9 @@ def kv_report(replicas: Sequence[Replica]) -> Kv:
         peak_bytes=sum(replica.kv.peak_bytes for replica in replicas),
         block_tokens=tokens,
         block_bytes=shape.piece_bytes,
-        fragmentation=1 - token_ps / (block_ps * tokens),
+        # In bytes: a block may have room for heads that the model has not.
+        fragmentation=1
+        - token_ps * model.layer_kv_bytes / (block_ps * shape.layout.groups * shape.piece_bytes),
         prefix=_prefix(replicas, tokens),
     )
 

@@ -94,7 +94,7 @@ def build_report(
         host_s=host_time(metrics),
         gpu_time_s=gpu_time(counters, devices),
         energy_j=energy,
-        kv=kv_report(replicas),
+        kv=kv_report(replicas, job.model),
         balance=balance_report(replicas),
         slo=msgspec.convert(slo_report(job.spec.slo, table, makespan), Slo),
         prediction=_prediction(job, replicas),

@@ -1,9 +1,14 @@
 """The host's memory channels and cores as devices: role attention, kind `cpu-attention`."""
 
-from l3sim.device.attention.levels import HeadCost
+from typing import Any
+
+import numpy as np
+
+from l3sim.device.attention.levels import HeadModel, LevelModel
 from l3sim.device.attention.modules import ModuleDevice
 from l3sim.services.cpu_attention.model import Head
 from l3sim.specs.config import CpuAttentionConfig
+from l3sim.units import ps
 from l3sim.work import Hello
 
 
@@ -13,6 +18,8 @@ class CpuAttentionDevice(ModuleDevice[CpuAttentionConfig]):
     kind = "cpu-attention"
     struct = CpuAttentionConfig
 
-    def head_cost(self, config: CpuAttentionConfig, hello: Hello) -> HeadCost:
-        """See ModuleDevice.head_cost."""
-        return Head.of(config, hello.model, hello.layout).cost_s
+    def level_model(self, config: CpuAttentionConfig, hello: Hello) -> LevelModel[Any]:
+        """See ModuleDevice.level_model."""
+        cost = Head.of(config, hello.model, hello.layout).cost_s
+        ps(cost(np.ones(1, dtype=np.int64)))
+        return HeadModel(cost, config.module_active_w, hello.layout)

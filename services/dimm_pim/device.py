@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 
 from l3sim.device import BookkeepingSession, ConfiguredDevice, Ledger
@@ -130,7 +129,7 @@ class DimmPimSession(BookkeepingSession):
                     lookahead_rounds=0,
                     domains=names,
                     regions=regions,
-                    config=msgspec.to_builtins(config),
+                    config=config.values(),
                     idle_mw=round(config.module_idle_w * 1000),
                 )
             )

@@ -4,16 +4,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from l3sim.device.attention.levels import HeadCost, LevelModel
+import numpy as np
+
+from l3sim.device.attention.levels import LevelModel
 from l3sim.device.attention.modules import Kind, ModuleDevice, ModuleSession
-from l3sim.device.attention.rank_sums import Decoding
+from l3sim.device.attention.rank_sums import Decoding, RankSums, decoding
+from l3sim.device.ledger import Ledger
 from l3sim.services.dram.fast.fidelity import FidelityCheck
 from l3sim.services.dram.fast.table_cache import table_of
 from l3sim.services.hbm_pim.model import FastStack, stack_model
-from l3sim.services.hbm_pim.roofline import Head
+from l3sim.services.hbm_pim.spread import SpreadLedger, spread_layout
 from l3sim.specs.config import HbmPimConfig
 from l3sim.units import Int64s
-from l3sim.work import Account, Hello, Window
+from l3sim.work import Account, Hello, SubBatch, Window
 
 
 class HbmPimDevice(ModuleDevice[HbmPimConfig]):
@@ -22,16 +25,13 @@ class HbmPimDevice(ModuleDevice[HbmPimConfig]):
     kind = "hbm-pim"
     struct = HbmPimConfig
     levels = ("fast", "command", "roofline")
-
-    def head_cost(self, config: HbmPimConfig, hello: Hello) -> HeadCost:
-        """See ModuleDevice.head_cost."""
-        return Head.of(config, hello.model, hello.layout).cost_s
+    #: Who lies on which channel is the same arithmetic on all stacks.
+    shared_keys = ModuleDevice.shared_keys | {"mapping", "pseudo_channels", "head_pseudo_channels"}
 
     def level_model(self, config: HbmPimConfig, hello: Hello) -> LevelModel[Any]:
         """See ModuleDevice.level_model."""
-        if config.level == "roofline":
-            return super().level_model(config, hello)
-        return stack_model(config, hello.model, hello.layout, table_of)
+        layout = spread_layout(hello.layout, config.heads_at_once)
+        return stack_model(config, hello.model, layout, table_of)
 
     def session(
         self, hello: Hello, configs: Sequence[HbmPimConfig], models: Sequence[LevelModel[Any]]
@@ -46,9 +46,36 @@ class HbmPimSession(ModuleSession):
     def __init__(
         self, hello: Hello, configs: Sequence[HbmPimConfig], models: Sequence[LevelModel[Any]]
     ) -> None:
+        self._channels = configs[0].heads_at_once
+        self._layout = spread_layout(hello.layout, self._channels)
         super().__init__(hello, configs, models)
         share = max(config.check_fidelity for config in configs)
         self._check = FidelityCheck(share, hello.seed) if share > 0 else None
+
+    def new_ledger(self) -> Ledger:
+        """See BookkeepingSession.new_ledger."""
+        return SpreadLedger(self.hello.layout, self._channels)
+
+    def rank_sums(self, ranks: Sequence[int]) -> RankSums:
+        """See ModuleSession.rank_sums: the channels of each stack, one after the other."""
+        stacks = self.hello.layout.ranks
+        places = [rank + stacks * channel for rank in ranks for channel in range(self._channels)]
+        return RankSums(self._layout, places)
+
+    def gathered(self, batches: Sequence[SubBatch], ledger: Ledger, rounds: int) -> Decoding:
+        """See ModuleSession.gathered: by the channel where a request's heads begin."""
+        if not isinstance(ledger, SpreadLedger):
+            raise TypeError(f"{type(ledger).__name__} knows no channels")
+        requests = np.concatenate([batch.decode for batch in batches])
+        context = np.concatenate([batch.context for batch in batches])
+        keys = ledger.rank[requests] + self.hello.layout.ranks * ledger.channel[requests]
+        keys[len(batches[0].decode) :] += self._layout.ranks
+        return decoding(keys, self._layout.ranks * len(batches), context, rounds)
+
+    def of_modules(self, time: Int64s, energy: Int64s) -> tuple[Int64s, Int64s]:
+        """See ModuleSession.of_modules: a stack is as slow as its busiest channel."""
+        shape = (*time.shape[:2], -1, self._channels, time.shape[3])
+        return time.reshape(shape).max(axis=3), energy.reshape(shape).sum(axis=3)
 
     def costed(
         self, window: Window, requests: Decoding, kinds: Sequence[Kind], times: Sequence[Int64s]

@@ -147,15 +147,16 @@ def _latencies(lives: Sequence[Life]) -> dict[str, Any]:
 def _kv(replicas: Sequence[SlowReplica]) -> dict[str, Any]:
     counts, meter = [replica.counts for replica in replicas], replicas[0].meter
     rooms = [replica.rules.room_bytes * replica.meter.ranksets * replica.meter.ranks for replica in replicas]
-    tokens = sum(sum(one.token_time.values()) for one in counts)
-    room = sum(one.block_time for one in counts) * meter.block_tokens
+    # Bytes of a layer: what tokens fill, and what blocks of all head groups take.
+    filled = sum(sum(one.token_time.values()) for one in counts) * meter.model.layer_kv_bytes
+    room = sum(one.block_time for one in counts) * meter.groups * int(meter.block_bytes)
     asked, hits = sum(one.asked_blocks for one in counts), sum(one.hit_blocks for one in counts)
     return {
         "capacity_bytes": sum(rooms),
         "peak_bytes": sum(one.peak_bytes for one in counts),
         "block_tokens": meter.block_tokens,
         "block_bytes": int(meter.block_bytes),
-        "fragmentation": pytest.approx(float(1 - Fraction(tokens, room)), abs=1e-12),
+        "fragmentation": pytest.approx(float(1 - Fraction(filled, room)), abs=1e-12),
         "prefix": {
             "asked_tokens": asked * meter.block_tokens,
             "hit_tokens": hits * meter.block_tokens,

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from l3sim.device.attention.levels import HeadCost, HeadModel, LevelModel
+from l3sim.device.attention.levels import LevelModel
 from l3sim.device.attention.rank_sums import Decoding, RankSums, gathered
 from l3sim.device.configured import ConfiguredDevice
 from l3sim.device.ledger import Ledger
@@ -20,8 +20,8 @@ from l3sim.errors import InvalidInput
 from l3sim.placement import kv_room_bytes
 from l3sim.ports import DeviceSession
 from l3sim.specs.modules import ModuleConfig
-from l3sim.units import Int64s, ps
-from l3sim.work import DeviceReady, Hello, MemoryRegion, Op, OpCost, Role, Window
+from l3sim.units import Int64s
+from l3sim.work import DeviceReady, Hello, MemoryRegion, Op, OpCost, Role, SubBatch, Window
 
 ModuleT = TypeVar("ModuleT", bound=ModuleConfig)
 
@@ -37,23 +37,13 @@ class ModuleDevice(ConfiguredDevice[ModuleT]):
     shared_keys = frozenset({"kind", "modules", "n_cmr"})
 
     @abstractmethod
-    def head_cost(self, config: ModuleT, hello: Hello) -> HeadCost:
-        """What one head of the job costs on a module so configured, at level `roofline`.
-
-        Raises:
-            InvalidInput: the model does not fit it; the field is a key of its section.
-        """
-
     def level_model(self, config: ModuleT, hello: Hello) -> LevelModel[Any]:
-        """What calls cost at the level of a module; a device with more levels than `roofline` overrides it.
+        """What calls cost at the level of a module.
 
         Raises:
             InvalidInput: the model does not fit it; the field is a key of its section.
             ValueError: a rate makes costs beyond measure.
         """
-        cost = self.head_cost(config, hello)
-        ps(cost(np.ones(1, dtype=np.int64)))
-        return HeadModel(cost, config.module_active_w, hello.layout)
 
     def session(
         self, hello: Hello, configs: Sequence[ModuleT], models: Sequence[LevelModel[Any]]
@@ -116,9 +106,21 @@ class ModuleSession(BookkeepingSession):
                 slots.setdefault(self._models[number], []).append(number)
         ranks = [slot.assignments[0].rank for slot in self.hello.slots]
         return [
-            Kind(model, here, RankSums(self.hello.layout, [ranks[number] for number in here]))
+            Kind(model, here, self.rank_sums([ranks[number] for number in here]))
             for model, here in slots.items()
         ]
+
+    def rank_sums(self, ranks: Sequence[int]) -> RankSums:
+        """Sums over the heads of these modules."""
+        return RankSums(self.hello.layout, ranks)
+
+    def gathered(self, batches: Sequence[SubBatch], ledger: Ledger, rounds: int) -> Decoding:
+        """The requests that decode in sub-batches, none of them empty, by where their heads begin."""
+        return gathered(batches, ledger, self.hello.layout, rounds)
+
+    def of_modules(self, time: Int64s, energy: Int64s) -> tuple[Int64s, Int64s]:
+        """Costs of modules from those of `rank_sums`, shape (sub-batches, 1 rankset, modules, rounds)."""
+        return time, energy
 
     def ready(self) -> Sequence[DeviceReady]:
         """See DeviceSession.ready."""
@@ -142,13 +144,13 @@ class ModuleSession(BookkeepingSession):
         batches = [batch for batch in window.sub_batches if len(batch.decode)]
         if not kinds or not batches:
             return ()
-        requests = gathered(batches, ledger, self.hello.layout, self.valid_rounds(window))
+        requests = self.gathered(batches, ledger, self.valid_rounds(window))
         costs = [kind.model.cost(kind.model.look_up(requests), requests, kind.sums) for kind in kinds]
         if ledger is self.ledger:
             self.costed(window, requests, kinds, [time for time, _ in costs])
         devices = tuple(slot for kind in kinds for slot in kind.slots)
-        # Of shape (sub-batches, 1 rankset, modules, rounds).
-        times, energies = (np.concatenate(parts, axis=2)[:, 0] for parts in zip(*costs, strict=True))
+        of_modules = [self.of_modules(*cost) for cost in costs]
+        times, energies = (np.concatenate(parts, axis=2)[:, 0] for parts in zip(*of_modules, strict=True))
         return tuple(
             OpCost(
                 Op.ATTEND_DECODE, batch.index, devices, (0,) * len(devices), time[:, None, :],

@@ -67,9 +67,11 @@ def compare(
 
 def _print(outcomes: "list[Compared]") -> None:
     from l3sim.clients.tables import print_whole
-    from l3sim.launch.compare.tables import table_of
+    from l3sim.launch.compare.tables import readings_of, table_of
 
     print_whole(table_of(outcomes))
+    if line := readings_of(outcomes):
+        print(line)
     for one in outcomes:
         if one.refused:
             print(f"{one.machine} refused: {one.refused}")

@@ -28,6 +28,7 @@ class Compared:
         report: None where the job was refused or failed.
         refused: why, in one line; empty where it ran.
         error: what was raised there; None where it ran.
+        all_bank_faw: its reading of tFAW where all banks open at once; empty where none do.
     """
 
     machine: str
@@ -37,6 +38,7 @@ class Compared:
     limit: str = ""
     refused: str = ""
     error: L3Error | None = None
+    all_bank_faw: str = ""
 
     @property
     def exit_code(self) -> int:
@@ -64,7 +66,9 @@ def run_one(spec: JobSpec, name_or_path: str, gpu: str) -> Compared:
     except L3Error as error:
         return Compared(name, policy, refused=str(error), error=error)
     rooflines = rooflines_of(resolved)
-    return Compared(name, policy, report, rooflines, limit_of(report, rooflines) if rooflines else "")
+    limit = limit_of(report, rooflines) if rooflines else ""
+    faw = str(machine.section("attention").get("all_bank_faw", ""))
+    return Compared(name, policy, report, rooflines, limit, all_bank_faw=faw)
 
 
 def run_all(

@@ -45,8 +45,20 @@ def rows_of(outcomes: Sequence[Compared]) -> list[dict[str, Any]]:
             row[name] = value
             row[f"{name}_ratio"] = value / first if value is not None and first else None
         row |= {name: None if one.report is None else of(one.report) for name, of in FACTS.items()}
+        row |= {"all_bank_faw": one.all_bank_faw or None}
         rows.append(row | {"limit": one.limit or None, "refused": one.refused or None})
     return rows
+
+
+def readings_of(outcomes: Sequence[Compared]) -> str:
+    """Which machines open all banks in spite of tFAW, in one line; empty where none open them at once."""
+    said = {"exempt": "left out by", "obey": "obeyed by"}
+    by = {
+        text: [one.machine for one in outcomes if one.all_bank_faw == reading]
+        for reading, text in said.items()
+    }
+    parts = [f"{text} {', '.join(machines)}" for text, machines in by.items() if machines]
+    return f"tFAW where all banks open at once (attention.all_bank_faw): {'; '.join(parts)}" if parts else ""
 
 
 def comparison(workload: str, outcomes: Sequence[Compared]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What decode attention of equal requests costs on all modules of a machine, layer by layer.
 
-A machine's modules are DIMMs, each of ranks, or HBM stacks, each of which is called a rank here.
+A machine's modules are DIMMs, each of ranks, or HBM stacks, each channel of which is called a rank here
+(`mapping: striped`: each stack).
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,14 +12,14 @@ import numpy as np
 from l3sim.errors import InvalidInput
 from l3sim.launch.probe.calls import PARTS, Call, Caller, DimmCaller
 from l3sim.launch.probe.spread import spread
-from l3sim.launch.probe.stack import StackCaller
+from l3sim.launch.probe.stack import StackCaller, channel_loads
 from l3sim.placement import Layout, layout_of
 from l3sim.specs.config import DimmPimConfig, HbmPimConfig
 from l3sim.specs.machine import Machine
 from l3sim.specs.model import ModelShape
 
 #: Keys that level `roofline` does not read, with the values that it stands for.
-_NOT_IN_ROOFLINE = {"pu": "bank", "relayout": "unit", "pim_activation": "faw", "host_transfer_bytes": 0}
+_NOT_IN_ROOFLINE = {"pu": "bank", "relayout": "unit", "all_bank_faw": "exempt", "host_transfer_bytes": 0}
 
 
 def probe(
@@ -42,6 +43,8 @@ def probe(
     layout = layout_for(machine, model, tp, dp)
     caller = caller_of(pim, model, layout)
     groups = spread(machine, model, layout, batch, context)
+    if isinstance(pim, HbmPimConfig):
+        groups = channel_loads(machine, model, layout, batch, context)
     loads, ranks = np.unique(groups[groups > 0], return_counts=True)
     calls = [caller.call(int(load), context) for load in loads]
     slowest = max(calls, key=lambda call: call.time_us)
@@ -121,7 +124,7 @@ def _check_roofline(pim: DimmPimConfig) -> None:
 def peak_bytes_per_s(on: DimmPimConfig | HbmPimConfig, ranks: int) -> float:
     """What the units could read of K and V: all banks of all chips, or the buses of all ranks."""
     if isinstance(on, HbmPimConfig):
-        return ranks * on.module_bytes_per_s
+        return ranks * on.module_bytes_per_s / on.heads_at_once
     if on.pu == "rank":
         return ranks * on.rank_bytes_per_s
     return ranks * on.chips_per_rank * on.banks_per_chip * on.bank_bytes_per_s

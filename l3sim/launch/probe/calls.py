@@ -159,7 +159,7 @@ def call_of(kernel: Kernel, took: Took, picojoules: Mapping[str, Floats]) -> Cal
     columns += count(Command.PIM_MAC) * kernel.geometry.units
     energy_j = {part: float(took.values @ of) / 1e12 for part, of in picojoules.items()}
     busy = {
-        "inner": sum(map(count, _INNER)) * pim.ccd_l_tck,
+        "inner": sum(map(count, _INNER)) * pim.mac_tck,
         "outer": sum(map(count, _OUTER)) * pim.burst_tck,
     }
     return Call(

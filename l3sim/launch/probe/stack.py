@@ -1,22 +1,39 @@
-"""Attend calls of one HBM stack: those of its busiest pseudo channel."""
+"""Attend calls of one channel of an HBM stack: those of its busiest pseudo channel."""
 
 from collections.abc import Mapping
 
 import numpy as np
 
 from l3sim.launch.probe.calls import PARTS, Call, Caller
-from l3sim.placement import Layout
-from l3sim.services.dram.command.columns import each_cycle
+from l3sim.launch.probe.spread import places_of
+from l3sim.placement import Layout, kv_room_bytes
 from l3sim.services.dram.command.kernel import Kernel
 from l3sim.services.hbm_pim.channel import kernel_of
+from l3sim.services.hbm_pim.energy import weights
 from l3sim.services.hbm_pim.roofline import Head
+from l3sim.services.hbm_pim.spread import Spread
 from l3sim.specs.config import HbmPimConfig
+from l3sim.specs.machine import Machine
 from l3sim.specs.model import ModelShape
-from l3sim.units import Floats, nj, ps
+from l3sim.units import Floats, Int64s, ps
+
+
+def channel_loads(machine: Machine, model: ModelShape, layout: Layout, requests: int, tokens: int) -> Int64s:
+    """Heads of one layer on each channel, when equal requests come one by one to an empty machine.
+
+    Returns: shape (replicas, channels of a stack, stacks of a replica).
+    """
+    room = kv_room_bytes(machine.attention, layout, model)
+    places = places_of(layout, model, room, -(-requests // layout.dp), tokens)
+    spreads = [Spread(layout, machine.attention.heads_at_once) for _ in range(layout.dp)]
+    for replica, of in enumerate(spreads):
+        for _, first in places[: len(range(replica, requests, layout.dp))]:
+            of.place(first)
+    return np.stack([of.heads for of in spreads])
 
 
 class StackCaller(Caller):
-    """Calls of one stack; its energy has one part, power x time.
+    """Calls of one channel.
 
     Raises:
         InvalidInput: the model does not fit the units or buffers; the field is a key of the section.
@@ -29,11 +46,11 @@ class StackCaller(Caller):
 
     def share(self, tokens: int) -> int:
         """See Caller."""
-        return -(-tokens // self._hbm.pseudo_channels)
+        return -(-tokens * self._hbm.heads_at_once // self._hbm.pseudo_channels)
 
     def weights(self, kernel: Kernel) -> Mapping[str, Floats]:
         """See Caller."""
-        return {"active": each_cycle(self._hbm.module_active_w * kernel.pim.tck_ps)}
+        return weights(self._hbm, kernel)
 
     def roofline(self, groups: int, tokens: int) -> Call:
         """See Caller."""
@@ -52,6 +69,6 @@ class StackCaller(Caller):
         return Call(
             time_us=time_ps / 1e6,
             parts_us={part: groups * seconds[part] * 1e6 if part in seconds else None for part in PARTS},
-            energy_j=float(nj(self._hbm.module_active_w, np.array([time_ps]))[0]) / 1e9,
+            energy_j=groups * tokens * head.token_pj / 1e12,
             row_activations=groups * rows * head.units,
         )

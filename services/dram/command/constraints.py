@@ -32,6 +32,7 @@ CYCLES: Mapping[str, Callable[[RankConfig], int]] = {
     "RFC": lambda pim: pim.rfc_tck,
     "BL": lambda pim: pim.bl_tck,
     "CCD_L": lambda pim: pim.ccd_l_tck,
+    "MAC_TO_MAC": lambda pim: pim.mac_tck,
     "max(CCD_S, BL)": lambda pim: pim.burst_tck,
     "CL + BL + 2 - WL": lambda pim: max(pim.cl_tck + pim.bl_tck + 2 - pim.wl_tck, 1),
     "WL + BL": lambda pim: pim.wl_tck + pim.bl_tck,
@@ -70,7 +71,9 @@ Rows = tuple[tuple[Level, str, str, str, str], ...]
 #: The part that the PIM adds, the same in any chip.
 _INSIDE: Rows = (
     # The inner bus: column reads that end inside the chip.
-    ("rank", "PIM_MAC PIM_LD_SB", "PIM_MAC PIM_LD_SB", "CCD_L", "derived: a column of every bank group"),
+    ("rank", "PIM_MAC", "PIM_MAC", "MAC_TO_MAC", "derived: a column of every bank group, and power"),
+    ("rank", "PIM_MAC", "PIM_LD_SB", "CCD_L", "derived: a column of every bank group"),
+    ("rank", "PIM_LD_SB", "PIM_MAC PIM_LD_SB", "CCD_L", "derived: a column of every bank group"),
     ("rank", "PIM_MAC PIM_LD_SB", "RD WR", "CCD_L", PATH),
     ("rank", "RD", "PIM_MAC PIM_LD_SB", "CCD_L", PATH),
     ("rank", "WR", "PIM_MAC PIM_LD_SB", "WL + BL + WTR_L", "derived: a read after a write in a bank group"),

@@ -12,6 +12,8 @@ from l3sim.services.dram.command.columns import Took, row_of
 from l3sim.services.dram.command.commands import ISSUED, Command
 from l3sim.services.dram.command.constraints import ACTIVATIONS_A_WINDOW, constraints_of
 from l3sim.services.dram.command.engine import run_program
+from l3sim.services.dram.command.grouped import GroupedKernel
+from l3sim.services.dram.command.grouped_attention import GroupedAttention
 from l3sim.services.dram.command.kernel import Kernel
 from l3sim.services.dram.command.program import Cause, Field, Phase, Program
 from l3sim.services.dram.command.rank_attention import RankAttention
@@ -51,8 +53,14 @@ def attention_program(kernel: Kernel, tokens: Sequence[int]) -> tuple[Program, S
     """
     if not tokens or min(tokens) < 1:
         raise ValueError(f"every head group attends at least 1 token, got {list(tokens)}")
-    writer = (RankAttention if kernel.pim.pu == "rank" else Attention)(kernel)
+    writer = _writer(kernel)
     return writer.call(tokens), writer.rows.names
+
+
+def _writer(kernel: Kernel) -> Attention | GroupedAttention | RankAttention:
+    if isinstance(kernel, GroupedKernel):
+        return GroupedAttention(kernel)
+    return RankAttention(kernel) if kernel.pim.pu == "rank" else Attention(kernel)
 
 
 def attend(kernel: Kernel, tokens: Sequence[int], traced: int = 0) -> Outcome:

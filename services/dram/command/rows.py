@@ -159,7 +159,7 @@ class Rows:
         self.current = len(self.names)
         self.names.append(name)
         whole = banks == self._kernel.geometry.banks
-        if whole and self._kernel.pim.pim_activation == "exempt":
+        if whole and self._kernel.pim.all_bank_faw == "exempt":
             self._program.add(Cmd.ACTA, INNER, phase, cause, *waits, row=self.current)
             return
         self._program.add(

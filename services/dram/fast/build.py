@@ -14,9 +14,11 @@ import numpy as np
 
 from l3sim.services.dram.command.columns import WIDTH, row_of
 from l3sim.services.dram.command.commands import Command
+from l3sim.services.dram.command.grouped import GroupedKernel
 from l3sim.services.dram.command.kernel import Kernel
 from l3sim.services.dram.command.program import Cause, Phase
 from l3sim.services.dram.command.result import attend
+from l3sim.services.dram.fast.build_grouped import grouped_table
 from l3sim.services.dram.fast.table import AttendTable
 from l3sim.specs.rank import RankConfig
 from l3sim.units import Int64s
@@ -33,6 +35,8 @@ def build(kernel: Kernel) -> AttendTable:
     """
     pim = kernel.pim
     quiet = replace(kernel, pim=msgspec.structs.replace(pim, refresh=False))
+    if isinstance(quiet, GroupedKernel):
+        return _refreshed(grouped_table(quiet), pim)
     limit, period = kernel.segment_tokens, kernel.row_tokens
     one, more = _rows(quiet, [1])[0], _rows(quiet, [limit + 1])[0]
     pair = attend(quiet, [1, 1]).values
@@ -53,14 +57,26 @@ def build(kernel: Kernel) -> AttendTable:
         if not wrong:
             break
     else:
-        raise ValueError(f"the command pattern of {kernel} {wrong}; use level command")
+        raise ValueError(f"the command pattern of {name_of(kernel)} {wrong}; use level command")
+    return _refreshed(table, pim)
+
+
+def _refreshed(table: AttendTable, pim: RankConfig) -> AttendTable:
+    """The same with refreshes."""
     if not pim.refresh:
         return table
     if pim.rfc_tck >= pim.refi_tck:
         raise ValueError(
             f"refreshing takes {pim.rfc_tck} of every {pim.refi_tck} tCK; nothing else would run"
         )
-    return replace(table, refi_tck=pim.refi_tck, refresh=_refresh(pim))
+    alone = None if table.alone is None else _refreshed(table.alone, pim)
+    return replace(table, refi_tck=pim.refi_tck, refresh=_refresh(pim), alone=alone)
+
+
+def name_of(kernel: Kernel) -> str:
+    """What people know a kernel by."""
+    at = kernel.geometry
+    return f"heads of {at.head_size} elements and {at.queries} queries over {at.chips_per_head} chips"
 
 
 def _rows(kernel: Kernel, tokens: Sequence[int]) -> Int64s:

@@ -17,6 +17,10 @@ refresh falls due every REFI from the start of the call and costs `refresh`, whi
 cycles, the k-th is taken iff W + (k-1) RFC >= k REFI - phase, so there are
 floor((W - RFC + phase) / (REFI - RFC)) of them: a call ends only when none is due.
 
+Where a group's exponentials and S hide behind the next one's work (`command/grouped.py`), a group that
+comes alone takes longer than it adds to others: then `alone` is the table of single groups of a segment,
+and this one that of several, each among equal ones.
+
 All columns add up in this way (`command/columns.py`), so counters and energy come from the same table.
 """
 
@@ -36,7 +40,8 @@ class AttendTable:
     Attributes:
         base: of 0 to n tokens, shape (n + 1, WIDTH). slope: shape (P, WIDTH). segment_tokens: of a segment.
         segment: what a whole one adds, shape (WIDTH,). saving, refresh: shape (WIDTH,). refi_tck: 0 when
-        nothing is refreshed. phase_tck: passed at the start.
+        nothing is refreshed. phase_tck: passed at the start. alone: of a call over one group of a segment at
+        most, where that differs.
     """
 
     base: Int64s
@@ -47,6 +52,7 @@ class AttendTable:
     refresh: Int64s
     refi_tck: int
     phase_tck: int
+    alone: "AttendTable | None" = None
 
     @cached_property
     def _cycles(self) -> tuple[Int64s, Int64s, int]:
@@ -91,6 +97,8 @@ class AttendTable:
 
     def call(self, tokens: Int64s) -> Took:
         """One attend call over head groups of these tokens each, shape (groups,)."""
+        if len(tokens) == 1 and self.alone is not None and tokens[0] <= self.segment_tokens:
+            return self.alone.call(tokens)
         work = self.groups(tokens).sum(axis=0) - (len(tokens) - 1) * self.saving
         refreshes = self.refreshes(cycles_of(work))
         return Took(work + refreshes * self.refresh)

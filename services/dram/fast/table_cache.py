@@ -13,10 +13,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 from zipfile import BadZipFile
 
 import msgspec
@@ -25,6 +26,7 @@ import numpy as np
 from l3sim.errors import NotReady
 from l3sim.places import child_path, tables_folder
 from l3sim.services.dram.command.geometry import Geometry
+from l3sim.services.dram.command.grouped import GroupedGeometry, GroupedKernel
 from l3sim.services.dram.command.kernel import Kernel
 from l3sim.services.dram.fast.table import AttendTable
 from l3sim.specs.dimm_pim import DimmPimConfig
@@ -34,6 +36,8 @@ from l3sim.specs.rank import PseudoChannelConfig, RankConfig
 _RANKS: dict[str, type[RankConfig]] = {
     struct.__name__: struct for struct in (DimmPimConfig, PseudoChannelConfig)
 }
+#: Arrays of a table's file, and what stands before the names of those of `AttendTable.alone`.
+_ARRAYS, _ALONE = ("base", "slope", "segment", "saving", "refresh"), "alone-"
 #: What a table depends on of a rank; currents, capacities and counts of modules are elsewhere.
 _READ = frozenset({*RankConfig.__struct_fields__, *PseudoChannelConfig.__struct_fields__})
 
@@ -66,14 +70,19 @@ def digest(kernel: Kernel) -> str:
 
 def save(path: Path, table: AttendTable) -> None:
     """Write a table; it appears whole or not at all."""
-    scalars = np.array([table.segment_tokens, table.refi_tck, table.phase_tck], dtype=np.int64)
     part = path.with_suffix(f".{os.getpid()}.part")
+    arrays = _arrays(table, "")
+    if table.alone is not None:
+        arrays |= _arrays(table.alone, _ALONE)
     with part.open("wb") as file:
-        np.savez(
-            file, base=table.base, slope=table.slope, segment=table.segment, saving=table.saving,
-            refresh=table.refresh, scalars=scalars,
-        )  # fmt: skip
+        np.savez(file, **arrays)
     part.rename(path)
+
+
+def _arrays(table: AttendTable, prefix: str) -> dict[str, Any]:
+    scalars = np.array([table.segment_tokens, table.refi_tck, table.phase_tck], dtype=np.int64)
+    named = {name: getattr(table, name) for name in _ARRAYS} | {"scalars": scalars}
+    return {prefix + name: value for name, value in named.items()}
 
 
 def load(path: Path) -> AttendTable:
@@ -90,27 +99,25 @@ def load(path: Path) -> AttendTable:
 
 def _read(path: Path) -> AttendTable:
     with path.open("rb") as opened, np.load(opened) as file:
-        segment_tokens, refi_tck, phase_tck = (int(value) for value in file["scalars"])
-        return AttendTable(
-            base=file["base"],
-            slope=file["slope"],
-            segment_tokens=segment_tokens,
-            segment=file["segment"],
-            saving=file["saving"],
-            refresh=file["refresh"],
-            refi_tck=refi_tck,
-            phase_tck=phase_tck,
-        )
+        alone = _table(file, _ALONE, None) if f"{_ALONE}scalars" in file else None
+        return _table(file, "", alone)
+
+
+def _table(file: Mapping[str, Any], prefix: str, alone: AttendTable | None) -> AttendTable:
+    segment_tokens, refi_tck, phase_tck = (int(value) for value in file[f"{prefix}scalars"])
+    arrays = {name: file[prefix + name] for name in _ARRAYS}
+    return AttendTable(
+        **arrays, segment_tokens=segment_tokens, refi_tck=refi_tck, phase_tck=phase_tck, alone=alone
+    )
 
 
 def kernel_from(raw: bytes) -> Kernel:
     """The kernel that `whole_kernel` wrote."""
     whole = json.loads(raw)
-    return Kernel(
-        pim=msgspec.convert(whole["pim"], _RANKS[whole["rank"]]),
-        geometry=Geometry(**whole["at"]),
-        queries_per_read=whole["queries_per_read"],
-    )
+    pim = msgspec.convert(whole["pim"], _RANKS[whole["rank"]])
+    if "stack_ids" in whole["at"]:
+        return GroupedKernel(pim, GroupedGeometry(**whole["at"]), whole["queries_per_read"])
+    return Kernel(pim, Geometry(**whole["at"]), whole["queries_per_read"])
 
 
 def whole_kernel(kernel: Kernel) -> bytes:
@@ -119,7 +126,7 @@ def whole_kernel(kernel: Kernel) -> bytes:
 
 
 def _json(kernel: Kernel, pim: dict[str, object]) -> bytes:
-    at = {name: getattr(kernel.geometry, name) for name in Geometry.__dataclass_fields__}
+    at = {name: getattr(kernel.geometry, name) for name in type(kernel.geometry).__dataclass_fields__}
     rank = type(kernel.pim).__name__
     whole = {"rank": rank, "pim": pim, "at": at, "queries_per_read": kernel.queries_per_read}
     return json.dumps(whole, sort_keys=True, separators=(",", ":")).encode()
@@ -161,5 +168,6 @@ def _locked(path: Path) -> Iterator[None]:
 def _sources() -> bytes:
     """The code that tables come from."""
     here = Path(__file__).parent
-    files = [*sorted((here.parent / "command").glob("*.py")), here / "build.py", here / "table.py"]
+    made_by = [here / name for name in ("build.py", "build_grouped.py", "table.py")]
+    files = [*sorted((here.parent / "command").glob("*.py")), *made_by]
     return b"".join(file.read_bytes() for file in files)

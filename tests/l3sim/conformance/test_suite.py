@@ -13,7 +13,7 @@ import pytest
 from l3sim.conformance import CHECKS, Outcome, Verdict, report, run_suite
 from l3sim.conformance.suite import Question
 from l3sim.device import Identity
-from l3sim.device.attention.levels import HeadCost
+from l3sim.device.attention.levels import HeadModel
 from l3sim.device.attention.modules import ModuleDevice
 from l3sim.errors import InvalidInput, Unreachable
 from l3sim.ports import Device
@@ -122,12 +122,12 @@ class OwnDevice(ModuleDevice[OwnConfig]):
     kind = "my-pim"
     struct = OwnConfig
 
-    def head_cost(self, config: OwnConfig, hello: Hello) -> HeadCost:
-        return lambda tokens: tokens * hello.model.head_kv_bytes / config.rate
+    def level_model(self, config: OwnConfig, hello: Hello) -> HeadModel:
+        return HeadModel(lambda tokens: tokens * hello.model.head_kv_bytes / config.rate, 1.0, hello.layout)
 
 
 OWN = {"modules": 4, "module_capacity_bytes": 2**36, "rate": 1e10, "pass_overhead_ns": 1.0}
-OWN |= {"module_active_w": 1.0, "module_idle_w": 0.0}
+OWN |= {"module_idle_w": 0.0}
 
 
 async def test_a_device_of_the_kit_with_a_kind_of_its_own_conforms() -> None:

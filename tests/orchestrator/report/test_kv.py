@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 from typing import cast
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -17,6 +18,7 @@ from l3sim.testing.builders import small_layout, small_model
 from tests.orchestrator.small_jobs import numbers
 
 PS = 10**12
+MODEL = small_model(layers=3)
 
 
 def replica(index: int, tokens: list[int], rank_s: list[int] | None, lasted: int) -> Replica:
@@ -37,14 +39,22 @@ def replica(index: int, tokens: list[int], rank_s: list[int] | None, lasted: int
 
 def test_fragmentation_is_room_in_blocks_without_a_token() -> None:
     # 5 and 8 tokens take 2 blocks each for 30 ps, 4 and 0 one block for 10 ps.
-    report = kv_report([replica(0, [5, 8], [1, 1], 30), replica(1, [4, 0], [1, 1], 10)])
+    report = kv_report([replica(0, [5, 8], [1, 1], 30), replica(1, [4, 0], [1, 1], 10)], MODEL)
     assert report.fragmentation == pytest.approx(1 - (13 * 30 + 4 * 10) / (4 * (4 * 30 + 1 * 10)))
     assert (report.block_tokens, report.block_bytes) == (4, 4 * 2 * 16 * 2)
     assert (report.capacity_bytes, report.peak_bytes) == (4 * 10**6, 200)
 
 
+def test_room_for_heads_that_the_model_has_not_is_empty() -> None:
+    # Blocks of two groups, of which the model fills one, are full of tokens.
+    full = [replica(0, [4, 8], [1, 1], 30)]
+    whole = 1 - kv_report(full, MODEL).fragmentation
+    fewer = msgspec.structs.replace(MODEL, heads=MODEL.heads // 2, kv_heads=MODEL.kv_heads // 2)
+    assert (whole, kv_report(full, fewer).fragmentation) == (1, 0.5)
+
+
 def test_hits_are_counted_in_tokens_of_whole_blocks() -> None:
-    report = kv_report([replica(0, [5, 8], [1, 1], 30)])
+    report = kv_report([replica(0, [5, 8], [1, 1], 30)], MODEL)
     assert report.prefix == Prefix(asked_tokens=24, hit_tokens=12, hit_rate=0.5, saved_peak_bytes=0)
 
 

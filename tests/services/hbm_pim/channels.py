@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from l3sim.errors import InvalidInput
 from l3sim.placement import layout_of
+from l3sim.services.dram.command.grouped import GroupedKernel
 from l3sim.services.dram.command.kernel import Kernel
 from l3sim.services.hbm_pim.channel import channel_of, kernel_of
 from l3sim.specs.config import HbmPimConfig
@@ -21,7 +22,7 @@ SWITCHES: dict[str, tuple[Any, ...]] = {
     "n_cmr": (None, 1, 2, 3),
     "pipelining": (True, True, False),
     "overlap_heads": (True, False),
-    "pim_activation": ("faw", "exempt"),
+    "all_bank_faw": ("obey", "exempt"),
     "refresh": (True, True, False),
     "refresh_phase": (0.0, 0.3, 0.95),
     "result_bytes": (2, 4),
@@ -46,10 +47,21 @@ def pseudo_channel(**keys: Any) -> PseudoChannelConfig:
 
 @cache
 def kernel(queries: int = 1, **keys: Any) -> Kernel:
-    """A kernel of heads with so many queries each."""
-    hbm = stack_of(**keys)
+    """A kernel of heads with so many queries each, striped over a stack."""
+    striped: dict[str, Any] = {"mapping": "striped", "result_bytes": 4, "chunk_tokens": 64}
+    hbm = stack_of(**striped | keys)
     shape = reshaped("llama-2-70b", heads=8 * queries, kv_heads=8)
     return kernel_of(hbm, shape, layout_of(hbm, shape, 1, 1))
+
+
+@cache
+def grouped(queries: int = 1, head_size: int = 128, **keys: Any) -> GroupedKernel:
+    """A kernel of heads on a channel each."""
+    hbm = stack_of(**keys)
+    shape = reshaped("llama-2-70b", heads=8 * queries, kv_heads=8, head_size=head_size)
+    made = kernel_of(hbm, shape, layout_of(hbm, shape, 1, 1))
+    assert isinstance(made, GroupedKernel)
+    return made
 
 
 @st.composite

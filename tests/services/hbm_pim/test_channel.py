@@ -1,4 +1,4 @@
-"""A head on a pseudo channel: its commands by hand, legal and tight programs, never beyond the bandwidth."""
+"""A head striped over a stack: its commands by hand, legal and tight programs, never beyond the bandwidth."""
 
 from typing import Any
 
@@ -103,7 +103,7 @@ QUICK: list[tuple[int, dict[str, Any]]] = [
     (8, {"on": "hbm-pim-dgx-h100"}),
     (16, {"pu": "bank-group", "n_cmr": 4}),
     (4, {"pu": "buffer", "refresh_phase": 0.5}),
-    (8, {"pim_activation": "faw", "overlap_heads": False, "result_buffer_bytes": 128}),
+    (8, {"all_bank_faw": "obey", "overlap_heads": False, "result_buffer_bytes": 128}),
 ]
 
 
@@ -150,11 +150,13 @@ def tables() -> dict[int, AttendTable]:
 
 def test_a_head_that_does_not_fill_the_units_is_refused() -> None:
     shape = reshaped("llama-2-7b", head_size=80)
-    hbm = stack_of()
+    hbm = stack_of(mapping="striped")
     with pytest.raises(InvalidInput) as refused:
         kernel_of(hbm, shape, layout_of(hbm, shape, 1, 1))
-    text = "heads of 80 elements do not fill columns of 16 and 32 units; use level roofline"
-    assert refused.value.violations == (("level", text),)
+    text = (
+        "heads of 80 elements do not fill columns of 16 and 32 units; use head_per_channel, or level roofline"
+    )
+    assert refused.value.violations == (("mapping", text),)
 
 
 @pytest.mark.parametrize(

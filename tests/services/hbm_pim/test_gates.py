@@ -26,6 +26,7 @@ EXPECTED = {
     "RFC": 558,
     "BL": 2,
     "CCD_L": 4,
+    "MAC_TO_MAC": 4,
     "max(CCD_S, BL)": 2,
     "CL + BL + 2 - WL": 19,  # 23 + 2 + 2 - 8
     "WL + BL": 10,

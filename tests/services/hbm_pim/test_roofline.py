@@ -17,7 +17,8 @@ INSIDE, OUTSIDE = "hbm-pim-dgx-a100", "hbm-pim-ext-dgx-a100"
 
 @cache
 def head_of(model: str, tp: int, **settings: Any) -> Head:
-    on = machine(INSIDE, **{f"attention__{key}": value for key, value in settings.items()}).attention
+    keys = {"mapping": "striped"} | settings
+    on = machine(INSIDE, **{f"attention__{key}": value for key, value in keys.items()}).attention
     assert isinstance(on, HbmPimConfig)
     shape = load_model(model)
     return Head.of(on, shape, layout_of(on, shape, tp, 1))
@@ -33,6 +34,16 @@ def test_one_head_of_gqa_by_hand() -> None:
     # output are 2 * 8 * 256 B over 407.6 GB/s = 10.0 ns; two pass costs are 200 ns.
     expected = 2 * 40.192 + 2 * 28.888 + 4096 / 407.643 + 200
     assert at(head_of("llama-2-70b", 4), 1000) == pytest.approx(expected * 1e-9, rel=1e-4)
+
+
+def test_one_head_on_a_channel_by_hand() -> None:
+    # 1000 tokens over 2 x 8 bank groups are 63 each, of 2 columns of 32 B in each bank, every 4 * 628 ps:
+    # 316.5 ns, V as much; 4 rows each of 46 * 628 ps; Q and the output over an eighth of the bus.
+    head = head_of("llama-2-70b", 4, mapping="head_per_channel")
+    expected = 2 * 63 * 2 * 4 * 0.628 + 2 * 4 * 28.888 + 8 * 4096 / 407.643 + 200
+    assert at(head, 1000) == pytest.approx(expected * 1e-9, rel=1e-4)
+    # All banks of all groups together read K and V once: 512 B a token at 0.55 pJ a bit, and 8 queries' work.
+    assert head.token_pj == pytest.approx(512 * 8 * 0.55 + 2 * 8 * (128 * 2.0 + 10.0))
 
 
 @pytest.mark.parametrize(("pu", "share"), [("bank", 1), ("bank-group", 1 / 4), ("buffer", 1 / 16)])

@@ -15,7 +15,9 @@ from l3sim.units import ps
 from l3sim.work import Hello, OpCost, RankAssignment
 from tests.services.builders import decoding, hello, machine, window
 
-ON = machine("hbm-pim-ext-dgx-a100", attention__modules=4, attention__level="roofline")
+ON = machine(
+    "hbm-pim-ext-dgx-a100", attention__modules=4, attention__level="roofline", attention__mapping="striped"
+)
 
 
 def opened(message: Hello, **overrides: Any) -> DeviceSession:

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from l3sim.launch.compare.jobs import Compared
-from l3sim.launch.compare.tables import csv_of, rows_of, table_of
+from l3sim.launch.compare.tables import csv_of, readings_of, rows_of, table_of
 from l3sim.reports.sections import Distribution
 from tests.reports import golden
 
@@ -35,3 +35,16 @@ def test_requests_of_one_token_have_no_time_between_tokens() -> None:
     assert rows[1][5] == "-"
     assert rows[2][5] == "62"
     assert len(csv_of(outcomes).splitlines()) == 3
+
+
+def test_machines_are_told_by_their_reading_of_tfaw() -> None:
+    outcomes = [
+        Compared("a", "l3", golden(), all_bank_faw="exempt"),
+        Compared("b", "l3", golden(), all_bank_faw="obey"),
+        Compared("c", "l3", golden(), all_bank_faw="exempt"),
+        Compared("gpus", "chunked", golden()),
+    ]
+    told = "tFAW where all banks open at once (attention.all_bank_faw): left out by a, c; obeyed by b"
+    assert readings_of(outcomes) == told
+    assert [row["all_bank_faw"] for row in rows_of(outcomes)] == ["exempt", "obey", "exempt", None]
+    assert readings_of(outcomes[3:]) == ""

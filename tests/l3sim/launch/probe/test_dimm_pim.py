@@ -84,7 +84,7 @@ SWITCHES = [
     ("--relayout cpu", "relayout_us"),
     ("--pu rank", "score_us"),
     ("--set overlap_heads=false", "attention_us"),
-    ("--set attention.pim_activation=exempt", "row_us"),
+    ("--set attention.all_bank_faw=exempt", "row_us"),
     ("--set refresh=false", "refresh_us"),
     ("--set host_transfer_bytes=4096", "host_us"),
     ("--set n_cmr=2", "n_cmr"),

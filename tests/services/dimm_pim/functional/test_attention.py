@@ -68,7 +68,7 @@ def test_attention_is_float64s_within_the_bound(
         {"pipelining": False},
         {"overlap_heads": False},
         {"refresh": False},
-        {"pim_activation": "exempt"},
+        {"all_bank_faw": "exempt"},
         {"relayout": "cpu"},
         {"host_transfer_bytes": 5000},
         {"n_cmr": 1},

@@ -39,7 +39,7 @@ SWITCHES: dict[str, tuple[Any, ...]] = {
     "pipelining": (True, True, False),
     "overlap_heads": (True, False),
     "relayout": ("unit", "cpu"),
-    "pim_activation": ("faw", "exempt"),
+    "all_bank_faw": ("obey", "exempt"),
     "host_transfer_bytes": (0, 100, 9000),
     "refresh": (True, True, False),
     "refresh_phase": (0.0, 0.3, 0.95),

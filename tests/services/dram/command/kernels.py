@@ -19,9 +19,9 @@ from tests.services.builders import machine, reshaped
 
 
 def pim_of(**keys: Any) -> DimmPimConfig:
-    """The module of the reference machine with some keys changed."""
+    """The module of the reference machine with some keys changed; banks are opened one by one if not said."""
     pim: DimmPimConfig = machine().attention
-    return msgspec.structs.replace(pim, **keys)
+    return msgspec.structs.replace(pim, **{"all_bank_faw": "obey"} | keys)
 
 
 @cache

@@ -56,7 +56,7 @@ def test_a_refresh_by_hand() -> None:
 
 
 def test_all_banks_opened_at_once_take_what_they_take_one_by_one() -> None:
-    one, other = kernel(8, refresh=False), kernel(8, refresh=False, pim_activation="exempt")
+    one, other = kernel(8, refresh=False), kernel(8, refresh=False, all_bank_faw="exempt")
     seen = [picojoules(of, attend(of, [500]))["activate"] for of in (one, other)]
     assert seen[0] == pytest.approx(seen[1])
 

@@ -33,6 +33,7 @@ EXPECTED = {
     "RFC": 560,
     "BL": 4,
     "CCD_L": 8,
+    "MAC_TO_MAC": 8,
     "max(CCD_S, BL)": 4,
     "CL + BL + 2 - WL": 12,  # 22 + 4 + 2 - 16
     "WL + BL": 20,

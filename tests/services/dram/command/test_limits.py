@@ -24,11 +24,18 @@ def test_banks_give_their_units_eight_bytes_every_ccd_l() -> None:
     assert TOKENS * 512 / seconds == pytest.approx(204.8e9, rel=0.01)
 
 
-@pytest.mark.parametrize(("activation", "opening"), [("faw", ROW_OPENING), ("exempt", 12 + 22 + 22)])
+@pytest.mark.parametrize(("activation", "opening"), [("obey", ROW_OPENING), ("exempt", 12 + 22 + 22)])
 def test_opening_all_banks_is_bound_by_the_window(activation: str, opening: int) -> None:
-    outcome = attend(kernel(1, refresh=False, pim_activation=activation), [TOKENS])
+    outcome = attend(kernel(1, refresh=False, all_bank_faw=activation), [TOKENS])
     rows = 2 * TOKENS // 512
     assert outcome.cause(Cause.ROW) / rows == pytest.approx(opening, rel=0.01)
+
+
+def test_a_mac_interval_slows_macs_and_nothing_else() -> None:
+    plain, slow = (attend(kernel(1, refresh=False, mac_interval_tck=mac), [TOKENS]) for mac in (0, 12))
+    assert slow.cause(Cause.COMPUTE) == pytest.approx(1.5 * plain.cause(Cause.COMPUTE), rel=0.01)
+    assert slow.command(Cmd.PIM_MAC) == plain.command(Cmd.PIM_MAC)
+    assert slow.cause(Cause.ROW) == pytest.approx(plain.cause(Cause.ROW), rel=0.01)
 
 
 def test_refresh_takes_its_share() -> None:
@@ -62,7 +69,7 @@ def test_bubbles_begin_where_the_formula_says_but_for_row_openings(queries: int,
 
 def test_without_row_openings_the_bound_is_sharp() -> None:
     # All that opens a row made nearly free: GQA-8 at N_hc 1 collects exactly as fast as it computes.
-    free = {"rp_tck": 1, "rcd_tck": 1, "rtp_tck": 1, "ras_tck": 1, "rc_tck": 2, "pim_activation": "exempt"}
+    free = {"rp_tck": 1, "rcd_tck": 1, "rtp_tck": 1, "ras_tck": 1, "rc_tck": 2, "all_bank_faw": "exempt"}
     outcome = attend(kernel(8, refresh=False, score_buffer_bytes=2**26, **free), [TOKENS])
     score = outcome.spent[Phase.SCORE]
     assert score.sum() / (TOKENS // 64) == pytest.approx(ROW_COMPUTE, rel=0.02)

@@ -43,7 +43,7 @@ def commands(outcome: Outcome) -> dict[str, int]:
         # q, k, v of 8 heads: 8 x 10 x 128 elements are 320 bursts, read and written in four banks each.
         ({"relayout": "cpu"}, {"RD": 320, "WR": 160 + 320, "ACT": 81 + 8, "PREA": 8}),
         # All banks at once but for the new K.
-        ({"pim_activation": "exempt"}, {"ACT": 1, "ACTA": 5}),
+        ({"all_bank_faw": "exempt"}, {"ACT": 1, "ACTA": 5}),
         # 5,000 bytes are 79 bursts to a row of four banks.
         ({"host_transfer_bytes": 5000}, {"WR": 160 + 79, "ACT": 81 + 4, "PREA": 7}),
         # 128 bytes hold 8 dimensions of 4 queries: V is read twice, and S sent in halves.

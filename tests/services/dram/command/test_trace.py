@@ -42,7 +42,7 @@ CASES = [
     ("llama-2-70b", [130, 4100], {}),
     ("llama-2-7b", [70], {"relayout": "cpu", "host_transfer_bytes": 4096}),
     ("llama-2-7b", [70, 600], {"pu": "rank"}),
-    ("llama-2-7b", [70], {"pim_activation": "exempt"}),
+    ("llama-2-7b", [70], {"all_bank_faw": "exempt"}),
 ]
 
 

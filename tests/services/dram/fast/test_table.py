@@ -22,7 +22,7 @@ from tests.services.dram.command.kernels import kernel
 #: Kernels whose tables are made quickly: 64 and 128 tokens a row block.
 QUICK: list[tuple[int, dict[str, Any]]] = [
     (8, {}),
-    (16, {"pim_activation": "exempt"}),
+    (16, {"all_bank_faw": "exempt"}),
     (4, {"n_hc": 2, "overlap_heads": False}),
     (1, {"n_hc": 1, "relayout": "cpu"}),
     (8, {"pipelining": False, "refresh_phase": 0.7}),

@@ -33,7 +33,7 @@ OTHER: dict[str, Any] = {
     "pipelining": False,
     "overlap_heads": False,
     "relayout": "cpu",
-    "pim_activation": "exempt",
+    "all_bank_faw": "exempt",
     "host_transfer_bytes": 640,
     "refresh": False,
     "refresh_phase": 0.5,
