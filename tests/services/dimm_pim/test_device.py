@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from l3sim.errors import InvalidInput, NotFound
+from l3sim.placement import Layout
 from l3sim.services.dimm_pim.device import DimmPimDevice
 from l3sim.services.dimm_pim.roofline import GroupCosts, head_group
 from l3sim.specs.machine import Machine
@@ -62,15 +63,33 @@ group_costs = cache(GroupCosts)
 def attended(
     session: Hello, residents: list[Resident], assignment: Any, layer: int, round_: int
 ) -> list[int]:
-    """Tokens of a rank's head groups in the order in which it runs them: by first rank, then by request."""
+    """Tokens of a rank's head groups in the order in which it runs them: by first rank, then by request.
+
+    Where KV is striped, what lies further on counts as of a request placed there.
+    """
     layout = session.layout
+    parts = [
+        (offset, (rank + step) % layout.ranks, tokens)
+        for _, offset, rank, context in residents
+        for step, tokens in enumerate(stripes_of(context + round_ + 1, layout))
+    ]
     return [
-        context + round_ + 1
-        for _, offset, rank, context in sorted(residents, key=lambda resident: resident[2])
+        tokens
+        for offset, rank, tokens in sorted(parts, key=lambda part: part[1])
         if (offset + layer) % layout.ranksets == assignment.rankset
         for group in range(layout.groups)
-        if (rank + group) % layout.ranks == assignment.rank
+        if tokens and (rank + group) % layout.ranks == assignment.rank
     ]
+
+
+def stripes_of(tokens: int, layout: Layout) -> list[int]:
+    """Tokens of a head group by how far their rank is from its first one, dealt one by one."""
+    if not layout.stripe_tokens:
+        return [tokens]
+    there = [0] * layout.ranks
+    for token in range(tokens):
+        there[token // layout.stripe_tokens % layout.ranks] += 1
+    return there
 
 
 def expected(session: Hello, residents: list[Resident], assignment: Any, layer: int, round_: int) -> int:
@@ -84,10 +103,19 @@ def batches(*halves: list[Resident]) -> list[SubBatch]:
     return [decoding(half, index) for index, half in enumerate(halves) if half]
 
 
-@given(case=cases())
-def test_lanes_against_a_plain_loop(case: tuple[ModelShape, list[Resident], list[Resident], int]) -> None:
+#: None, and stripes that begin within a window or are longer than any request.
+STRIPES: list[dict[str, Any]] = [
+    {},
+    *({"partition": "block", "kv_block_tokens": 1, "stripe_tokens": each} for each in (1, 700, 8000)),
+]
+
+
+@given(case=cases(), stripes=st.sampled_from(STRIPES))
+def test_lanes_against_a_plain_loop(
+    case: tuple[ModelShape, list[Resident], list[Resident], int], stripes: dict[str, Any]
+) -> None:
     shape, first, second, rounds = case
-    session = job(shape)
+    session = job(shape, on=small(**stripes))
     asked = window(*batches(first, second), residents=first + second, rounds=rounds)
     (answer,) = DimmPimDevice(identities(ALL)).open(session).estimate([asked])
     assert answer.valid_rounds == rounds
