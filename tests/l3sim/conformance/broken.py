@@ -24,7 +24,7 @@ from l3sim.transport.conversation import Conversation
 from l3sim.transport.server import DeviceServicer, answer
 from l3sim.transport.status import abort
 from l3sim.v1 import device_pb2 as pb
-from l3sim.work import Account, Costs, DeviceDescription, DeviceReady, Hello, Op, OpCost, Window
+from l3sim.work import BLOCK, Account, Costs, DeviceDescription, DeviceReady, Hello, Op, OpCost, Window
 
 ROOM = 2**30
 
@@ -141,6 +141,16 @@ class Bottomless(GoodDevice):
     class make(GoodSession):  # noqa: N801
         def __init__(self, hello: Hello, slowness: Sequence[int]) -> None:
             super().__init__(hello, slowness, None)
+
+
+class Unstriped(GoodDevice):
+    """Lists KV in stripes, and keeps it by head groups."""
+
+    def describe(self) -> Sequence[DeviceDescription]:
+        return [replace(one, partitions=(BLOCK,)) for one in super().describe()]
+
+    def open(self, hello: Hello) -> DeviceSession:
+        return super().open(replace(hello, layout=replace(hello.layout, stripe_tokens=0)))
 
 
 class Whimsical(GoodDevice):
@@ -286,6 +296,7 @@ BROKEN: dict[str, tuple[str, type[GoodDevice], type[DeviceServicer]]] = {
     "believes every context": ("ledger", Credulous, DeviceServicer),
     "miscounts": ("books", Miscounting, DeviceServicer),
     "holds more than it says": ("capacity", Bottomless, DeviceServicer),
+    "has no stripes": ("stripes", Unstriped, DeviceServicer),
     "cannot be cancelled": ("cancel", GoodDevice, Fragile),
     "takes offence at nonsense": ("broken-session", GoodDevice, Grudging),
 }
