@@ -1,4 +1,4 @@
-"""KV in stripes over ranks, of devices that list partition `block`: the same promises hold of such a layout."""
+"""KV in stripes over ranks, of devices that list partition `block`: the same promises hold there."""
 
 from dataclasses import replace
 
@@ -41,7 +41,7 @@ def striped_subject(subject: Subject) -> Subject:
 
 
 async def _costs_partial_results(subject: Subject, striped: Subject) -> None:
-    """A request on several ranks needs no less of the link up, and more of the GPUs, than one on a single rank."""
+    """A request on several ranks needs no less of the link up, and more of the GPUs, than on a single one."""
     op = Op.TRANSFER_UP if subject.description.role == Role.LINK else Op.BLOCK_OUT
     window = question(1, [STRIPE_TOKENS * striped.layout.ranks], ranksets=subject.layout.ranksets)
     spent = []
@@ -50,7 +50,9 @@ async def _costs_partial_results(subject: Subject, striped: Subject) -> None:
             (answer,) = await talk.estimate([window])
         spent.append(_total_ps(answer, op))
     if spent[1] < spent[0] or (op is Op.BLOCK_OUT and spent[1] == spent[0] and striped.layout.ranks > 1):
-        raise Failed(f"{op} of a request on {striped.layout.ranks} ranks takes {spent[1]} ps, on one {spent[0]}")
+        raise Failed(
+            f"{op} of a request on {striped.layout.ranks} ranks takes {spent[1]} ps, on one {spent[0]}"
+        )
 
 
 def _total_ps(costs_: Costs, op: Op) -> int:

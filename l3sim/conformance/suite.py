@@ -46,7 +46,9 @@ CHECKS = (
     Check("ledger", "refuses windows that contradict it", books.refuses_contradictions, ("shapes",)),
     Check("books", "counts windows, rounds, requests, bytes", books.keeps_books, ("shapes", "close")),
     Check("capacity", "holds what it says, and no more", books.is_honest_about_capacity, ("books",)),
-    Check("stripes", "lays KV over ranks as it lists", stripes.lays_stripes, ("lockstep", "monotone", "books")),
+    Check(
+        "stripes", "lays KV over ranks as it lists", stripes.lays_stripes, ("lockstep", "monotone", "books")
+    ),
     Check("cancel", "survives cancelled sessions", breaking.survives_cancelled_sessions, ("shapes", "close")),
     Check("pings", "bears pings while it waits", breaking.bears_pings, ("close",)),
     Check("broken-session", "survives nonsense", breaking.survives_broken_sessions, ("cancel",)),

@@ -90,5 +90,5 @@ def no_such_key(section: str, key: str, names: Sequence[str]) -> str:
         names: of the keys that there are.
     """
     if section == "attention" and key in STRIPES:
-        return f"has no {key}: all KV of a head and layer lies on one module here; only dimm-pim lays it in stripes"
-    return unknown("key", key, names)
+        return f"has no {key}: a head's KV of a layer lies on one module here; only dimm-pim has stripes"
+    return unknown("key", key, list(names))

@@ -160,8 +160,8 @@ def check_partition(slots: Sequence[FilledSlot], layout: Layout) -> None:
         device = slot.device
         if layout.striped and BLOCK not in device.partitions:
             raise NotReady(
-                f"{slot.slot}: {device.device_id} of kind {device.kind} does not list partition {BLOCK!r}: it knows "
-                "no KV in stripes over ranks; use a device that does, or attention.partition: head"
+                f"{slot.slot}: {device.device_id} of kind {device.kind} does not list partition "
+                f"{BLOCK!r}, KV in stripes over ranks; use one that does, or attention.partition: head"
             )
 
 

@@ -84,7 +84,7 @@ class GpuSession(BookkeepingSession):
         ]
 
     def costs(self, window: Window, ledger: Ledger) -> tuple[OpCost, ...]:  # noqa: ARG002
-        """See BookkeepingSession.costs. Only decode attention, and its merging, change from round to round."""
+        """See BookkeepingSession.costs. Only decode attention and its merging change in a window."""
         batches = [batch for batch in window.sub_batches if batch.tokens]
         rounds = self.valid_rounds(window)
         return tuple(cost for batch in batches for cost in self._pass(batch, window.replica, rounds))

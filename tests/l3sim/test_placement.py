@@ -70,9 +70,10 @@ def test_stripes_are_dealt_as_by_hand(layout: Any, block: int, blocks: int, toke
         for token in range(one):
             by_hand[token // (block * blocks) % layout.ranks] += 1
         assert (dealt, held) == (by_hand, sum(count > 0 for count in by_hand))
-    assert striped.step_blocks(counts).tolist() == replace(
-        layout, stripe_tokens=blocks
-    ).step_tokens(counts).tolist()
+    assert (
+        striped.step_blocks(counts).tolist()
+        == replace(layout, stripe_tokens=blocks).step_tokens(counts).tolist()
+    )
     assert layout.step_tokens(counts).tolist() == [[one] for one in tokens]
     assert layout.ranks_held(counts).tolist() == [min(one, 1) for one in tokens]
 

@@ -94,11 +94,7 @@ class SlowReplica(SlowMemory):
         dropped = []
         while over := [at for at, size in self.booked().items() if size > self.rules.room_bytes]:
             rank = min(over)
-            users = [
-                one
-                for one in self.residents
-                if rank in self.bytes_on(one.at, [k for _, _, k in self.blocks(one, self.booking(one, one.at))])
-            ]
+            users = [one for one in self.residents if rank in self.bytes_on(one.at, self.numbers(one))]
             life = users[-1]
             self.residents.remove(life)
             dropped.append(life)

@@ -119,9 +119,7 @@ class SlowMemory:
                 least = self.wanted(life) - 1 - self.rules.reserve
                 if not fits or least > self.holds((o, b)):
                     continue
-                after = {
-                    r: bins.get((o, r), 0) + more for r, more in self.tokens_at(life, tokens, b).items()
-                }
+                after = {r: bins.get((o, r), 0) + more for r, more in self.tokens_at(life, tokens, b).items()}
                 rank = (max(after.values()), -hits)
                 rank = rank[::-1] if self.rules.sharing == "longest" else rank
                 if best is None or rank < best[0]:

@@ -191,11 +191,15 @@ L3_SETTINGS = {
 }
 
 
-
 def stripes(block_tokens: int | None) -> st.SearchStrategy[dict[str, Any]]:
     """Whether KV is striped, and by how many tokens."""
     block = {"attention__partition": "block"}
-    some = [{}, {}, block, *({**block, "attention__stripe_tokens": each} for each in sized_stripes(block_tokens))]
+    some = [
+        {},
+        {},
+        block,
+        *({**block, "attention__stripe_tokens": each} for each in sized_stripes(block_tokens)),
+    ]
     return st.sampled_from(some)
 
 

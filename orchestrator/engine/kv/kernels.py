@@ -153,9 +153,7 @@ def rounds_of_room(
     enough, lacks = 0, most
     while True:
         then = booked_tokens(requests, places, ahead, bookings)
-        opened = runs_at(
-            places, -(-now // block_tokens), -(-then // block_tokens), stripe, ranks, len(room)
-        )
+        opened = runs_at(places, -(-now // block_tokens), -(-then // block_tokens), stripe, ranks, len(room))
         if _lacks(opened, booked, room, block_bytes):
             lacks = ahead
         elif ahead == most:

@@ -7,8 +7,8 @@ decoding requests grow, a token a round each; so the state at its end tells all 
     tokens                  T-3n   T-2n    T-n     T        n decoding requests
     blocks                  less those that were opened after
 
-Where KV is striped, tokens count at the placement of the rank that they begin at (`kv.stripes`), and the newest
-tokens of a request may lie on several ranks.
+Where KV is striped, tokens count at the placement of the rank that they begin at (`kv.stripes`), and the
+newest tokens of a request may lie on several ranks.
 """
 
 from operator import mul
@@ -82,8 +82,8 @@ class Occupancy:
     def _move_back(self, times: list[int], growing: Int64s, places: Int64s) -> None:
         """Count tokens that were not there yet in the stripe before that of the newest token.
 
-        Token T - j, j = 1 the newest, was not there j rounds and more before the end. Where it lies in another
-        stripe than token T - j + 1, all from it on were counted a rank too far.
+        Token T - j, j = 1 the newest, was not there j rounds and more before the end. Where it lies in
+        another stripe than token T - j + 1, all from it on were counted a rank too far.
         """
         size, rounds = self._stripe_tokens, len(times)
         # Weight of the tokens T - j and before: sum over i >= j of the time that T - i was not there.
@@ -91,14 +91,14 @@ class Occupancy:
         for j in range(rounds - 1, 0, -1):
             missing += times[j]
             weight[j] = weight[j + 1] + missing
-        last = (growing - 1) // size
-        j = (growing - 1) % size + 2
-        while (here := (j < rounds) & (last > 0)).any():
+        last, since = np.divmod(growing - 1, size)
+        begins = since + 2
+        while (here := (begins < rounds) & (last > 0)).any():
             for one in np.flatnonzero(here).tolist():
                 further, nearer = self._shifted(places[one], np.array([last[one], last[one] - 1]))
-                self.place_ps[further] += weight[j[one]]
-                self.place_ps[nearer] -= weight[j[one]]
-            last, j = last - 1, j + size
+                self.place_ps[further] += weight[begins[one]]
+                self.place_ps[nearer] -= weight[begins[one]]
+            last, begins = last - 1, begins + size
 
     def _opened(self, growing: Int64s, rounds: int) -> Int64s:
         """Blocks opened in the round d rounds before the end: shape (rounds,)."""

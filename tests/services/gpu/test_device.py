@@ -116,7 +116,7 @@ def test_answers_cannot_be_changed_by_who_gets_them() -> None:
 
 
 def test_partial_results_are_merged_before_the_output_projection() -> None:
-    """Stripes of 192 tokens on 8 ranks: 100 tokens on 1 rank, 2,000 on 8, and 383 on 2, on 3 a round later."""
+    """Stripes of 192 tokens on 8 ranks: 100 tokens on 1 rank, 2,000 on 8, 383 on 2, soon on 3."""
     on = machine(attention__partition="block", attention__kv_block_tokens=64, attention__stripe_tokens=192)
     striped = GpuDevice([Identity("gpu")]).open(hello("gpu", on, "llama-2-70b", 4, 2))
     residents = [(0, 0, 0, 99), (1, 1, 3, 1999), (2, 2, 5, 382)]
@@ -141,9 +141,7 @@ def test_what_merging_takes_is_counted() -> None:
     residents = [(0, 0, 0, 382), (1, 1, 3, 0)]
     opened = GpuDevice([Identity("gpu")]).open(hello("gpu", on, "llama-2-70b", 4, 2))
     opened.window(window(decoding([], 0, [Chunk(0, 382, 0, True)]), residents=residents))
-    asked = replace(
-        window(decoding(residents[:1]), rounds=3, window_id=2, commits=[Commit(1, 1)]), places=()
-    )
+    asked = replace(window(decoding(residents[:1]), rounds=3, window_id=2, commits=[Commit(1, 1)]), places=())
     costs = opened.window(asked)
     (before,) = opened.audit()
     (after,) = opened.close([Commit(2, 3)])
@@ -151,6 +149,7 @@ def test_what_merging_takes_is_counted() -> None:
     layers = load_model("llama-2-70b").layers
     of_layer = {Op.BLOCK_IN: layers, Op.BLOCK_OUT: layers}
     told = sum(
-        of_layer.get(Op(cost.op), 1) * int(np.broadcast_to(cost.duration_ps[0, 0], 3).sum()) for cost in costs.costs
+        of_layer.get(Op(cost.op), 1) * int(np.broadcast_to(cost.duration_ps[0, 0], 3).sum())
+        for cost in costs.costs
     )
     assert spent == told

@@ -21,7 +21,10 @@ STRIPE = 192
 
 def opened(model: str, tp: int, stripe: int = STRIPE, **settings: Any) -> tuple[Hello, DeviceSession]:
     on = machine(
-        attention__partition="block", attention__kv_block_tokens=64, attention__stripe_tokens=stripe, **settings
+        attention__partition="block",
+        attention__kv_block_tokens=64,
+        attention__stripe_tokens=stripe,
+        **settings,
     )
     shape = reshaped(model, layers=4)
     said = hello("link", on, shape, tp, 2)
@@ -47,7 +50,9 @@ def ranks_of(said: Hello, tokens: int) -> set[int]:
     return {token // said.layout.stripe_tokens % said.layout.ranks for token in range(tokens)}
 
 
-def decode_bytes(said: Hello, residents: list[Any], offset: int, round_: int, up: bool) -> Counter[tuple[str, int]]:
+def decode_bytes(
+    said: Hello, residents: list[Any], offset: int, round_: int, up: bool
+) -> Counter[tuple[str, int]]:
     model, layout = said.model, said.layout
     moved: Counter[tuple[str, int]] = Counter()
     for _, at, first, context in residents:
@@ -68,7 +73,9 @@ def decode_bytes(said: Hello, residents: list[Any], offset: int, round_: int, up
                     moved["gpu", query * layout.tp // model.heads] += size
                 if not up and step == newest:
                     moved[channel] += model.head_kv_bytes
-                    moved["gpu", head * model.queries_per_kv * layout.tp // model.heads] += model.head_kv_bytes
+                    moved["gpu", head * model.queries_per_kv * layout.tp // model.heads] += (
+                        model.head_kv_bytes
+                    )
     return moved
 
 
@@ -113,14 +120,18 @@ def test_stripes_longer_than_any_request_change_nothing(bins: list[tuple[int, in
     residents = [(number, *one) for number, one in enumerate(bins)]
     asked = window(decoding(residents), residents=residents, rounds=3)
     _, striped = opened("llama-2-70b", 4, stripe=64_000)
-    plain = InterconnectDevice([Identity("link")]).open(hello("link", machine(), reshaped("llama-2-70b", layers=4), 4, 2))
+    plain = InterconnectDevice([Identity("link")]).open(
+        hello("link", machine(), reshaped("llama-2-70b", layers=4), 4, 2)
+    )
     (one,), (other,) = striped.estimate([asked]), plain.estimate([asked])
     for op in ("transfer_down", "transfer_up"):
         assert op_cost(one, op).duration_ps.tolist() == op_cost(other, op).duration_ps.tolist()
         assert op_cost(one, op).energy_nj.tolist() == op_cost(other, op).energy_nj.tolist()
 
 
-@pytest.mark.parametrize(("context", "rounds", "differ"), [(191, 1, 1), (191, 2, 2), (192, 192, 1), (192, 193, 193)])
+@pytest.mark.parametrize(
+    ("context", "rounds", "differ"), [(191, 1, 1), (191, 2, 2), (192, 192, 1), (192, 193, 193)]
+)
 def test_rounds_are_told_apart_where_a_stripe_begins(context: int, rounds: int, differ: int) -> None:
     _, session = opened("llama-2-70b", 4)
     residents = [(0, 0, 0, context)]
