@@ -15,6 +15,7 @@ from operator import mul
 
 import numpy as np
 
+from l3sim.placement import Layout
 from l3sim.units import Int64s
 from l3sim.work import NO_REQUESTS
 
@@ -37,6 +38,12 @@ class Occupancy:
         self._stripe_tokens, self._ranks = stripe_tokens, ranks
         self.block_ps = 0
         self.place_ps: np.ndarray[tuple[int], np.dtype[np.object_]] = np.zeros(places, dtype=np.object_)
+
+    @classmethod
+    def of(cls, layout: Layout) -> "Occupancy":
+        """Of a replica that is laid out so."""
+        places = layout.ranksets * layout.ranks
+        return cls(layout.kv_block_tokens, places, layout.stripe_tokens, layout.ranks)
 
     def add(
         self,

@@ -81,6 +81,14 @@ def each(change: Callable[[OpCost], OpCost]) -> Callable[[Costs, "GoodSession"],
     return lambda costs, _: replace(costs, costs=tuple(map(change, costs.costs)))
 
 
+def misread(costs: Costs, _: "GoodSession") -> Costs:
+    return replace(costs, window_id=costs.window_id + 1)
+
+
+def renamed(cost: OpCost) -> OpCost:
+    return replace(cost, op=Op.HEAD)
+
+
 def later(costs: Costs, by_ps: int) -> Costs:
     """The same answer with every cost so much higher."""
     changed = [replace(cost, duration_ps=cost.duration_ps + by_ps) for cost in costs.costs]
@@ -254,28 +262,16 @@ BROKEN: dict[str, tuple[str, type[GoodDevice], type[DeviceServicer]]] = {
     "takes any version": ("version", GoodDevice, AnyVersion),
     "takes Hello twice": ("order", GoodDevice, HelloAgain),
     "goes on after Closed": ("close", GoodDevice, Talkative),
-    "costs what it never listed": (
-        "shapes",
-        costing(each(lambda cost: replace(cost, op=Op.HEAD))),
-        DeviceServicer,
-    ),
+    "costs what it never listed": ("shapes", costing(each(renamed)), DeviceServicer),
     "leaves work without a cost": (
         "shapes",
-        costing(lambda costs, _: replace(costs, costs=())),
+        costing(lambda told, _: replace(told, costs=())),
         DeviceServicer,
     ),
-    "answers another window": (
-        "shapes",
-        costing(lambda costs, _: replace(costs, window_id=costs.window_id + 1)),
-        DeviceServicer,
-    ),
+    "answers another window": ("shapes", costing(misread), DeviceServicer),
     "is short of bytes": ("shapes", GoodDevice, ShortOfBytes),
     "takes negative time": ("units", with_durations(lambda ps: -ps), DeviceServicer),
-    "says NaN": (
-        "units",
-        with_durations(lambda ps: np.full(ps.shape, np.nan).view(np.int64)),
-        DeviceServicer,
-    ),
+    "says NaN": ("units", with_durations(lambda ps: (ps * np.nan).view(np.int64)), DeviceServicer),
     "counts energy in picojoules": (
         "units",
         with_costs(lambda cost: replace(cost, energy_nj=cost.energy_nj * 10**9)),
