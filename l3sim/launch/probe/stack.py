@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from l3sim.launch.probe.calls import PARTS, Call, Caller
+from l3sim.launch.probe.calls import Call, Caller, summed_us
 from l3sim.placement import Layout
 from l3sim.services.dram.command.columns import each_cycle
 from l3sim.services.dram.command.kernel import Kernel
@@ -12,7 +12,7 @@ from l3sim.services.hbm_pim.channel import kernel_of
 from l3sim.services.hbm_pim.roofline import Head
 from l3sim.specs.config import HbmPimConfig
 from l3sim.specs.model import ModelShape
-from l3sim.units import Floats, nj, ps
+from l3sim.units import Floats, Int64s, nj, ps
 
 
 class StackCaller(Caller):
@@ -35,23 +35,23 @@ class StackCaller(Caller):
         """See Caller."""
         return {"active": each_cycle(self._hbm.module_active_w * kernel.pim.tck_ps)}
 
-    def roofline(self, groups: int, tokens: int) -> Call:
+    def roofline(self, tokens: Int64s, groups: Int64s) -> Call:
         """See Caller."""
-        head, count = self._head, np.array([tokens])
-        time_ps = groups * int(ps(head.cost_s(count))[0])
-        compute, softmax = float(head.compute_s(count)[0]), float(head.softmax_s(count)[0])
-        rows = int(head.rows(count)[0])
+        head = self._head
+        time_ps = int(groups @ ps(head.cost_s(tokens)))
+        compute, softmax = head.compute_s(tokens), head.softmax_s(tokens)
+        rows = head.rows(tokens)
         seconds = {
             "score": compute,
             "context": compute,
-            "softmax": max(softmax - compute, 0.0),
+            "softmax": np.maximum(softmax - compute, 0.0),
             "query": head.ends_s / 2,
             "collect": head.ends_s / 2,
             "row": rows * head.row_s,
         }
         return Call(
             time_us=time_ps / 1e6,
-            parts_us={part: groups * seconds[part] * 1e6 if part in seconds else None for part in PARTS},
+            parts_us=summed_us(seconds, groups),
             energy_j=float(nj(self._hbm.module_active_w, np.array([time_ps]))[0]) / 1e9,
-            row_activations=groups * rows * head.units,
+            row_activations=int(groups @ rows) * head.units,
         )

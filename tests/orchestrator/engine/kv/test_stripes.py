@@ -35,11 +35,11 @@ def step_of(block: int, stripe: int, ranks: int) -> int:
 def test_runs_by_placement(runs: list[tuple[int, int, int]], stripe: int) -> None:
     """Two ranksets of three ranks; a run that ends before it begins is none."""
     expected: Counter[int] = Counter()
-    for place, first, upto in runs:
-        for block in range(first, upto):
+    for place, begin, end in runs:
+        for block in range(begin, end):
             expected[place // 3 * 3 + (place % 3 + step_of(block, stripe, 3)) % 3] += 1
-    columns = [numbers([run[column] for run in runs]) for column in range(3)]
-    assert runs_at(*columns, stripe, 3, 6).tolist() == [expected[place] for place in range(6)]
+    places, first, upto = (numbers([run[column] for run in runs]) for column in range(3))
+    assert runs_at(places, first, upto, stripe, 3, 6).tolist() == [expected[place] for place in range(6)]
 
 
 @QUICK
