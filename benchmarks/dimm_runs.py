@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from l3sim.errors import InvalidInput
 from l3sim.launch.probe.attention import probe, with_attention
@@ -88,9 +89,8 @@ def chips_per_head() -> dict[tuple[int, int, bool], Call]:
             for pipelining in (True, False):
                 settings = {"level": "command", "n_hc": chips, "pipelining": pipelining}
                 pim = with_attention(machine, settings).attention
-                found[queries, chips, pipelining] = DimmCaller(pim, model, layout_of(pim, model, 8, 1)).call(
-                    1, LONG
-                )
+                caller = DimmCaller(pim, model, layout_of(pim, model, 8, 1))
+                found[queries, chips, pipelining] = caller.call(np.array([LONG]))
     return found
 
 
@@ -100,5 +100,5 @@ def buses() -> dict[int, Call]:
     for cycles in BUSES:
         burst = {"ccd_s_tck": cycles, "bl_tck": min(cycles, machine.attention.bl_tck)}
         pim = with_attention(machine, {"level": "command", "n_hc": 8, **burst}).attention
-        found[cycles] = DimmCaller(pim, model, layout_of(pim, model, 8, 1)).call(1, LONG)
+        found[cycles] = DimmCaller(pim, model, layout_of(pim, model, 8, 1)).call(np.array([LONG]))
     return found

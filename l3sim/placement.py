@@ -16,8 +16,8 @@ and layer; it fills one rank's chips in lockstep. A request placed at (offset o,
 so every rankset moves and computes the same share, and costs repeat with l mod ranksets.
 Source: arXiv 2504.17584, rankset-granular overlap; the formula is our reading of it.
 
-With `attention.partition: block` these are the *first* ranks: a head group's KV of a layer goes round the ranks
-of its rankset, `stripe_tokens` at a time. Stripe k of head group g lies on rank (b + g + k) mod ranks:
+With `attention.partition: block` these are the *first* ranks: a head group's KV of a layer goes round the
+ranks of its rankset, `stripe_tokens` at a time. Stripe k of head group g lies on rank (b + g + k) mod ranks:
 
     tokens   0 .. S-1   S .. 2S-1   2S .. 3S-1   3S .. 4S-1   4S ..
     rank     b+g        b+g+1       b+g+2        b+g+3        b+g       (4 ranks)

@@ -48,9 +48,11 @@ def _compare(subject: Subject, story: Story, account: pb.Account, windows: int, 
 def _request_bytes(subject: Subject, request: int, tokens: int) -> Int64s:
     """KV bytes that a request of so many tokens takes of each domain, in whole blocks: shape (domains,)."""
     layout = subject.layout
-    pieces = layout.pieces(subject.model.layers)[request % layout.ranksets * layout.ranks]
-    block = layout.block_bytes(subject.model) * int(layout.blocks(np.array(tokens)))
-    whole = pieces.reshape(layout.ranksets, layout.ranks) * block
+    first = request % layout.ranksets * layout.ranks
+    blocks = layout.step_blocks(layout.blocks(np.array(tokens)))
+    # What lies q ranks further is what a request placed there would have.
+    whole = blocks @ layout.pieces(subject.model.layers)[first : first + layout.steps]
+    whole = (whole * layout.block_bytes(subject.model)).reshape(layout.ranksets, layout.ranks)
     return np.array(
         [
             0 if assignment.unused else whole[assignment.rankset, assignment.rank]
@@ -93,13 +95,8 @@ async def is_honest_about_capacity(subject: Subject) -> None:
         raise Skipped("it holds no KV")
     async with subject.talk() as talk:
         (ready,) = (await talk.hello(subject.hello())).devices
-        block = subject.layout.kv_block_tokens
-        rooms = [
-            region.capacity_bytes // int(each) * block
-            for region, each in zip(ready.regions, _request_bytes(subject, 0, block), strict=False)
-            if each
-        ]
-        fits = min(rooms, default=0)
+        rooms = np.array([region.capacity_bytes for region in ready.regions], dtype=np.int64)
+        fits = _longest(subject, rooms)
         if not fits:
             raise Failed("no rank has room for a token; list one region a rank, with its capacity")
         await _fill(Story(talk, subject.layout.ranksets), fits)
@@ -111,6 +108,21 @@ async def is_honest_about_capacity(subject: Subject) -> None:
                 raise Failed(f"{fits + 1} tokens: {refused}; must be RESOURCE_EXHAUSTED") from None
             return
     raise Failed(f"{fits + 1} tokens are taken where {fits} fill its stated capacity")
+
+
+def _longest(subject: Subject, rooms: Int64s) -> int:
+    """Tokens of the longest request that the device's domains hold, whole blocks."""
+
+    def fits(blocks: int) -> bool:
+        return bool((_request_bytes(subject, 0, blocks * block) <= rooms).all())
+
+    block, enough, lacks = subject.layout.kv_block_tokens, 0, 1
+    while fits(lacks):
+        enough, lacks = lacks, 2 * lacks
+    while lacks - enough > 1:
+        middle = (enough + lacks) // 2
+        enough, lacks = (middle, lacks) if fits(middle) else (enough, middle)
+    return enough * block
 
 
 async def _fill(story: Story, tokens: int) -> None:

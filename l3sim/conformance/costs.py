@@ -139,7 +139,8 @@ def _check_form(subject: Subject, window: Window, costs: Costs, domains: int) ->
         lanes_of_role = (len(cost.device), cost.duration_ps.shape[1])
         if subject.description.role == Role.GPU and lanes_of_role != (1, 1):
             raise Failed(f"{cost.op}: a gpu has one lane and one layer class, got {lanes_of_role}")
-        if subject.description.role == Role.LINK and cost.duration_ps.shape[2] != 1:
+        same = subject.description.role == Role.LINK and not subject.layout.striped
+        if same and cost.duration_ps.shape[2] != 1:
             raise Failed(f"{cost.op}: a link moves the same in every round; rounds must be 1")
         for device, domain in zip(cost.device, cost.domain, strict=True):
             lane = (cost.op, cost.sub_batch, device, domain)

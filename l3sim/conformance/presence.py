@@ -13,7 +13,7 @@ from l3sim.conformance.verdicts import Failed
 from l3sim.errors import InvalidInput
 from l3sim.specs.schema import keys_of, required_of
 from l3sim.v1 import device_pb2 as pb
-from l3sim.work import DeviceDescription, Op, Role, needed_operations
+from l3sim.work import BLOCK, DeviceDescription, Op, Role, needed_operations
 
 SERVICE = pb.DESCRIPTOR.services_by_name["DeviceService"].full_name
 
@@ -75,6 +75,9 @@ def _check_lists(one: DeviceDescription) -> None:
         values = getattr(one, name)
         if not values or len(set(values)) != len(values):
             raise Failed(f"{name} must name at least one, each once, got {list(values)}")
+    unknown = sorted(set(one.partitions) - {BLOCK})
+    if unknown or len(set(one.partitions)) != len(one.partitions):
+        raise Failed(f"partitions may name {BLOCK!r}, once, got {list(one.partitions)}")
     strange = set(one.operations) - set(Op)
     if strange:
         raise Failed(f"operation {min(strange)!r} is unknown; there are: {', '.join(Op)}")

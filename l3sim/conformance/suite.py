@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc.aio
 
-from l3sim.conformance import books, breaking, costs, opening, presence
+from l3sim.conformance import books, breaking, costs, opening, presence, stripes
 from l3sim.conformance.subject import Subject, subject_of
 from l3sim.conformance.talk import Refused
 from l3sim.conformance.verdicts import Check, Failed, Outcome, Skipped, Verdict
@@ -46,6 +46,9 @@ CHECKS = (
     Check("ledger", "refuses windows that contradict it", books.refuses_contradictions, ("shapes",)),
     Check("books", "counts windows, rounds, requests, bytes", books.keeps_books, ("shapes", "close")),
     Check("capacity", "holds what it says, and no more", books.is_honest_about_capacity, ("books",)),
+    Check(
+        "stripes", "lays KV over ranks as it lists", stripes.lays_stripes, ("lockstep", "monotone", "books")
+    ),
     Check("cancel", "survives cancelled sessions", breaking.survives_cancelled_sessions, ("shapes", "close")),
     Check("pings", "bears pings while it waits", breaking.bears_pings, ("close",)),
     Check("broken-session", "survives nonsense", breaking.survives_broken_sessions, ("cancel",)),

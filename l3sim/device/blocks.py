@@ -8,8 +8,9 @@ requests of a replica at one placement keep once:
     request b        |    |   [ 2 ][ 3        shares two blocks, goes on with its own
     request c        | (in prefill: its second block is not filled yet)
 
-A shared block takes room when its count leaves 0 and gives it back when it returns to 0. What comes and goes is
-always a run of blocks, so that where KV is striped (`l3sim.placement`) each rank's part of it has a closed form.
+A shared block takes room when its count leaves 0 and gives it back when it returns to 0. What comes and goes
+is always a run of blocks, so that where KV is striped (`l3sim.placement`) each rank's part of it has a closed
+form.
 """
 
 from collections.abc import Iterable, Sequence

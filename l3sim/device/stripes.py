@@ -18,7 +18,7 @@ def differing_rounds(layout: Layout, context: Int64s, rounds: int) -> int:
 
 
 def partial_results(layout: Layout, context: Int64s, rounds: int) -> tuple[Int64s, Int64s]:
-    """Partial results of a head group of every request that has several, and how many such requests there are.
+    """Partial results of a head group, of all requests that have several; and how many these requests are.
 
     Args:
         context: as for `differing_rounds`. rounds: to count.

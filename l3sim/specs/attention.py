@@ -5,12 +5,17 @@ what one rank holds. A kind of one's own is a struct that answers otherwise.
 """
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
 from l3sim.errors import InvalidInput
+from l3sim.registry import unknown
 from l3sim.specs.layout import DecodePlacement, Layout
 from l3sim.specs.model import ModelShape
 from l3sim.specs.section import Section
+
+#: Keys of KV in stripes over ranks, which modules without ranks cannot have.
+STRIPES = ("partition", "stripe_tokens")
 
 #: (replica, rankset, rank, unused) of one rank of a device.
 Assignment = tuple[int, int, int, bool]
@@ -81,3 +86,14 @@ class AttentionSection(Section, frozen=True, forbid_unknown_fields=True, kw_only
     def kv_bytes_per_s(self) -> float | None:
         """What the units of the whole machine read of KV, all ranks in use; None: the kind does not say."""
         return None
+
+
+def no_such_key(section: str, key: str, names: Sequence[str]) -> str:
+    """Why a section has no such key.
+
+    Args:
+        names: of the keys that there are.
+    """
+    if section == "attention" and key in STRIPES:
+        return f"has no {key}: a head's KV of a layer lies on one module here; only dimm-pim has stripes"
+    return unknown("key", key, list(names))

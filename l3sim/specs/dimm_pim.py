@@ -16,7 +16,6 @@ from l3sim.specs.rank import RankConfig
 from l3sim.specs.section import Bytes, Count, NonNegative, Positive, Share
 from l3sim.specs.silicon import SILICON_KEYS, Silicon
 
-
 #: Tokens of a stripe, up to whole blocks: ours, by measurement (docs/kv.md).
 STRIPE_TOKENS = 512
 
@@ -256,10 +255,11 @@ def _stripe_tokens(pim: DimmPimConfig, block_tokens: int) -> int:
     """
     if pim.partition != "block":
         return 0
-    tokens = -(-STRIPE_TOKENS // block_tokens) * block_tokens if pim.stripe_tokens is None else pim.stripe_tokens
+    ours = -(-STRIPE_TOKENS // block_tokens) * block_tokens
+    tokens = ours if pim.stripe_tokens is None else pim.stripe_tokens
     if tokens % block_tokens:
-        text = f"a KV block has {block_tokens} tokens (attention.kv_block_tokens); use a multiple of that, not {tokens}"
-        raise InvalidInput(("attention.stripe_tokens", text))
+        text = f"a KV block has {block_tokens} tokens (attention.kv_block_tokens)"
+        raise InvalidInput(("attention.stripe_tokens", f"{text}; use a multiple of that, not {tokens}"))
     return tokens
 
 

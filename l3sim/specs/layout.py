@@ -35,8 +35,8 @@ class Layout:
         kv_block_tokens: tokens of a block of KV, the unit in which a head group's KV is given room.
         kv_row_bytes: one row of all banks and chips of a rank, the unit in which blocks take memory.
         decode: who runs decode attention.
-        stripe_tokens: tokens of a stripe, the unit in which a head group's KV of a layer goes round the ranks of
-            its rankset; whole blocks. 0: all of it lies on one rank.
+        stripe_tokens: tokens of a stripe, the unit in which a head group's KV of a layer goes round the ranks
+            of its rankset; whole blocks. 0: all of it lies on one rank.
     """
 
     tp: int
@@ -153,7 +153,7 @@ class Layout:
 
 
 def dealt(count: Int64s, stripe: int, steps: int) -> Int64s:
-    """Of the first `count` of a row of things, those that step q has, dealt `stripe` at a time to each in turn.
+    """Of the first `count` of a row, those that step q has: `stripe` at a time go to each in turn.
 
     count = full * stripe * steps + rest; step q has full * stripe + clip(rest - q * stripe, 0, stripe).
 

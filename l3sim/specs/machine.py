@@ -17,6 +17,7 @@ import msgspec
 from l3sim.errors import InvalidInput
 from l3sim.kinds import device_class, is_file, offered, offers
 from l3sim.registry import unknown
+from l3sim.specs.attention import no_such_key
 from l3sim.specs.choice import DEVICES, ROLES, check_choice
 from l3sim.specs.config import DEVICE_KINDS, HostConfig, SchedulerConfig, Section
 from l3sim.specs.foreign import is_foreign, struct_of_class, struct_of_keys
@@ -100,7 +101,7 @@ class Machine:
                 raise InvalidInput(("set", unknown("section", section, list(SECTIONS))))
             fields = [field.name for field in getattr(self, section).fields()]
             if key not in fields and not is_foreign(getattr(self, section)):
-                raise InvalidInput((f"{section}.{key}", unknown("key", key, fields)))
+                raise InvalidInput((f"{section}.{key}", no_such_key(section, key, fields)))
             if key in {"kind", "modules", "gpus", "type"}:
                 raise InvalidInput((path, "belongs to the machine, not to a job; use another machine file"))
             raw[section][key] = {"value": value, "source": source}

@@ -7,7 +7,7 @@ import msgspec
 
 from l3sim.errors import InvalidInput, L3Error
 from l3sim.kinds import reason
-from l3sim.registry import unknown
+from l3sim.specs.attention import no_such_key
 from l3sim.specs.config import CALIBRATION_KEYS, MEASURED_KEYS
 from l3sim.specs.section import Section
 
@@ -25,7 +25,7 @@ def fill(name: str, struct: type[StructT], values: Mapping[str, Any], where: str
     names = [field.name for field in fields]
     for key in values:
         if key not in names:
-            raise InvalidInput((f"{name}.{key}", f"{where}: {unknown('key', key, names)}"))
+            raise InvalidInput((f"{name}.{key}", f"{where}: {no_such_key(name, key, names)}"))
     for field in fields:
         if field.required and field.name not in values:
             fitted = field.name in CALIBRATION_KEYS or field.name in MEASURED_KEYS

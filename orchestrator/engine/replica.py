@@ -68,8 +68,7 @@ class Replica:
     ) -> None:
         self.index, self.kv, self.planner = index, books.kv, planner
         self.metrics, self.history = ReplicaMetrics(), History(limits.steady_ps)
-        layout = books.kv.shape.layout
-        self.occupancy = Occupancy(layout.kv_block_tokens, layout.places, layout.stripe_tokens, layout.ranks)
+        self.occupancy = Occupancy.of(books.kv.shape.layout)
         self.now_ps = 0
         self.spans: list[Int64s] = []
         self.commits: tuple[Commit, ...] = ()

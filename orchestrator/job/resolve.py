@@ -202,7 +202,8 @@ def _warnings(spec: JobSpec, model: ModelShape, machine: Machine, table: Request
     for key, _ in spec.settings:
         section, _, name = key.partition(".")
         if section == "attention" and not pim.reads(name):
-            found.append(f"{key} changes nothing: level {pim.level} does not read it")
+            what = "partition head has no stripes" if name == "stripe_tokens" else None
+            found.append(f"{key} changes nothing: {what or f'level {pim.level} does not read it'}")
         if section == "link" and machine.placement == "gpu":
             found.append(f"{key} changes nothing: the GPUs attend, and nothing crosses a link")
     workload = spec.workload

@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from l3sim.errors import NotReady
+from l3sim.placement import Layout
 from l3sim.specs.choice import DEVICES, is_chosen
 from l3sim.specs.machine import Machine
 from l3sim.v1.bus_pb2 import Presence
-from l3sim.work import DeviceDescription, Op, Role, needed_operations
+from l3sim.work import BLOCK, DeviceDescription, Op, Role, needed_operations
 
 #: Of the devices that cannot be used, a message names at most this many.
 SHOWN = 3
@@ -147,6 +148,21 @@ def _check_operations(machine: Machine, slot: FilledSlot) -> None:
         f"{slot.slot}: {device.device_id} of kind {device.kind} does not list {', '.join(lacking)}{why}; "
         "use a device that does, or a machine with attention devices"
     )
+
+
+def check_partition(slots: Sequence[FilledSlot], layout: Layout) -> None:
+    """Refuse devices that do not know KV in stripes where the layout has them.
+
+    Raises:
+        NotReady: names the first.
+    """
+    for slot in slots:
+        device = slot.device
+        if layout.striped and BLOCK not in device.partitions:
+            raise NotReady(
+                f"{slot.slot}: {device.device_id} of kind {device.kind} does not list partition "
+                f"{BLOCK!r}, KV in stripes over ranks; use one that does, or attention.partition: head"
+            )
 
 
 def _nature(device: DeviceDescription) -> DeviceDescription:

@@ -95,7 +95,7 @@ class GpuSession(BookkeepingSession):
         ]
 
     def costs(self, window: Window, ledger: Ledger) -> tuple[OpCost, ...]:
-        """See BookkeepingSession.costs. Only decode attention, and its merging, change from round to round."""
+        """See BookkeepingSession.costs. Only decode attention and its merging change in a window."""
         rounds = self.valid_rounds(window)
         return tuple(
             cost

@@ -168,8 +168,8 @@ def widths_of(model: ModelShape, tp: int) -> dict[str, int]:
 def merged_elements(parts: int, requests: int, widths: Mapping[str, int], head_size: int) -> int:
     """FP16 elements that merging partial results reads and writes on a GPU.
 
-    Read, of each partial result and query head: outputs, running maximum and sum, FP32. Written, of each request
-    and query head: the output.
+    Read, of each partial result and query head: outputs, running maximum and sum, FP32. Written, of each
+    request and query head: the output.
 
     Args:
         parts: partial results. requests: that have several.

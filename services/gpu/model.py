@@ -11,7 +11,16 @@ from collections.abc import Iterator, Sequence
 from l3sim.errors import InvalidInput
 from l3sim.services.gpu.calibrated import Calibrated
 from l3sim.services.gpu.fused import attention_of
-from l3sim.services.gpu.kernels import FUSED, LIMITS, UNFUSED, Level, Program, Spent, merged_elements, widths_of
+from l3sim.services.gpu.kernels import (
+    FUSED,
+    LIMITS,
+    UNFUSED,
+    Level,
+    Program,
+    Spent,
+    merged_elements,
+    widths_of,
+)
 from l3sim.services.gpu.layers import program_of
 from l3sim.services.gpu.roofline import Roofline
 from l3sim.specs.config import CALIBRATION_KEYS, CalibratedGpuConfig, GpuConfig

@@ -138,9 +138,7 @@ class InterconnectSession(BookkeepingSession):
                 finished = np.array([chunk.finished_tokens for chunk in batch.chunks])
                 tokens = np.array([chunk.tokens for chunk in batch.chunks])
                 where = ledger.offset[requests], ledger.rank[requests]
-                asked.append(
-                    (Op.TRANSFER_KV, batch.index, self._stripes.chunks_ps(*where, finished, tokens))
-                )
+                asked.append((Op.TRANSFER_KV, batch.index, self._stripes.chunks_ps(*where, finished, tokens)))
         return asked
 
     def _path(self, replica: int, way: int) -> range:

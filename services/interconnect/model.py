@@ -89,7 +89,6 @@ class TransferCosts:
         cost: Int64s = ps(seconds) * (moved > 0)
         return cost
 
-
     def mixed_ps(self, moved: tuple[Int64s, Int64s], channel_most: Int64s) -> Int64s:
         """Time of transfers of which each GPU carries a share by its query heads, and one by its KV heads.
 

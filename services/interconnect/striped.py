@@ -1,16 +1,17 @@
 """What crosses the interconnect where KV lies in stripes over ranks (`l3sim.placement`).
 
-A decoding request of t tokens holds some of them on n = min(ceil(t / stripe), ranks) ranks. For each of its head
-groups there move, a layer:
+A decoding request of t tokens holds some of them on n = min(ceil(t / stripe), ranks) ranks. For each of its
+head groups there move, a layer:
 
     transfer_down   q to each of the n ranks; k, v of the new token to the one where its stripe lies
     transfer_up     n = 1: the output, FP16; else from each rank a partial result of each query head, FP32:
                     its running maximum, its sum of exponentials, its outputs
     transfer_kv     k, v of a prefill chunk's tokens, each to the rank of its stripe
 
-A GPU writes q once for each rank, since each rank has a buffer of its own: nothing multicasts. What lies q ranks
-from a request's first one counts as a request placed there, so that the tables of `TransferCosts` serve. All of it
-is counted for each offset; where no stripe begins within a window, all its rounds are alike and one is counted.
+A GPU writes q once for each rank, since each rank has a buffer of its own: nothing multicasts. What lies q
+ranks from a request's first one counts as a request placed there, so that the tables of `TransferCosts`
+serve. All of it is counted for each offset; where no stripe begins within a window, all its rounds are alike
+and one is counted.
 """
 
 import numpy as np
@@ -31,9 +32,7 @@ class StripedTransfers:
         size = transfers.head_size
         self._partial_bytes = transfers.queries_per_kv * (size + EXTREMA) * PARTIAL_BYTES
 
-    def decode_ps(
-        self, offset: Int64s, rank: Int64s, context: Int64s, rounds: int
-    ) -> tuple[Int64s, Int64s]:
+    def decode_ps(self, offset: Int64s, rank: Int64s, context: Int64s, rounds: int) -> tuple[Int64s, Int64s]:
         """Time of one layer's transfers down and up, by the offset of the requests.
 
         Args:

@@ -1,6 +1,8 @@
 """Where KV lies: the layout of docs/models.md, walked layer by layer and group by group."""
 
+import re
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from l3sim.errors import InvalidInput
 from l3sim.placement import kv_room_bytes, layout_of, rank_assignments
 from l3sim.specs.catalog import load_machine, load_model
 from l3sim.specs.config import DimmPimConfig
-from l3sim.specs.dimm_pim import chips_per_head
+from l3sim.specs.dimm_pim import STRIPE_TOKENS, chips_per_head
 from l3sim.testing.builders import small_layout, small_model
 
 REFERENCE = load_machine("l3-dgx-a100").attention
@@ -54,6 +56,56 @@ def test_counts_are_those_of_a_walk(layout: Any, layers: int) -> None:
             assert layout.layer_counts(layers)[o].tolist() == [on_rankset[j] for j in range(layout.ranksets)]
             expected = [size[j, r] for j in range(layout.ranksets) for r in range(layout.ranks)]
             assert layout.pieces(layers)[o * layout.ranks + b].tolist() == expected
+
+
+@settings(max_examples=80, derandomize=True)
+@given(LAYOUTS, st.integers(1, 5), st.integers(1, 4), st.lists(st.integers(0, 300), max_size=5))
+def test_stripes_are_dealt_as_by_hand(layout: Any, block: int, blocks: int, tokens: list[int]) -> None:
+    striped = replace(layout, kv_block_tokens=block, stripe_tokens=block * blocks)
+    counts = np.array(tokens, dtype=np.int64)
+    for one, dealt, held in zip(
+        tokens, striped.step_tokens(counts).tolist(), striped.ranks_held(counts).tolist(), strict=True
+    ):
+        by_hand = [0] * layout.ranks
+        for token in range(one):
+            by_hand[token // (block * blocks) % layout.ranks] += 1
+        assert (dealt, held) == (by_hand, sum(count > 0 for count in by_hand))
+    assert (
+        striped.step_blocks(counts).tolist()
+        == replace(layout, stripe_tokens=blocks).step_tokens(counts).tolist()
+    )
+    assert layout.step_tokens(counts).tolist() == [[one] for one in tokens]
+    assert layout.ranks_held(counts).tolist() == [min(one, 1) for one in tokens]
+
+
+def test_stripes_are_whole_blocks() -> None:
+    shape = load_model("qwen-72b")
+    assert layout_of(pim(stripe_tokens=128), shape, 4, 2).stripe_tokens == 0
+    assert layout_of(pim(partition="block", stripe_tokens=128), shape, 4, 2).stripe_tokens == 128
+    ours = layout_of(pim(partition="block"), shape, 4, 2)
+    assert ours.stripe_tokens == STRIPE_TOKENS
+    # Blocks that are longer than that are a stripe each.
+    longer = layout_of(pim(partition="block", kv_block_tokens=STRIPE_TOKENS * 3), shape, 4, 2)
+    assert longer.stripe_tokens == STRIPE_TOKENS * 3
+    for tokens in (1, 63, 100):
+        expected = (
+            "attention.stripe_tokens: a KV block has 64 tokens (attention.kv_block_tokens); "
+            f"use a multiple of that, not {tokens}"
+        )
+        with pytest.raises(InvalidInput, match=re.escape(expected)):
+            layout_of(pim(partition="block", stripe_tokens=tokens), shape, 4, 2)
+
+
+@pytest.mark.parametrize("tokens", [0, -64, 1_000_001])
+def test_stripes_out_of_range_are_refused(tokens: int) -> None:
+    with pytest.raises(InvalidInput, match=r"attention\.stripe_tokens: .*Expected `int` [<>]= "):
+        pim(partition="block", stripe_tokens=tokens)
+
+
+@pytest.mark.parametrize("name", ["hbm-pim-dgx-a100", "cpu-dgx-a100", "gpu-only-dgx-a100"])
+def test_modules_without_ranks_have_no_stripes(name: str) -> None:
+    with pytest.raises(InvalidInput, match=r"attention\.partition: has no partition: .* only dimm-pim"):
+        load_machine(name).with_settings([("attention.partition", "block")])
 
 
 @settings(max_examples=80, derandomize=True)

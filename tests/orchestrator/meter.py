@@ -86,6 +86,7 @@ class Meter:
         row = pim.row_bytes * pim.banks_per_chip * pim.chips_per_rank
         token = layout.heads_per_group * model.head_size * 2  # K, or V, of a head group
         self.block_tokens = pim.kv_block_tokens or row // token
+        self.stripe_tokens = layout.stripe_tokens
         in_a_row = row // (self.block_tokens * token)
         rows = Fraction(1, in_a_row) if in_a_row else -(-self.block_tokens * token // row)
         self.block_bytes = 2 * row * rows

@@ -27,24 +27,38 @@ class SlowBooks:
     reserve: int
     sharing: str
 
-    def bytes_of(self, place: Place, blocks: int) -> Counter[Place]:
-        """Bytes on each (rankset, rank)."""
+    def __post_init__(self) -> None:
+        self._most: dict[Place, int] = {}
+
+    def bytes_of(self, place: Place, numbers: Iterable[int]) -> Counter[Place]:
+        """Bytes on each (rankset, rank) of blocks of these numbers."""
         result: Counter[Place] = Counter()
         layout = self.layout
         token = layout.heads_per_group * 2 * self.model.head_size * 2
-        for layer in range(self.model.layers):
-            for group in range(layout.groups):
-                at = (place[0] + layer) % layout.ranksets, (place[1] + group) % layout.ranks
-                result[at] += blocks * layout.kv_block_tokens * token
+        for k in numbers:
+            for layer in range(self.model.layers):
+                for group in range(layout.groups):
+                    rank = (place[1] + group + self.stripe_of(k)) % layout.ranks
+                    result[(place[0] + layer) % layout.ranksets, rank] += layout.kv_block_tokens * token
         return result
+
+    def stripe_of(self, block: int) -> int:
+        """Which stripe a block is of."""
+        layout = self.layout
+        return block * layout.kv_block_tokens // layout.stripe_tokens if layout.stripe_tokens else 0
 
     def room_at(self, at: Place) -> int:
         return int(self.room[at[0] * self.layout.ranks + at[1]])
 
     def most(self, place: Place) -> int:
         """The longest request that an empty replica holds there."""
-        blocks = min(self.room_at(at) // size for at, size in self.bytes_of(place, 1).items())
-        return blocks * self.layout.kv_block_tokens
+        if place not in self._most:
+            blocks, taken = 0, self.bytes_of(place, [0])
+            while all(size <= self.room_at(at) for at, size in taken.items()):
+                blocks += 1
+                taken += self.bytes_of(place, [blocks])
+            self._most[place] = blocks * self.layout.kv_block_tokens
+        return self._most[place]
 
     def place_of(self, request: int) -> Place:
         return int(self.table.offset[request]), int(self.table.rank[request])
@@ -89,8 +103,8 @@ class SlowBooks:
     def bytes(self, blocks: Iterable[Block]) -> Counter[Place]:
         """Bytes of blocks on each (rankset, rank)."""
         total: Counter[Place] = Counter()
-        for place, count in Counter(block[0] for block in blocks).items():
-            total += self.bytes_of(place, count)
+        for place, _, _, number in blocks:
+            total += self.bytes_of(place, [number])
         return total
 
     def booked(self, residents: Iterable[int]) -> Counter[Place]:
@@ -103,27 +117,35 @@ class SlowBooks:
         booked = self.bytes(there)
         bins: Counter[Place] = Counter()
         for resident in residents:
-            for group in range(layout.groups):
-                o, b = self.place_of(resident)
-                bins[o, (b + group) % layout.ranks] += self.tokens_of(resident)
+            o, b = self.place_of(resident)
+            for rank, tokens_there in self.tokens_at(b, self.tokens_of(resident)).items():
+                bins[o, rank] += tokens_there
         choices = []
         for o in range(layout.ranksets):
             for b in range(layout.ranks):
                 booking = min(tokens + self.reserve, self.most((o, b)))
                 own = self.blocks(request, (o, b), booking)
-                more = self.bytes_of((o, b), len(own - there))
+                more = self.bytes_of((o, b), [block[3] for block in own - there])
                 kept = {at: self.watermark * self.room_at(at) if residents else 0 for at in more}
                 if tokens - 1 > self.most((o, b)) or any(
                     booked[at] + size > self.room_at(at) - kept[at] for at, size in more.items()
                 ):
                     continue
                 after: Counter[int] = Counter()
-                for group in range(layout.groups):
-                    r = (b + group) % layout.ranks
-                    after[r] = (after[r] or bins[o, r]) + booking
+                for r, tokens_there in self.tokens_at(b, booking).items():
+                    after[r] = bins[o, r] + tokens_there
                 keys = (max(after.values()), -len(own & there))
                 choices.append((*(keys[::-1] if self.sharing == "longest" else keys), o, b))
         return min(choices)[2:] if choices else None
+
+    def tokens_at(self, first: int, tokens: int) -> Counter[int]:
+        """Tokens x head groups of one layer on each rank, of a request whose first rank that is."""
+        result: Counter[int] = Counter()
+        for token in range(tokens):
+            for group in range(self.layout.groups):
+                step = group + self.stripe_of(token // self.layout.kv_block_tokens)
+                result[(first + step) % self.layout.ranks] += 1
+        return result
 
     def preempt(self, residents: list[int]) -> list[int]:
         """Who must go, in order."""
@@ -134,7 +156,7 @@ class SlowBooks:
             over = sorted(at for at, size in booked.items() if size > self.room_at(at))
             if not over:
                 return dropped
-            users = [one for one in left if self.bytes_of(self.place_of(one), 1)[over[0]]]
+            users = [one for one in left if self.bytes(self.booked_blocks([one]))[over[0]]]
             left.remove(users[-1])
             dropped.append(users[-1])
 

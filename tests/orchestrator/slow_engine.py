@@ -86,11 +86,15 @@ class SlowReplica(SlowMemory):
             key=lambda life: (not life.preemptions, life.arrival_ps - aging * life.priority, life.number)
         )
 
+    def numbers(self, life: Life) -> list[int]:
+        """Of the blocks that a resident books."""
+        return [number for _, _, number in self.blocks(life, self.booking(life, life.at))]
+
     def preempt(self) -> list[Life]:
         dropped = []
         while over := [at for at, size in self.booked().items() if size > self.rules.room_bytes]:
             rank = min(over)
-            users = [one for one in self.residents if rank in self.bytes_on(one.at, 1)]
+            users = [one for one in self.residents if rank in self.bytes_on(one.at, self.numbers(one))]
             life = users[-1]
             self.residents.remove(life)
             dropped.append(life)

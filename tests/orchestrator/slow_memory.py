@@ -1,6 +1,5 @@
 """KV of one replica by the rules of docs/time.md, in sets of blocks that every question counts anew."""
 
-from collections import Counter
 from collections.abc import Iterable
 from fractions import Fraction
 
@@ -18,15 +17,23 @@ class SlowMemory:
     def __init__(self, rules: SlowRules, meter: Meter) -> None:
         self.rules, self.meter = rules, meter
         self.residents: list[Life] = []
+        self._holds: dict[Place, int] = {}
 
-    def bytes_on(self, place: Place, blocks: int) -> dict[Place, int]:
-        """Bytes on each (rankset, rank) of so many blocks."""
+    def bytes_on(self, place: Place, numbers: Iterable[int]) -> dict[Place, int]:
+        """Bytes on each (rankset, rank) of blocks of these numbers."""
         result: dict[Place, int] = {}
-        for layer in range(self.meter.model.layers):
-            for group in range(self.meter.groups):
-                at = (place[0] + layer) % self.meter.ranksets, (place[1] + group) % self.meter.ranks
-                result[at] = result.get(at, 0) + int(blocks * self.meter.block_bytes)
+        meter = self.meter
+        for k in numbers:
+            for layer in range(meter.model.layers):
+                for group in range(meter.groups):
+                    rank = (place[1] + group + self.stripe_of(k)) % meter.ranks
+                    at = (place[0] + layer) % meter.ranksets, rank
+                    result[at] = result.get(at, 0) + int(meter.block_bytes)
         return result
+
+    def stripe_of(self, block: int) -> int:
+        """Which stripe a block is of."""
+        return block * self.meter.block_tokens // self.meter.stripe_tokens if self.meter.stripe_tokens else 0
 
     def blocks(self, life: Life, tokens: int) -> dict[Block, int]:
         """Blocks that so many tokens of a request lie in, and the tokens in each."""
@@ -41,8 +48,21 @@ class SlowMemory:
 
     def holds(self, place: Place) -> int:
         """The longest request that an empty replica holds at a place."""
-        blocks = min(self.rules.room_bytes // size for size in self.bytes_on(place, 1).values())
-        return blocks * int(self.meter.block_tokens)
+        if place not in self._holds:
+            # As often round the ranks as there is room for, then block by block.
+            stripes = self.meter.ranks if self.meter.stripe_tokens else 1
+            cycle = stripes * max(self.meter.stripe_tokens // self.meter.block_tokens, 1)
+            around = self.bytes_on(place, range(cycle))
+            times = min(self.rules.room_bytes // size for size in around.values())
+            blocks, taken = times * cycle, {at: times * size for at, size in around.items()}
+            while True:
+                for at, size in self.bytes_on(place, [blocks]).items():
+                    taken[at] = taken.get(at, 0) + size
+                if max(taken.values()) > self.rules.room_bytes:
+                    break
+                blocks += 1
+            self._holds[place] = blocks * int(self.meter.block_tokens)
+        return self._holds[place]
 
     def booking(self, life: Life, place: Place) -> int:
         """Tokens that a resident books; never more than an empty replica holds."""
@@ -65,8 +85,8 @@ class SlowMemory:
     def total(self, blocks: Iterable[tuple[Place, Block]]) -> dict[Place, int]:
         """Bytes of blocks on each (rankset, rank)."""
         total: dict[Place, int] = {}
-        for place, count in Counter(place for place, _ in blocks).items():
-            for at, size in self.bytes_on(place, count).items():
+        for place, (_, _, number) in blocks:
+            for at, size in self.bytes_on(place, [number]).items():
                 total[at] = total.get(at, 0) + size
         return total
 
@@ -84,30 +104,36 @@ class SlowMemory:
         limit = room * (1 - self.rules.watermark) if self.residents else room
         bins: dict[tuple[int, int], int] = {}
         for other in self.residents:
-            for group in range(meter.groups):
-                at = other.at[0], (other.at[1] + group) % meter.ranks
-                bins[at] = bins.get(at, 0) + self.booking(other, other.at)
+            for r, there_now in self.tokens_at(other, self.booking(other, other.at), other.at[1]).items():
+                bins[other.at[0], r] = bins.get((other.at[0], r), 0) + there_now
         best = None
         for o in range(meter.ranksets):
             for b in range(meter.ranks):
                 tokens = min(self.wanted(life), self.holds((o, b)))
                 blocks = self.blocks(life, tokens)
-                hits = sum(((o, b), block) in there for block in blocks)
-                own = self.bytes_on((o, b), len(blocks) - hits)
+                new = [block[2] for block in blocks if ((o, b), block) not in there]
+                hits = len(blocks) - len(new)
+                own = self.bytes_on((o, b), new)
                 fits = all(booked.get(at, 0) + size <= limit for at, size in own.items())
                 # A reservation keeps no request out.
                 least = self.wanted(life) - 1 - self.rules.reserve
                 if not fits or least > self.holds((o, b)):
                     continue
-                after: dict[int, int] = {}
-                for group in range(meter.groups):
-                    r = (b + group) % meter.ranks
-                    after[r] = after.get(r, bins.get((o, r), 0)) + tokens
+                after = {r: bins.get((o, r), 0) + more for r, more in self.tokens_at(life, tokens, b).items()}
                 rank = (max(after.values()), -hits)
                 rank = rank[::-1] if self.rules.sharing == "longest" else rank
                 if best is None or rank < best[0]:
                     best = (rank, (o, b))
         return best[1] if best else None
+
+    def tokens_at(self, life: Life, tokens: int, first: int) -> dict[int, int]:
+        """Tokens x head groups of one layer on each rank, of a request whose first rank that is."""
+        result: dict[int, int] = {}
+        for (_, _, number), inside in self.blocks(life, tokens).items():
+            for group in range(self.meter.groups):
+                r = (first + group + self.stripe_of(number)) % self.meter.ranks
+                result[r] = result.get(r, 0) + inside
+        return result
 
     def count_hits(self, counts: Counts, life: Life, place: Place) -> int:
         """Prefix blocks of a request about to enter, and those of them that are booked there; the latter."""
@@ -123,12 +149,13 @@ class SlowMemory:
         alone = 0
         for life in self.residents:
             blocks = self.blocks(life, life.held)
-            alone += sum(self.bytes_on(life.at, len(blocks)).values())
+            alone += sum(self.bytes_on(life.at, [block[2] for block in blocks]).values())
             for block, tokens in blocks.items():
                 held[life.at, block] = max(held.get((life.at, block), 0), tokens)
         size = sum(self.total(held).values())
         counts.peak_bytes = max(counts.peak_bytes, size)
         counts.saved_bytes = max(counts.saved_bytes, alone - size)
         counts.block_time += len(held) * (lasted)
-        for (place, _), tokens in held.items():
+        for ((o, b), (_, _, number)), tokens in held.items():
+            place = o, (b + self.stripe_of(number)) % self.meter.ranks
             counts.token_time[place] = counts.token_time.get(place, 0) + tokens * (lasted)

@@ -189,6 +189,25 @@ L3_SETTINGS = {
     "scheduler__token_budget": st.sampled_from([1, 5, 70, 2048]),
     "scheduler__max_requests": st.sampled_from([None, None, 1, 3]),
 }
+
+
+def stripes(block_tokens: int | None) -> st.SearchStrategy[dict[str, Any]]:
+    """Whether KV is striped, and by how many tokens."""
+    block = {"attention__partition": "block"}
+    some = [
+        {},
+        {},
+        block,
+        *({**block, "attention__stripe_tokens": each} for each in sized_stripes(block_tokens)),
+    ]
+    return st.sampled_from(some)
+
+
+def sized_stripes(block_tokens: int | None) -> list[int]:
+    """Stripes of a few whole blocks."""
+    return [] if block_tokens is None else [block_tokens * count for count in (1, 3, 10)]
+
+
 THINK_S = st.sampled_from([0.0, 1e-4, 0.02])
 EVERY_POLICY = ("serial", "fill", "l3", "chunked", "static")
 
@@ -201,6 +220,7 @@ def small_jobs(draw: st.DrawFn, policies: Sequence[str] = EVERY_POLICY) -> Small
     heads, kv_heads = draw(st.sampled_from([(4, 4), (4, 2), (4, 1), (6, 6)]))
     model = small_model(layers=draw(st.integers(1, 5)), heads=heads, kv_heads=kv_heads)
     tp, dp = draw(st.sampled_from([(1, 1), (1, 1), (2, 1), (1, 2)]))
+    chosen |= draw(stripes(chosen["attention__kv_block_tokens"]))
     machine = small_machine(gpus=tp * dp, modules_per_channel=draw(st.sampled_from([1, 2])), **chosen)
 
     count = draw(st.integers(3, 8))

@@ -19,6 +19,12 @@ JOBS = {
         *["fixed:300:300", "--requests", "16", "--machine", "l3-mini", "--rate", "40", "--seed", "3"],
         *["--set", "attention.capacity_bytes=2400000000", "--set", "scheduler.horizon=3"],
     ],
+    "KV in stripes, tight memory": [
+        *["fixed:300:300", "--requests", "16", "--machine", "l3-mini", "--rate", "40", "--seed", "3"],
+        *["--set", "attention.capacity_bytes=2400000000", "--set", "scheduler.horizon=3"],
+        *["--set", "attention.partition=block", "--set", "attention.kv_block_tokens=16"],
+        *["--set", "attention.stripe_tokens=64"],
+    ],
     "two replicas, closed loop": [
         *["dolphin-short", "--requests", "14", "--machine", "l3-mini", "--model", "llama-2-7b"],
         *["--concurrency", "5", "--policy", "fill"],

@@ -15,9 +15,9 @@ from l3sim.work import SubBatch
 class Decoding:
     """Decoding requests of one sub-batch or two, sorted by bin: (sub-batch, rankset offset, first rank).
 
-    Where KV is striped (`l3sim.placement`), what a request has q ranks from its first one counts as a request of
-    its own, of the rank q further on: its head groups lie where those of the whole request would. It may have
-    nothing yet, where a stripe begins within the window.
+    Where KV is striped (`l3sim.placement`), what a request has q ranks from its first one counts as a request
+    of its own, of the rank q further on: its head groups lie where those of the whole request would. It may
+    have nothing yet, where a stripe begins within the window.
 
     Attributes:
         tokens: attended in each round, shape (requests, rounds).

@@ -17,6 +17,7 @@ from l3sim.placement import Layout, layout_of
 from l3sim.specs.config import DimmPimConfig, HbmPimConfig
 from l3sim.specs.machine import Machine
 from l3sim.specs.model import ModelShape
+from l3sim.units import Int64s
 
 #: Keys that level `roofline` does not read, with the values that it stands for.
 _NOT_IN_ROOFLINE = {"pu": "bank", "relayout": "unit", "all_bank_faw": "exempt", "host_transfer_bytes": 0}
@@ -44,12 +45,12 @@ def probe(
     caller = caller_of(pim, model, layout)
     groups = spread(machine, model, layout, batch, context)
     if isinstance(pim, HbmPimConfig):
-        groups = channel_loads(machine, model, layout, batch, context)
-    loads, ranks = np.unique(groups[groups > 0], return_counts=True)
-    calls = [caller.call(int(load), context) for load in loads]
+        groups = channel_loads(machine, model, layout, batch, context)[..., None]
+    loads, ranks = np.unique(busy_ranks(groups), axis=0, return_counts=True)
+    calls = [caller.call(tokens_of(layout, load, context)) for load in loads]
     slowest = max(calls, key=lambda call: call.time_us)
     kv_bytes = batch * context * model.layer_kv_bytes
-    bandwidth, peak = kv_bytes / slowest.time_us * 1e6, peak_bytes_per_s(pim, groups.size)
+    bandwidth, peak = kv_bytes / slowest.time_us * 1e6, peak_bytes_per_s(pim, groups[..., 0].size)
     return {
         "machine": machine.name,
         "model": model.name,
@@ -60,9 +61,9 @@ def probe(
         "dp": layout.dp,
         "n_hc": layout.chips_per_head,
         "n_cmr": min(layout.queries_per_read, model.queries_per_kv),
-        "ranks": int(groups.size),
+        "ranks": int(groups[..., 0].size),
         "head_groups": int(groups.sum()),
-        "head_groups_slowest_rank": int(groups.max()),
+        "head_groups_slowest_rank": int(groups.sum(axis=3).max()),
         "attention_us": slowest.time_us,
         **{f"{part}_us": slowest.parts_us[part] for part in PARTS},
         "bubbles": _bubbles(slowest),
@@ -73,6 +74,17 @@ def probe(
         "peak_share": bandwidth / peak,
         **_whole_machine(calls, ranks.tolist()),
     }
+
+
+def busy_ranks(groups: Int64s) -> Int64s:
+    """Head groups by step of the ranks that have any, shape (ranks, steps), of what `spread` gives."""
+    flat = groups.reshape(-1, groups.shape[3])
+    return flat[flat.any(axis=1)]
+
+
+def tokens_of(layout: Layout, load: Int64s, context: int) -> Int64s:
+    """Tokens of each head group that a rank runs, by its head groups of each step: shape (head groups,)."""
+    return np.repeat(layout.step_tokens(np.array(context)), load)
 
 
 def _whole_machine(calls: Sequence[Call], ranks: Sequence[int]) -> dict[str, Any]:

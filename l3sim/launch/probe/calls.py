@@ -14,6 +14,7 @@ and what is hidden behind the banks' work is in none of them.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -69,24 +70,24 @@ class Caller(ABC):
         self.kernel = kernel
         self._level = level
 
-    def call(self, groups: int, tokens: int) -> Call:
-        """So many head groups, each over so many tokens, the new one included."""
+    def call(self, tokens: Int64s) -> Call:
+        """Head groups over so many tokens each, the new one included: shape (head groups,)."""
         if self.kernel is None:
-            return self.roofline(groups, tokens)
-        share = self.share(tokens)
+            return self.roofline(*np.unique(tokens, return_counts=True))
+        share = np.array([self.share(one) for one in tokens.tolist()], dtype=np.int64)
         if self._level == "command":
             # The compiler is loaded by those who run commands.
             from l3sim.services.dram.command.result import attend
 
-            return call_of(self.kernel, attend(self.kernel, [share] * groups), self.weights(self.kernel))
+            return call_of(self.kernel, attend(self.kernel, share.tolist()), self.weights(self.kernel))
         from l3sim.services.dram.fast.table_cache import table_of
 
-        took = table_of(self.kernel).call(np.full(groups, share, dtype=np.int64))
+        took = table_of(self.kernel).call(share)
         return call_of(self.kernel, took, self.weights(self.kernel))
 
     @abstractmethod
-    def roofline(self, groups: int, tokens: int) -> Call:
-        """The same at level `roofline`."""
+    def roofline(self, tokens: Int64s, groups: Int64s) -> Call:
+        """The same at level `roofline`: so many head groups of each count of tokens, shape (counts,) both."""
 
     @abstractmethod
     def share(self, tokens: int) -> int:
@@ -116,19 +117,19 @@ class DimmCaller(Caller):
         """See Caller."""
         return weights(kernel)
 
-    def roofline(self, groups: int, tokens: int) -> Call:
+    def roofline(self, tokens: Int64s, groups: Int64s) -> Call:
         """See Caller."""
         group = head_group(self.pim, self.model, self.layout)
-        count = np.array([tokens])
-        time_ps = groups * int(ps(group.cost_s(count))[0])
-        compute, collect = _s(group.compute_s(count)), _s(group.collect_s(count))
-        softmax, stream = _s(group.softmax_s(count)), _s(group.stream_s(count))
+        time_ps = int(groups @ ps(group.cost_s(tokens)))
+        compute, collect = group.compute_s(tokens), group.collect_s(tokens)
+        softmax, stream = group.softmax_s(tokens), group.stream_s(tokens)
         if group.pipelining:
             # Only what the banks wait for is seen: the longest, beyond their own work.
-            beyond = max(collect, softmax, compute) - compute
-            collect, softmax = (beyond, 0.0) if collect >= softmax else (0.0, beyond)
-            stream = max(stream - compute, 0.0)
-        rows = int(group.rows(count)[0])
+            beyond = np.maximum(np.maximum(collect, softmax), compute) - compute
+            first = collect >= softmax
+            collect, softmax = np.where(first, beyond, 0.0), np.where(first, 0.0, beyond)
+            stream = np.maximum(stream - compute, 0.0)
+        rows = group.rows(tokens)
         query = group.pass_s + group.head_size * group.queries * group.heads * 2 / group.rank_bytes_per_s
         seconds = {
             "score": compute,
@@ -141,9 +142,9 @@ class DimmCaller(Caller):
         }
         return Call(
             time_us=time_ps / 1e6,
-            parts_us={part: groups * seconds[part] * 1e6 if part in seconds else None for part in PARTS},
+            parts_us=summed_us(seconds, groups),
             energy_j=float(nj(self.pim.rank_active_w, np.array([time_ps]))[0]) / 1e9,
-            row_activations=groups * rows * group.banks,
+            row_activations=int(groups @ rows) * group.banks,
         )
 
 
@@ -174,5 +175,10 @@ def call_of(kernel: Kernel, took: Took, picojoules: Mapping[str, Floats]) -> Cal
     )
 
 
-def _s(values: Floats | Int64s) -> float:
-    return float(values[0])
+def summed_us(seconds: Mapping[str, Any], groups: Int64s) -> dict[str, float | None]:
+    """Microseconds of each part, over head groups of several counts of tokens; None: not of this level.
+
+    Args:
+        seconds: of one head group of each count, shape (counts,), or alike for all.
+    """
+    return {part: float(sum(groups * seconds[part] * 1e6)) if part in seconds else None for part in PARTS}

@@ -3,9 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from l3sim.errors import InvalidInput
-from l3sim.launch.probe.attention import caller_of, layout_for
+from l3sim.launch.probe.attention import busy_ranks, caller_of, layout_for, tokens_of
 from l3sim.launch.probe.calls import PARTS
+from l3sim.launch.probe.spread import spread
 from l3sim.services.dram.command.trace import HEAD, Line, folded, lines_of
 from l3sim.services.dram.command.trace import text_of as line_text
 from l3sim.specs.machine import Machine
@@ -27,8 +30,10 @@ def listing(machine: Machine, model: ModelShape, values: Mapping[str, Any]) -> l
     caller = caller_of(machine.attention, model, layout)
     kernel = caller.kernel
     assert kernel is not None, "a trace is of level command"
-    tokens = [caller.share(values["context"])] * values["head_groups_slowest_rank"]
-    outcome = attend(kernel, tokens, traced=MAX_TRACED + 1)
+    groups = busy_ranks(spread(machine, model, layout, values["batch"], values["context"]))
+    lists = [tokens_of(layout, load, values["context"]).tolist() for load in np.unique(groups, axis=0)]
+    tokens = max(lists, key=sum)
+    outcome = attend(kernel, [caller.share(one) for one in tokens], traced=MAX_TRACED + 1)
     if len(outcome.trace) > MAX_TRACED:
         text = f"the slowest rank takes more than {MAX_TRACED} commands; lower --batch or --context"
         raise InvalidInput(("--trace", text))

@@ -2,7 +2,8 @@
 
 The rule is the engine's (docs/policies.md): request i belongs to replica i mod DP, and goes to the pair
 (rankset offset, first rank) where it fits and where the fullest bin that it adds to stays least full; ties go
-to the lowest. Requests are equal here, so bins are counted in head groups.
+to the lowest. Requests are equal here, so bins are counted in head groups; where KV is striped, in tokens of
+them on each rank.
 """
 
 import numpy as np
@@ -15,14 +16,15 @@ from l3sim.units import Int64s
 
 
 def spread(machine: Machine, model: ModelShape, layout: Layout, requests: int, tokens: int) -> Int64s:
-    """Head groups of one layer on each rank.
+    """Head groups of one layer on each rank, by how far that is from their first one.
 
-    Every layer has the same ones, each on the next rankset.
+    Every layer has the same ones, each on the next rankset. Where KV is striped a head group counts on every
+    rank that has some of its tokens, `layout.step_tokens` says how many; else all of it is on its first.
 
     Args:
         tokens: of each request, those whose KV lies in the modules when it is attended.
 
-    Returns: shape (replicas, ranksets, ranks).
+    Returns: shape (replicas, ranksets, ranks, steps).
 
     Raises:
         InvalidInput: they do not all fit.
@@ -34,10 +36,12 @@ def spread(machine: Machine, model: ModelShape, layout: Layout, requests: int, t
         text = f"{requests} requests of {tokens} tokens do not fit the memory of {machine.name}"
         remedy = "lower --batch or --context" if places else "lower --context"
         raise InvalidInput(("--context", f"{text}, which holds {len(places) * layout.dp}; {remedy}"))
-    groups = np.zeros((layout.dp, layout.ranksets, layout.ranks), dtype=np.int64)
+    steps = np.flatnonzero(layout.step_tokens(np.array(tokens))).tolist()
+    groups = np.zeros((layout.dp, layout.ranksets, layout.ranks, layout.steps), dtype=np.int64)
     for replica in range(layout.dp):
         for offset, first in places[: len(range(replica, requests, layout.dp))]:
-            groups[replica, offset] += layout.group_counts[first]
+            for step in steps:
+                groups[replica, offset, :, step] += layout.group_counts[(first + step) % layout.ranks]
     return groups
 
 
@@ -50,9 +54,11 @@ def places_of(
         room_bytes: of each rank.
     """
     size = layout.ranksets * layout.ranks
-    blocks = int(layout.blocks(np.array(tokens)))
-    added = layout.pieces(model.layers).reshape(size, size) * (layout.block_bytes(model) * blocks)
-    counts = layout.group_counts
+    blocks = layout.step_blocks(layout.blocks(np.array(tokens)))
+    own, first = np.divmod(np.arange(size), layout.ranks)
+    there = (own * layout.ranks)[:, None] + (first[:, None] + np.arange(layout.steps)) % layout.ranks
+    added = np.einsum("q,pqr->pr", blocks, layout.pieces(model.layers)[there]) * layout.block_bytes(model)
+    counts = np.einsum("q,bqr->br", layout.step_tokens(np.array(tokens)), _on_ranks(layout))
     bins = np.zeros((layout.ranksets, layout.ranks), dtype=np.int64)
     held = np.zeros(size, dtype=np.int64)
     places: list[tuple[int, int]] = []
@@ -67,3 +73,9 @@ def places_of(
         bins[offset] += counts[first]
         held += added[best]
     return places
+
+
+def _on_ranks(layout: Layout) -> Int64s:
+    """Head groups on each rank of what lies q ranks from a first one: shape (first, q, rank)."""
+    ranks = np.arange(layout.ranks)
+    return layout.group_counts[(ranks[:, None] + np.arange(layout.steps)) % layout.ranks]

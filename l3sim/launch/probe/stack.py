@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from l3sim.launch.probe.calls import PARTS, Call, Caller
+from l3sim.launch.probe.calls import Call, Caller, summed_us
 from l3sim.launch.probe.spread import places_of
 from l3sim.placement import Layout, kv_room_bytes
 from l3sim.services.dram.command.kernel import Kernel
@@ -52,23 +52,23 @@ class StackCaller(Caller):
         """See Caller."""
         return weights(self._hbm, kernel)
 
-    def roofline(self, groups: int, tokens: int) -> Call:
+    def roofline(self, tokens: Int64s, groups: Int64s) -> Call:
         """See Caller."""
-        head, count = self._head, np.array([tokens])
-        time_ps = groups * int(ps(head.cost_s(count))[0])
-        compute, softmax = float(head.compute_s(count)[0]), float(head.softmax_s(count)[0])
-        rows = int(head.rows(count)[0])
+        head = self._head
+        time_ps = int(groups @ ps(head.cost_s(tokens)))
+        compute, softmax = head.compute_s(tokens), head.softmax_s(tokens)
+        rows = head.rows(tokens)
         seconds = {
             "score": compute,
             "context": compute,
-            "softmax": max(softmax - compute, 0.0),
+            "softmax": np.maximum(softmax - compute, 0.0),
             "query": head.ends_s / 2,
             "collect": head.ends_s / 2,
             "row": rows * head.row_s,
         }
         return Call(
             time_us=time_ps / 1e6,
-            parts_us={part: groups * seconds[part] * 1e6 if part in seconds else None for part in PARTS},
-            energy_j=groups * tokens * head.token_pj / 1e12,
-            row_activations=groups * rows * head.units,
+            parts_us=summed_us(seconds, groups),
+            energy_j=float(groups @ tokens) * head.token_pj / 1e12,
+            row_activations=int(groups @ rows) * head.units,
         )

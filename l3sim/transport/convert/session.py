@@ -111,7 +111,9 @@ def layout_from_proto(message: pb.Layout) -> Layout:
         text = f"must say who attends (1: attention devices, 2: GPUs), got {message.decode}"
         raise InvalidInput(("layout.decode", text))
     if message.stripe_tokens % message.kv_block_tokens:
-        text = f"must be a multiple of kv_block_tokens ({message.kv_block_tokens}), got {message.stripe_tokens}"
+        text = (
+            f"must be a multiple of kv_block_tokens ({message.kv_block_tokens}), got {message.stripe_tokens}"
+        )
         raise InvalidInput(("layout.stripe_tokens", text))
     sizes = {name: getattr(message, name) for name in _LAYOUT_SIZES}
     return Layout(**sizes, decode=_DECODE_FROM[message.decode], stripe_tokens=message.stripe_tokens)

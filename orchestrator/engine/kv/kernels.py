@@ -59,24 +59,6 @@ def booked_tokens(requests: Int64s, places: Int64s, ahead: int, bookings: Bookin
     return result
 
 
-@jit(cache=True, example=lambda: (_one() - 1, _one(), 1))
-def sum_at(places: Int64s, amounts: Int64s, size: int) -> Int64s:
-    """Sum of amounts at each placement: shape (size,)."""
-    result = np.zeros(size, dtype=np.int64)
-    for index in range(len(places)):
-        result[places[index]] += amounts[index]
-    return result
-
-
-@jit(cache=True, example=lambda: (_one() - 1, _one(), 1, 1))
-def blocks_at(places: Int64s, tokens: Int64s, block_tokens: int, size: int) -> Int64s:
-    """Blocks of requests with this many tokens at each placement: shape (size,)."""
-    result = np.zeros(size, dtype=np.int64)
-    for index in range(len(places)):
-        result[places[index]] += -(-tokens[index] // block_tokens)
-    return result
-
-
 @jit(cache=True, example=lambda: (_one(), _one()[None]))
 def bytes_of(blocks: Int64s, block_bytes: Int64s) -> Int64s:
     """Bytes on each rank of this many blocks at each placement, shape (P,) as is the result.
@@ -89,22 +71,6 @@ def bytes_of(blocks: Int64s, block_bytes: Int64s) -> Int64s:
         if blocks[place] > 0:
             for rank in range(len(blocks)):
                 result[rank] += blocks[place] * block_bytes[place, rank]
-    return result
-
-
-@jit(cache=True, example=lambda: (_one() - 1, _one(), _one()[None], 1))
-def bins_of(places: Int64s, tokens: Int64s, groups: Int64s, ranksets: int) -> Int64s:
-    """Tokens x head groups of each (offset, rank): shape (R, ranks).
-
-    Args:
-        groups: head groups on rank r of first rank b, shape (ranks, ranks).
-    """
-    ranks = len(groups)
-    result = np.zeros((ranksets, ranks), dtype=np.int64)
-    for index in range(len(places)):
-        offset, first = places[index] // ranks, places[index] % ranks
-        for rank in range(ranks):
-            result[offset, rank] += groups[first, rank] * tokens[index]
     return result
 
 
@@ -153,9 +119,7 @@ def rounds_of_room(
     enough, lacks = 0, most
     while True:
         then = booked_tokens(requests, places, ahead, bookings)
-        opened = runs_at(
-            places, -(-now // block_tokens), -(-then // block_tokens), stripe, ranks, len(room)
-        )
+        opened = runs_at(places, -(-now // block_tokens), -(-then // block_tokens), stripe, ranks, len(room))
         if _lacks(opened, booked, room, block_bytes):
             lacks = ahead
         elif ahead == most:

@@ -25,12 +25,9 @@ import numpy as np
 from l3sim.orchestrator.engine.kv import integrity
 from l3sim.orchestrator.engine.kv.kernels import (
     Bookings,
-    bins_of,
-    blocks_at,
     booked_tokens,
     bytes_of,
     rounds_of_room,
-    sum_at,
 )
 from l3sim.orchestrator.engine.kv.prefix import PrefixSharing
 from l3sim.orchestrator.engine.kv.shape import KvShape
@@ -111,30 +108,22 @@ class KvLedger:
         return table.offset[requests] * self.shape.layout.ranks + table.rank[requests]
 
     def blocks_at(self, requests: Int64s, tokens: Int64s) -> Int64s:
-        """Blocks that requests with this many tokens take at each placement, shared ones once: shape (P,).
-
-        Where KV is striped, blocks count at the placement of the rank that they begin at.
-        """
-        layout, places = self.shape.layout, self.places(requests)
-        if not self.sharing.any and not layout.striped:
-            return blocks_at(places, tokens, layout.kv_block_tokens, self._size)
+        """Blocks of requests with so many tokens, shared ones once, as `kv.stripes` counts: shape (P,)."""
+        layout = self.shape.layout
         return self._once(requests, layout.blocks(tokens), 1, layout.stripe_blocks)
 
     def tokens_at(self, requests: Int64s, tokens: Int64s) -> Int64s:
         """Tokens of requests at each placement, those in shared blocks once: shape (P,); as `blocks_at`."""
         layout = self.shape.layout
-        if not self.sharing.any and not layout.striped:
-            return sum_at(self.places(requests), tokens, self._size)
         return self._once(requests, tokens, layout.kv_block_tokens, layout.stripe_tokens)
 
     def _once(self, requests: Int64s, amounts: Int64s, of_block: int, stripe: int) -> Int64s:
-        """Sum of amounts at each placement, what is shared once: shape (P,).
-
-        Args:
-            of_block, stripe: of a block and of a stripe, in the unit of `amounts`.
-        """
-        shared = self.sharing.shareable[requests] * of_block
-        runs = self.sharing.runs(requests, self.places(requests), amounts, shared, self._size)
+        """Sum of amounts at each placement, what is shared once; a block and a stripe in their unit."""
+        places = self.places(requests)
+        runs = places, np.zeros_like(amounts), amounts
+        if self.sharing.any:
+            shared = self.sharing.shareable[requests] * of_block
+            runs = self.sharing.runs(requests, places, amounts, shared, self._size)
         return runs_at(*runs, stripe, self.shape.layout.ranks, self._size)
 
     def per_rank(self, requests: Int64s, tokens: Int64s) -> Int64s:
@@ -249,16 +238,12 @@ class KvLedger:
 
     def _bins(self, places: Int64s) -> Int64s:
         """Booked tokens x head groups of each (offset, rank): shape (R, ranks)."""
-        layout, groups, tokens = self.shape.layout, self.shape.groups, self._booked_now()
-        ranks = layout.ranksets * layout.ranks
+        layout, tokens, ranks = self.shape.layout, self._booked_now(), self.shape.rank_count
         if self._gpus:
             inside = places < ranks
             places, tokens = places[inside], tokens[inside]
-        if not layout.striped:
-            return bins_of(places, tokens, groups, layout.ranksets)
         there = runs_at(places, np.zeros_like(tokens), tokens, layout.stripe_tokens, layout.ranks, ranks)
-        bins: Int64s = there.reshape(layout.ranksets, layout.ranks) @ groups
-        return bins
+        return there.reshape(layout.ranksets, layout.ranks) @ self.shape.groups
 
     def admit(self, placed: KvPlacement) -> KvPlacement:
         """Enter a request at a placement that a view gave, its KV empty; what the devices are to be told."""

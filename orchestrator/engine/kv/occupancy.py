@@ -7,14 +7,15 @@ decoding requests grow, a token a round each; so the state at its end tells all 
     tokens                  T-3n   T-2n    T-n     T        n decoding requests
     blocks                  less those that were opened after
 
-Where KV is striped, tokens count at the placement of the rank that they begin at (`kv.stripes`), and the newest
-tokens of a request may lie on several ranks.
+Where KV is striped, tokens count at the placement of the rank that they begin at (`kv.stripes`), and the
+newest tokens of a request may lie on several ranks.
 """
 
 from operator import mul
 
 import numpy as np
 
+from l3sim.placement import Layout
 from l3sim.units import Int64s
 from l3sim.work import NO_REQUESTS
 
@@ -37,6 +38,11 @@ class Occupancy:
         self._stripe_tokens, self._ranks = stripe_tokens, ranks
         self.block_ps = 0
         self.place_ps: np.ndarray[tuple[int], np.dtype[np.object_]] = np.zeros(places, dtype=np.object_)
+
+    @classmethod
+    def of(cls, layout: Layout) -> "Occupancy":
+        """Of a replica that is laid out so."""
+        return cls(layout.kv_block_tokens, layout.places, layout.stripe_tokens, layout.ranks)
 
     def add(
         self,
@@ -84,8 +90,8 @@ class Occupancy:
     def _move_back(self, times: list[int], growing: Int64s, places: Int64s) -> None:
         """Count tokens that were not there yet in the stripe before that of the newest token.
 
-        Token T - j, j = 1 the newest, was not there j rounds and more before the end. Where it lies in another
-        stripe than token T - j + 1, all from it on were counted a rank too far.
+        Token T - j, j = 1 the newest, was not there j rounds and more before the end. Where it lies in
+        another stripe than token T - j + 1, all from it on were counted a rank too far.
         """
         size, rounds = self._stripe_tokens, len(times)
         # Weight of the tokens T - j and before: sum over i >= j of the time that T - i was not there.
@@ -93,14 +99,14 @@ class Occupancy:
         for j in range(rounds - 1, 0, -1):
             missing += times[j]
             weight[j] = weight[j + 1] + missing
-        last = (growing - 1) // size
-        j = (growing - 1) % size + 2
-        while (here := (j < rounds) & (last > 0)).any():
+        last, since = np.divmod(growing - 1, size)
+        begins = since + 2
+        while (here := (begins < rounds) & (last > 0)).any():
             for one in np.flatnonzero(here).tolist():
                 further, nearer = self._shifted(places[one], np.array([last[one], last[one] - 1]))
-                self.place_ps[further] += weight[j[one]]
-                self.place_ps[nearer] -= weight[j[one]]
-            last, j = last - 1, j + size
+                self.place_ps[further] += weight[begins[one]]
+                self.place_ps[nearer] -= weight[begins[one]]
+            last, begins = last - 1, begins + size
 
     def _opened(self, growing: Int64s, rounds: int) -> Int64s:
         """Blocks opened in the round d rounds before the end: shape (rounds,)."""

@@ -56,8 +56,6 @@ class PrefixSharing:
         Returns: runs, as placement, first and past its last one, each of shape (m,).
         """
         common = np.minimum(amounts, shared)
-        if not self.any:
-            return places, common, amounts
         keys, where = np.unique(self.prefix[requests] * size + places, return_inverse=True)
         most: Int64s = np.zeros(len(keys), dtype=np.int64)
         np.maximum.at(most, where, common)

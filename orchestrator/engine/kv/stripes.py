@@ -1,8 +1,8 @@
 """KV in stripes over the ranks of a rankset, in closed form and compiled; see `l3sim.placement`.
 
-What lies q ranks from a request's first one counts as a request placed there: so runs of blocks, or tokens, of
-requests become counts by placement, and all tables by placement and rank serve as they are. Without stripes
-(`stripe` 0) all of a head group lies at step 0, and everything here is what it is without this file.
+What lies q ranks from a request's first one counts as a request placed there: so runs of blocks, or tokens,
+of requests become counts by placement, and all tables by placement and rank serve as they are. Without
+stripes (`stripe` 0) all of a head group lies at step 0, and everything here is what it is without this file.
 """
 
 from typing import Any

@@ -199,8 +199,8 @@ def partition_aligned(
 
     Args:
         place: placement (offset * ranks + first rank) of each request, shape (n,).
-        cost: predicted attention time of one head group of each, ps, shape (n, steps): column q is what lies q
-            ranks from its first one, where KV is striped (`l3sim.placement`); else there is one.
+        cost: predicted attention time of one head group of each, ps, shape (n, steps): column q is what
+            lies q ranks from its first one, where KV is striped (`l3sim.placement`); else there is one.
         groups: head groups on rank r of first rank b, shape (ranks, ranks).
         pace: slowness of the rank that serves (offset, rank), 1 for the usual one, shape (R, ranks).
 

@@ -52,9 +52,11 @@ def grid_of(layout: Layout, replica: int) -> Grid:
 
 
 def contexts_of(layout: Layout) -> list[int]:
-    """Tokens that one head group attends on a rank; beyond a stripe whole stripes, which all ranks then have."""
+    """Tokens that a head group attends on a rank; beyond a stripe whole ones, which all ranks then have."""
     stripe = layout.stripe_tokens
-    return [tokens if not stripe or tokens <= stripe else -(-tokens // stripe) * stripe for tokens in CONTEXTS]
+    return [
+        tokens if not stripe or tokens <= stripe else -(-tokens // stripe) * stripe for tokens in CONTEXTS
+    ]
 
 
 def everywhere(layout: Layout, tokens: int) -> int:

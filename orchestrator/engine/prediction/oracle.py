@@ -111,7 +111,7 @@ class Oracle(Predictor):
                 self._enter_group(tokens, answer, ranks)
 
     def _base_of(self, tokens: int) -> int:
-        """Tokens on the other ranks where a head group has so many on its first one, and more there; else 0."""
+        """Tokens on all other ranks where a head group has so many on its first one, if fewer; or else 0."""
         if not spreads(self._layout, tokens):
             return 0
         stripe = self._layout.stripe_tokens

@@ -24,7 +24,7 @@ from l3sim.transport.conversation import Conversation
 from l3sim.transport.server import DeviceServicer, answer
 from l3sim.transport.status import abort
 from l3sim.v1 import device_pb2 as pb
-from l3sim.work import Account, Costs, DeviceDescription, DeviceReady, Hello, Op, OpCost, Window
+from l3sim.work import BLOCK, Account, Costs, DeviceDescription, DeviceReady, Hello, Op, OpCost, Window
 
 ROOM = 2**30
 
@@ -79,6 +79,14 @@ def with_durations(change: Callable[[Any], Any]) -> type[GoodDevice]:
 
 def each(change: Callable[[OpCost], OpCost]) -> Callable[[Costs, "GoodSession"], Costs]:
     return lambda costs, _: replace(costs, costs=tuple(map(change, costs.costs)))
+
+
+def misread(costs: Costs, _: "GoodSession") -> Costs:
+    return replace(costs, window_id=costs.window_id + 1)
+
+
+def renamed(cost: OpCost) -> OpCost:
+    return replace(cost, op=Op.HEAD)
 
 
 def later(costs: Costs, by_ps: int) -> Costs:
@@ -141,6 +149,16 @@ class Bottomless(GoodDevice):
     class make(GoodSession):  # noqa: N801
         def __init__(self, hello: Hello, slowness: Sequence[int]) -> None:
             super().__init__(hello, slowness, None)
+
+
+class Unstriped(GoodDevice):
+    """Lists KV in stripes, and keeps it by head groups."""
+
+    def describe(self) -> Sequence[DeviceDescription]:
+        return [replace(one, partitions=(BLOCK,)) for one in super().describe()]
+
+    def open(self, hello: Hello) -> DeviceSession:
+        return super().open(replace(hello, layout=replace(hello.layout, stripe_tokens=0)))
 
 
 class Whimsical(GoodDevice):
@@ -244,28 +262,16 @@ BROKEN: dict[str, tuple[str, type[GoodDevice], type[DeviceServicer]]] = {
     "takes any version": ("version", GoodDevice, AnyVersion),
     "takes Hello twice": ("order", GoodDevice, HelloAgain),
     "goes on after Closed": ("close", GoodDevice, Talkative),
-    "costs what it never listed": (
-        "shapes",
-        costing(each(lambda cost: replace(cost, op=Op.HEAD))),
-        DeviceServicer,
-    ),
+    "costs what it never listed": ("shapes", costing(each(renamed)), DeviceServicer),
     "leaves work without a cost": (
         "shapes",
-        costing(lambda costs, _: replace(costs, costs=())),
+        costing(lambda told, _: replace(told, costs=())),
         DeviceServicer,
     ),
-    "answers another window": (
-        "shapes",
-        costing(lambda costs, _: replace(costs, window_id=costs.window_id + 1)),
-        DeviceServicer,
-    ),
+    "answers another window": ("shapes", costing(misread), DeviceServicer),
     "is short of bytes": ("shapes", GoodDevice, ShortOfBytes),
     "takes negative time": ("units", with_durations(lambda ps: -ps), DeviceServicer),
-    "says NaN": (
-        "units",
-        with_durations(lambda ps: np.full(ps.shape, np.nan).view(np.int64)),
-        DeviceServicer,
-    ),
+    "says NaN": ("units", with_durations(lambda ps: (ps * np.nan).view(np.int64)), DeviceServicer),
     "counts energy in picojoules": (
         "units",
         with_costs(lambda cost: replace(cost, energy_nj=cost.energy_nj * 10**9)),
@@ -286,6 +292,7 @@ BROKEN: dict[str, tuple[str, type[GoodDevice], type[DeviceServicer]]] = {
     "believes every context": ("ledger", Credulous, DeviceServicer),
     "miscounts": ("books", Miscounting, DeviceServicer),
     "holds more than it says": ("capacity", Bottomless, DeviceServicer),
+    "has no stripes": ("stripes", Unstriped, DeviceServicer),
     "cannot be cancelled": ("cancel", GoodDevice, Fragile),
     "takes offence at nonsense": ("broken-session", GoodDevice, Grudging),
 }

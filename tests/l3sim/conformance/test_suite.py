@@ -33,6 +33,7 @@ from tests.l3sim.conformance.broken import BROKEN, GoodDevice
 MINI = load_machine("l3-mini")
 #: It takes seconds, so only one test asks it.
 UNASKED = {"pings": "not asked (--idle 0)"}
+UNSTRIPED = {"stripes": "it lists no partition 'block'"}
 NAMES = [check.name for check in CHECKS]
 
 
@@ -99,7 +100,9 @@ async def test_devices_of_other_machines_conform(device: Device, machine: str) -
     async with DeviceServer(device) as server:
         description, outcomes = await asked(server.address, machine=load_machine(machine))
     assert told(outcomes, Verdict.FAILED) == {}
-    skipped = {} if description.role == "attention" else {"capacity": "it holds no KV"}
+    skipped = UNSTRIPED
+    if description.role == "gpu":
+        skipped = {"capacity": "it holds no KV", "stripes": "the GPUs attend here, and have no ranks"}
     assert told(outcomes, Verdict.SKIPPED) == {**skipped, **UNASKED}
 
 
@@ -107,7 +110,7 @@ async def test_a_device_of_a_strange_kind_conforms() -> None:
     async with serving(GoodDevice(), DeviceServicer) as address:
         _, outcomes = await asked(address)
     assert told(outcomes, Verdict.FAILED) == {}
-    assert told(outcomes, Verdict.SKIPPED) == UNASKED
+    assert told(outcomes, Verdict.SKIPPED) == {**UNASKED, **UNSTRIPED}
 
 
 class OwnConfig(ModuleConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -134,7 +137,7 @@ async def test_a_device_of_the_kit_with_a_kind_of_its_own_conforms() -> None:
     async with DeviceServer(OwnDevice([Identity("mine")])) as server:
         _, outcomes = await asked(server.address, config=OWN)
         assert told(outcomes, Verdict.FAILED) == {}
-        assert told(outcomes, Verdict.SKIPPED) == UNASKED
+        assert told(outcomes, Verdict.SKIPPED) == {**UNASKED, **UNSTRIPED}
         with pytest.raises(InvalidInput, match=r"attention.modules: --config: missing"):
             await asked(server.address, config={"rate": 1e10})
         _, outcomes = await asked(server.address, config={**OWN, "colour": "blue"})
@@ -145,8 +148,9 @@ async def test_a_device_of_the_kit_with_a_kind_of_its_own_conforms() -> None:
 @pytest.mark.parametrize("fault", BROKEN)
 async def test_a_broken_device_fails_what_is_meant_for_it(fault: str) -> None:
     check, device, servicer = BROKEN[fault]
+    # Of one head group a layer: of more than there are ranks, stripes would lie as evenly as none.
     async with serving(device(), servicer) as address:
-        _, outcomes = await asked(address)
+        _, outcomes = await asked(address, model=load_model("llama-2-70b"))
     assert list(told(outcomes, Verdict.FAILED)) == [check], told(outcomes, Verdict.FAILED)
 
 

@@ -12,8 +12,9 @@ from l3sim.work import Commit, KvPlacement, Window
 from tests.l3sim.device.test_session import LAYOUT, SHAPE, batch, prefill, session, window
 
 
-def layout_with(block_tokens: int) -> Layout:
-    return replace(LAYOUT, kv_block_tokens=block_tokens)
+def layout_with(block_tokens: int, stripe: int = 0) -> Layout:
+    """With stripes of so many blocks; 0: none."""
+    return replace(LAYOUT, kv_block_tokens=block_tokens, stripe_tokens=stripe * block_tokens)
 
 
 @dataclass
@@ -32,6 +33,7 @@ class Recount:
     """What each assignment of LAYOUT's four modules must hold."""
 
     block_tokens: int
+    stripe: int = 0
     residents: dict[int, Resident] = field(default_factory=dict)
 
     def held_bytes(self) -> list[int]:
@@ -41,10 +43,11 @@ class Recount:
             for k in range(-(-one.held // self.block_tokens))
         }
         held: Counter[tuple[int, int, int]] = Counter()
-        for replica, offset, rank, _ in blocks:
+        for replica, offset, rank, (_, number) in blocks:
+            step = number // self.stripe if self.stripe else 0
             for layer in range(SHAPE.layers):
                 for group in range(LAYOUT.groups):
-                    at = (offset + layer) % LAYOUT.ranksets, (rank + group) % LAYOUT.ranks
+                    at = (offset + layer) % LAYOUT.ranksets, (rank + group + step) % LAYOUT.ranks
                     held[replica, *at] += self.block_tokens * 2 * SHAPE.head_size * 2
         # Module m is channel m: replica m // 2, rank m % 2; its two ranks are of ranksets 0 and 1.
         used = [(m // 2, j, m % 2) for m in range(4) for j in range(2)]
@@ -58,11 +61,11 @@ STEPS = st.lists(
 
 
 @settings(max_examples=100, derandomize=True)
-@given(st.sampled_from([1, 3, 8]), STEPS)
+@given(st.sampled_from([1, 3, 8]), st.sampled_from([0, 1, 2]), STEPS)
 def test_held_bytes_are_those_of_a_recount(
-    block_tokens: int, steps: list[tuple[int, int, int, int, bool]]
+    block_tokens: int, stripe: int, steps: list[tuple[int, int, int, int, bool]]
 ) -> None:
-    books, recount = session(layout=layout_with(block_tokens)), Recount(block_tokens)
+    books, recount = session(layout=layout_with(block_tokens, stripe)), Recount(block_tokens, stripe)
     commits: dict[int, tuple[Commit, ...]] = {0: (), 1: ()}
     taken: dict[int, dict[int, int]] = {0: {}, 1: {}}
     for number, (request, offset, rank, tokens, leaves) in enumerate(steps):

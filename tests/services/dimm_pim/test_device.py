@@ -1,15 +1,13 @@
 """Modules as devices: every rank lane against a plain loop, however modules are packed."""
 
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l3sim.errors import InvalidInput, NotFound
+from l3sim.placement import Layout
 from l3sim.services.dimm_pim.device import DimmPimDevice
 from l3sim.services.dimm_pim.roofline import GroupCosts, head_group
 from l3sim.specs.machine import Machine
@@ -62,15 +60,33 @@ group_costs = cache(GroupCosts)
 def attended(
     session: Hello, residents: list[Resident], assignment: Any, layer: int, round_: int
 ) -> list[int]:
-    """Tokens of a rank's head groups in the order in which it runs them: by first rank, then by request."""
+    """Tokens of a rank's head groups in the order in which it runs them: by first rank, then by request.
+
+    Where KV is striped, what lies further on counts as of a request placed there.
+    """
     layout = session.layout
+    parts = [
+        (offset, (rank + step) % layout.ranks, tokens)
+        for _, offset, rank, context in residents
+        for step, tokens in enumerate(stripes_of(context + round_ + 1, layout))
+    ]
     return [
-        context + round_ + 1
-        for _, offset, rank, context in sorted(residents, key=lambda resident: resident[2])
+        tokens
+        for offset, rank, tokens in sorted(parts, key=lambda part: part[1])
         if (offset + layer) % layout.ranksets == assignment.rankset
         for group in range(layout.groups)
-        if (rank + group) % layout.ranks == assignment.rank
+        if tokens and (rank + group) % layout.ranks == assignment.rank
     ]
+
+
+def stripes_of(tokens: int, layout: Layout) -> list[int]:
+    """Tokens of a head group by how far their rank is from its first one, dealt one by one."""
+    if not layout.stripe_tokens:
+        return [tokens]
+    there = [0] * layout.ranks
+    for token in range(tokens):
+        there[token // layout.stripe_tokens % layout.ranks] += 1
+    return there
 
 
 def expected(session: Hello, residents: list[Resident], assignment: Any, layer: int, round_: int) -> int:
@@ -84,10 +100,19 @@ def batches(*halves: list[Resident]) -> list[SubBatch]:
     return [decoding(half, index) for index, half in enumerate(halves) if half]
 
 
-@given(case=cases())
-def test_lanes_against_a_plain_loop(case: tuple[ModelShape, list[Resident], list[Resident], int]) -> None:
+#: None, and stripes that begin within a window or are longer than any request.
+STRIPES: list[dict[str, Any]] = [
+    {},
+    *({"partition": "block", "kv_block_tokens": 1, "stripe_tokens": each} for each in (1, 700, 8000)),
+]
+
+
+@given(case=cases(), stripes=st.sampled_from(STRIPES))
+def test_lanes_against_a_plain_loop(
+    case: tuple[ModelShape, list[Resident], list[Resident], int], stripes: dict[str, Any]
+) -> None:
     shape, first, second, rounds = case
-    session = job(shape)
+    session = job(shape, on=small(**stripes))
     asked = window(*batches(first, second), residents=first + second, rounds=rounds)
     (answer,) = DimmPimDevice(identities(ALL)).open(session).estimate([asked])
     assert answer.valid_rounds == rounds
@@ -239,58 +264,3 @@ def test_describe_and_ready() -> None:
         ("rank-0", "rank-1"),
         2500,
     )
-
-
-@pytest.mark.parametrize(
-    ("overrides", "message"),
-    [
-        ({"cd_l_tck": 8}, "did you mean 'ccd_l_tck'"),
-        ({"ccd_l_tck": -1}, "d0.ccd_l_tck: Expected `int` >= 1, got -1"),
-        ({"n_hc": 4}, "d0.n_hc: belongs to the whole machine"),
-        ({"ranksets": 2}, "d0.ranksets: belongs to the whole machine"),
-    ],
-)
-def test_overrides_that_are_refused_at_start(overrides: dict[str, Any], message: str) -> None:
-    with pytest.raises(InvalidInput) as caught:
-        DimmPimDevice(identities([0], {0: overrides}))
-    assert message in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"slot": "gpu"}, "gpu: is no slot for role attention"),
-        ({"config": {"kind": "gpu"}}, "dimm-00.kind: must be 'dimm-pim' here, got 'gpu'"),
-        ({"assignments": ()}, "dimm-00: has 2 ranks but got 0 assignments"),
-    ],
-)
-def test_assignments_that_are_refused(change: dict[str, Any], message: str) -> None:
-    session = job(reshaped("llama-2-7b"), modules=[0])
-    with pytest.raises(InvalidInput) as caught:
-        DimmPimDevice(identities([0])).open(changed(session, **change))
-    assert message in str(caught.value)
-
-
-def changed(session: Hello, **change: Any) -> Hello:
-    return replace(session, slots=(replace(session.slots[0], **change),))
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "message"),
-    [
-        ("level", "exact", "dimm-00.level: unknown level 'exact' (there are: command, fast, roofline)"),
-        ("ccd_l_tck", 0, "dimm-00.ccd_l_tck: d0: Expected `int` >= 1, got 0"),
-        ("colour", "red", "dimm-00.colour: d0: unknown key 'colour'"),
-        ("softmax_elements_per_s", 1e-12, "check the rates of its configuration"),
-    ],
-)
-def test_configurations_that_are_refused(key: str, value: Any, message: str) -> None:
-    session = job(reshaped("llama-2-7b"), modules=[0])
-    with pytest.raises(InvalidInput) as caught:
-        DimmPimDevice(identities([0])).open(changed(session, config={**session.slots[0].config, key: value}))
-    assert message in str(caught.value)
-
-
-def test_a_stranger_is_not_found() -> None:
-    with pytest.raises(NotFound, match="unknown device 'd1'"):
-        DimmPimDevice(identities([0])).open(job(reshaped("llama-2-7b"), modules=[1]))

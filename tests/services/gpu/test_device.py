@@ -113,3 +113,43 @@ def test_answers_cannot_be_changed_by_who_gets_them() -> None:
     (answer,) = session().estimate([window(decoding(RESIDENTS), residents=RESIDENTS)])
     with pytest.raises(ValueError, match="read-only"):
         np.add(answer.costs[0].duration_ps, 1, out=answer.costs[0].duration_ps)
+
+
+def test_partial_results_are_merged_before_the_output_projection() -> None:
+    """Stripes of 192 tokens on 8 ranks: 100 tokens on 1 rank, 2,000 on 8, 383 on 2, soon on 3."""
+    on = machine(attention__partition="block", attention__kv_block_tokens=64, attention__stripe_tokens=192)
+    striped = GpuDevice([Identity("gpu")]).open(hello("gpu", on, "llama-2-70b", 4, 2))
+    residents = [(0, 0, 0, 99), (1, 1, 3, 1999), (2, 2, 5, 382)]
+    asked = window(decoding(residents), residents=residents, rounds=3)
+    (answer,), (plain,) = striped.estimate([asked]), session().estimate([asked])
+    out, before = op_cost(answer, Op.BLOCK_OUT), op_cost(plain, Op.BLOCK_OUT)
+    # 16 query heads a GPU of 128 elements: FP32 outputs, maximum and sum read, FP16 outputs written.
+    gpu = machine().gpu
+    bandwidth = gpu.memory_bytes_per_s * gpu.memory_efficiency
+    sizes = [16 * (parts * (128 + 2) * 4 + 2 * 128 * 2) for parts in (10, 10, 11)]
+    merged = [round((size / bandwidth + gpu.stream_launch_us / 1e6) * 1e12) for size in sizes]
+    assert out.duration_ps[0, 0].tolist() == [before.duration_ps[0, 0, 0] + more for more in merged]
+    assert out.energy_nj[0].tolist() == [
+        pytest.approx(before.energy_nj[0, 0] + 1400 * more / 1e3, abs=1) for more in merged
+    ]
+    for op in ("embed", "block_in", "head"):
+        assert op_cost(answer, op).duration_ps.tolist() == op_cost(plain, op).duration_ps.tolist()
+
+
+def test_what_merging_takes_is_counted() -> None:
+    on = machine(attention__partition="block", attention__kv_block_tokens=64, attention__stripe_tokens=192)
+    residents = [(0, 0, 0, 382), (1, 1, 3, 0)]
+    opened = GpuDevice([Identity("gpu")]).open(hello("gpu", on, "llama-2-70b", 4, 2))
+    opened.window(window(decoding([], 0, [Chunk(0, 382, 0, True)]), residents=residents))
+    asked = replace(window(decoding(residents[:1]), rounds=3, window_id=2, commits=[Commit(1, 1)]), places=())
+    costs = opened.window(asked)
+    (before,) = opened.audit()
+    (after,) = opened.close([Commit(2, 3)])
+    spent = sum(after.counters.values()) - sum(before.counters.values())
+    layers = load_model("llama-2-70b").layers
+    of_layer = {Op.BLOCK_IN: layers, Op.BLOCK_OUT: layers}
+    told = sum(
+        of_layer.get(Op(cost.op), 1) * int(np.broadcast_to(cost.duration_ps[0, 0], 3).sum())
+        for cost in costs.costs
+    )
+    assert spent == told

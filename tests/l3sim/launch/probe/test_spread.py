@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from l3sim.errors import InvalidInput
+from l3sim.launch.probe.attention import busy_ranks, tokens_of
 from l3sim.launch.probe.spread import places_of, spread
 from l3sim.orchestrator.engine.kv.prefix import PrefixSharing
 from l3sim.orchestrator.engine.kv.shape import KvShape
@@ -49,6 +50,7 @@ def machine_with(**settings: object) -> Machine:
     tokens=st.integers(1, 40_000),
     share=st.floats(0.01, 1.0),
     layers=st.integers(1, 9),
+    partition=st.sampled_from(["head", "block"]),
 )
 def test_it_is_the_placement_of_the_engine(
     name: str,
@@ -59,13 +61,16 @@ def test_it_is_the_placement_of_the_engine(
     tokens: int,
     share: float,
     layers: int,
+    partition: str,
 ) -> None:
     # Layers that are no multiple of the ranksets fill ranks unevenly, so that room decides as well.
     shape = load_model(name)
     model = ModelShape(
         **{field: getattr(shape, field) for field in shape.__struct_fields__} | {"layers": layers}
     )
-    machine = machine_with(ranksets=ranksets, n_hc=n_hc, memory_share=share * layers / 2000)
+    machine = machine_with(
+        ranksets=ranksets, n_hc=n_hc, memory_share=share * layers / 2000, partition=partition
+    )
     layout = layout_of(machine.attention, model, 1, dp)
     room = kv_room_bytes(machine.attention, layout, model)
     found = places_of(layout, model, room, requests, tokens)
@@ -89,9 +94,22 @@ def test_every_group_lies_somewhere_and_replicas_take_turns(name: str, requests:
     machine, model = machine_with(), load_model(name)
     layout = layout_of(machine.attention, model, 2, 4)
     groups = spread(machine, model, layout, requests, 100)
-    assert groups.shape == (4, 4, 4)
+    assert groups.shape == (4, 4, 4, 1)
     of_replica = [len(range(replica, requests, 4)) * layout.groups for replica in range(4)]
-    assert groups.sum(axis=(1, 2)).tolist() == of_replica
+    assert groups.sum(axis=(1, 2, 3)).tolist() == of_replica
+
+
+def test_stripes_lie_on_every_rank_that_has_some() -> None:
+    """Of 8 replicas, one has a request of 2,500 tokens: stripes 0, 2, 4 on a rank, 1 and 3 on the other."""
+    machine, model = (
+        machine_with(partition="block", stripe_tokens=512, kv_block_tokens=64),
+        load_model("qwen-72b"),
+    )
+    layout = layout_of(machine.attention, model, 1, 8)
+    groups = spread(machine, model, layout, 1, 2500)
+    assert (groups.shape, groups.sum()) == ((8, 4, 2, 2), 2)
+    assert groups[0, 0].tolist() == [[1, 0], [0, 1]]
+    assert [tokens_of(layout, load, 2500).tolist() for load in busy_ranks(groups)] == [[1476], [1024]]
 
 
 def test_what_does_not_fit_is_refused_with_what_would() -> None:

@@ -13,7 +13,7 @@ from l3sim import work
 from l3sim.errors import InvalidInput, InvariantBroken
 from l3sim.placement import Layout
 from l3sim.specs.model import ModelShape
-from l3sim.testing.builders import small_hello, small_model
+from l3sim.testing.builders import small_hello, small_layout, small_model
 from l3sim.transport.convert import rounds as convert_rounds
 from l3sim.transport.convert import session as convert
 from l3sim.v1 import device_pb2 as pb
@@ -49,6 +49,7 @@ CHUNKS = tuples(st.builds(work.Chunk, U64, U64, U64, BOOLS))
 @st.composite
 def hellos(draw: st.DrawFn) -> work.Hello:
     layout = draw(st.builds(Layout, *[SIZES] * 10))
+    layout = replace(layout, stripe_tokens=layout.kv_block_tokens * draw(st.sampled_from([0, 1, 7])))
     assignments = tuples(
         st.builds(
             work.RankAssignment, st.integers(0, layout.dp - 1), U32, st.integers(0, layout.ranks - 1), BOOLS
@@ -243,6 +244,12 @@ def parse_hello(**changes: Any) -> work.Hello:
         (
             lambda: convert.hello_from_proto(pb.Hello()),
             "layout.tp: must be at least 1, got 0",
+        ),
+        (
+            lambda: convert.layout_from_proto(
+                changed(convert.layout_to_proto(small_layout(kv_block_tokens=10)), stripe_tokens=15)
+            ),
+            "layout.stripe_tokens: must be a multiple of kv_block_tokens (10), got 15",
         ),
         (
             lambda: convert.model_from_proto(pb.ModelShape(layers=1)),

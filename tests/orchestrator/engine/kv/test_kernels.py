@@ -8,30 +8,14 @@ from l3sim.orchestrator.engine.kv.kernels import (
     NOWHERE,
     Bookings,
     best_place,
-    bins_of,
-    blocks_at,
     booked_tokens,
     bytes_of,
     rounds_of_room,
-    sum_at,
 )
 from l3sim.orchestrator.engine.requests import Phase
 from tests.orchestrator.small_jobs import numbers
 
 LEDGER = settings(max_examples=60, derandomize=True, deadline=None)
-PAIRS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 40)), max_size=8)
-
-
-@LEDGER
-@given(PAIRS, st.integers(1, 9))
-def test_sums_by_placement(pairs: list[tuple[int, int]], block: int) -> None:
-    places, amounts = numbers([at for at, _ in pairs]), numbers([amount for _, amount in pairs])
-    sums, blocks = [0] * 4, [0] * 4
-    for at, amount in pairs:
-        sums[at] += amount
-        blocks[at] += (amount + block - 1) // block
-    assert sum_at(places, amounts, 4).tolist() == sums
-    assert blocks_at(places, amounts, block, 4).tolist() == blocks
 
 
 @LEDGER
@@ -39,14 +23,6 @@ def test_sums_by_placement(pairs: list[tuple[int, int]], block: int) -> None:
 def test_bytes_are_a_product_of_blocks_and_their_bytes(blocks: list[int], seed: int) -> None:
     block_bytes = np.random.default_rng(seed).integers(0, 100, (3, 3))
     assert bytes_of(numbers(blocks), block_bytes).tolist() == (numbers(blocks) @ block_bytes).tolist()
-
-
-def test_bins_weigh_tokens_with_head_groups() -> None:
-    """Two ranks a rankset; first rank 0 has two groups on rank 0 and one on rank 1."""
-    groups = np.array([[2, 1], [1, 2]], dtype=np.int64)
-    # Placements 0 and 1 are of offset 0, 2 and 3 of offset 1.
-    found = bins_of(numbers([0, 3, 3]), numbers([10, 5, 1]), groups, 2)
-    assert found.tolist() == [[20, 10], [6, 12]]
 
 
 def test_bookings_by_phase() -> None:

@@ -32,12 +32,14 @@ class Life:
 
     def __init__(self, draw: Callable[[st.SearchStrategy[int]], int]) -> None:
         self.draw = draw
+        block = (1, 3, 8)[draw(st.integers(0, 2))]
         self.layout = small_layout(
             ranksets=draw(st.integers(1, 4)),
             ranks=draw(st.integers(1, 3)),
             groups=draw(st.integers(1, 5)),
             heads_per_group=draw(st.integers(1, 2)),
-            kv_block_tokens=(1, 3, 8)[draw(st.integers(0, 2))],
+            kv_block_tokens=block,
+            stripe_tokens=block * (0, 0, 1, 2, 5)[draw(st.integers(0, 4))],
         )
         model = small_model(layers=draw(st.integers(1, 6)))
         places = self.layout.ranksets * self.layout.ranks
