@@ -78,6 +78,11 @@ class AttentionSection(Section, frozen=True, forbid_unknown_fields=True, kw_only
         return left_bytes
 
     @property
+    def may_stripe(self) -> bool:
+        """Whether a policy may say how a head group's KV lies over ranks: the section can, and does not."""
+        return False
+
+    @property
     def beside_gpus(self) -> bool:
         """Whether its memory is none of the GPUs', which then can attend beside it with theirs."""
         return self.placement is DecodePlacement.ATTENTION

@@ -57,6 +57,11 @@ class DimmPimConfig(RankConfig, AttentionSection, frozen=True, forbid_unknown_fi
     rank_active_w: NonNegative  # level roofline: above idle, while a rank attends
     module_idle_w: NonNegative
 
+    @property
+    def may_stripe(self) -> bool:
+        """See AttentionSection.may_stripe."""
+        return self.partition is None
+
     def reads(self, key: str) -> bool:
         """See Section.reads."""
         if key in SILICON_KEYS or (key == "stripe_tokens" and self.partition != "block"):

@@ -26,9 +26,12 @@ from l3sim.specs.model import ModelShape
 from l3sim.specs.option import deciding_options, shown_options
 from l3sim.specs.requests import Requests
 from l3sim.specs.workload import requests_of
+from l3sim.work import BLOCK
 
 #: Keys of `scheduler` that the KV ledger reads, whatever the policy.
 KV_KEYS = frozenset({"kv_reserve_tokens", "prefix_sharing"})
+#: How KV of a layer lies over ranks, where neither job nor machine says it.
+PARTITION = "attention.partition"
 #: Keys of `scheduler` that are read whatever the policy: by the queue and by the KV ledger.
 ENGINE_KEYS = KV_KEYS | {"aging_s"}
 
@@ -119,7 +122,11 @@ def resolve(spec: JobSpec, machine: Machine) -> ResolvedJob:
     _check_scheduler(spec, policy, machine)
     check_slo(spec.slo, HostStages.of(machine.host))
     table = requests_of(spec.workload, spec.seed)
-    layout = layout_of(machine.attention, model, *_parallel(spec, machine, model))
+    tp, dp = _parallel(spec, machine, model)
+    layout = layout_of(machine.attention, model, tp, dp)
+    if policy.stripes and machine.attention.may_stripe and layout.groups < layout.ranks:
+        machine = machine.with_settings(((PARTITION, BLOCK),))
+        layout = layout_of(machine.attention, model, tp, dp)
     if policy.homes and machine.attention.beside_gpus and machine.scheduler.gpu_kv_share:
         layout = replace(layout, decode=DecodePlacement.BOTH)
     machine.link.check_replica(layout.tp)

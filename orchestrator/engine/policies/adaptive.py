@@ -42,6 +42,7 @@ class Adaptive(Policy):
     reads = PREFILL_KEYS | {"token_budget", "gpu_kv_share"}
     placements = frozenset({"attention"})
     homes = True
+    stripes = True
 
     def plan(self, view: PlanView, predictor: Predictor) -> Plan:
         """See Policy.plan."""

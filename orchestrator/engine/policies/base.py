@@ -124,6 +124,8 @@ class Policy(ABC):
         predicts: whether it asks the predictor, which then learns from the rounds.
         placements: of decode attention (`Machine.placement`) that it is for.
         homes: whether it also places KV in the memory of GPUs that attend beside modules.
+        stripes: whether KV is striped (`attention.partition: block`) unless a job or its machine says
+            otherwise, where a request's layer is on fewer ranks than a rankset has.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset()
@@ -132,6 +134,7 @@ class Policy(ABC):
     predicts: ClassVar[bool] = False
     placements: ClassVar[frozenset[str]] = frozenset({"attention", "gpu"})
     homes: ClassVar[bool] = False
+    stripes: ClassVar[bool] = False
 
     @abstractmethod
     def plan(self, view: PlanView, predictor: Predictor) -> Plan:

@@ -46,7 +46,7 @@ class Homes:
     def may_admit(self, placed: KvPlacement) -> Blocked:
         """Whether its KV can be expected to fit, tokens a second still grow, and gaps keep their bound.
 
-        What GPU memory has room for always brings more tokens a second: fully connected layers cost little more.
+        What GPU memory has room for always brings more tokens a second, as on GPUs alone.
         """
         point, request = self._point, placed.request
         rows = np.array([request], dtype=np.int64)
