@@ -1,4 +1,4 @@
-"""What modules and the link hear of a window where GPUs attend beside them: nothing of requests with the GPUs.
+"""What modules and the link hear of a window where GPUs attend beside them: nothing of requests there.
 
 The GPUs hear the whole window. A module that knows ranks only needs to know no more than that: requests whose
 KV is in GPU memory are neither placed, nor decoded, nor released there, and nothing of them crosses the link.

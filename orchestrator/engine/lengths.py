@@ -11,9 +11,9 @@ from l3sim.units import Floats, Int64s
 
 #: Answers that must have ended before they are believed.
 FEW = 32
-#: Tokens that every answer is taken to have until then. Assumed: long, as those of reasoning models, since room
-#: that is kept too long comes free when an answer ends, and room that lacks costs another answer its KV.
-UNSEEN = 4096
+#: Tokens that every answer is taken to have until then. Assumed: longer than a chat's, since room that is kept
+#: too long comes free when an answer ends; shorter than a reasoning model's, whose first answers teach in time.
+UNSEEN = 2048
 #: The estimate is made anew when so many more (a share) have ended.
 GROWN = 0.05
 

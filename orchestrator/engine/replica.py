@@ -309,8 +309,10 @@ class Replica:
         kv, held, growing = self.kv, self._books.table.held, plan.decode
         kv.note_peak()
         lasted = np.diff(outcome.join_ps, prepend=self.now_ps)
-        blocks = int(kv.held_blocks().sum())
-        tokens = kv.tokens_at(kv.rows, held[kv.rows])
+        ranks = kv.shape.rank_count  # GPU memory beside them is left out
+        blocks = int(kv.held_blocks()[:ranks].sum())
+        tokens = kv.tokens_at(kv.rows, held[kv.rows])[:ranks]
+        growing = growing[kv.places(growing) < ranks]
         self.occupancy.add(lasted, blocks, tokens, held[growing], kv.places(growing))
 
     def _join(self, opened: OpenPlan, outcome: Outcome) -> None:

@@ -23,11 +23,16 @@ def kv_report(replicas: Sequence[Replica], model: ModelShape) -> Kv:
         peak_bytes=sum(replica.kv.peak_bytes for replica in replicas),
         block_tokens=tokens,
         block_bytes=shape.piece_bytes,
-        # In bytes: a block may have room for heads that the model has not.
-        fragmentation=1
-        - token_ps * model.layer_kv_bytes / (block_ps * shape.layout.groups * shape.piece_bytes),
+        fragmentation=_empty(
+            token_ps * model.layer_kv_bytes, block_ps * shape.layout.groups * shape.piece_bytes
+        ),
         prefix=_prefix(replicas, tokens),
     )
+
+
+def _empty(used: int, taken: int) -> float:
+    """Share of blocks that nothing fills, by bytes: a block may have room for heads that the model has not."""
+    return 1 - used / taken if taken else 0.0
 
 
 def _prefix(replicas: Sequence[Replica], tokens: int) -> Prefix:
@@ -70,7 +75,7 @@ def _ranks(replica: Replica) -> list[_Carried]:
     shape, lasted = replica.kv.shape, replica.metrics.iteration_ps
     count = len(shape.rank_room_bytes)
     # Objects: tokens x picoseconds leave 64 bits.
-    tokens = replica.occupancy.place_ps @ shape.pieces.astype(np.object_)
+    tokens = replica.occupancy.place_ps @ shape.pieces[:count, :count].astype(np.object_)
     # A replica that no request belongs to has run no round.
     attended = np.zeros(count, dtype=np.int64) if replica.metrics.rank_ps is None else replica.metrics.rank_ps
     return [

@@ -157,7 +157,7 @@ def test_a_fit_finds_the_parameters_behind_the_tables(
     assert found.nccl_latency_us == pytest.approx(12.0, rel=0.1)
     assert found.all_reduce_eager_us == pytest.approx(33.0, rel=0.02)
     text = file.read_text()
-    assert 'source: "fitted by scripts/fit_kernels.py to a100-sxm-nccl (aiconfigurator\'s' in text
+    assert "source: \"fitted by scripts/fit_kernels.py to a100-sxm-nccl (aiconfigurator's" in text
 
 
 def _tables_of(folder: Path, gpu: MeasuredGpuConfig) -> None:

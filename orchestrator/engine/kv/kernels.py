@@ -74,6 +74,20 @@ def bytes_of(blocks: Int64s, block_bytes: Int64s) -> Int64s:
     return result
 
 
+@jit(cache=True, example=lambda: (_one(), _one() - 1, 1, -1))
+def blocks_of(tokens: Int64s, places: Int64s, block_tokens: int, gpu_place: int) -> Int64s:
+    """Blocks that requests with so many tokens take; tokens in GPU memory beside ranks: shape (n,).
+
+    Args:
+        gpu_place: -1: there is none.
+    """
+    result = np.empty(len(tokens), dtype=np.int64)
+    for index in range(len(tokens)):
+        size = 1 if places[index] == gpu_place else block_tokens
+        result[index] = -(-tokens[index] // size)
+    return result
+
+
 @jit()
 def _lacks(opened: Int64s, booked: Int64s, room: Int64s, block_bytes: Int64s) -> bool:
     """Whether a rank has more booked than it holds with this many blocks more at each placement."""
@@ -90,7 +104,7 @@ def _lacks(opened: Int64s, booked: Int64s, room: Int64s, block_bytes: Int64s) ->
 
 def _room() -> tuple[Any, ...]:
     """One request that decodes on one rank."""
-    return 1, _one() - 1, _one() - 1, _bookings(), 1, _one(), _one(), _one()[None], 1, 0
+    return 1, _one() - 1, _one() - 1, _bookings(), 1, -1, _one(), _one(), _one()[None], 1, 0
 
 
 @jit(cache=True, example=_room)
@@ -100,6 +114,7 @@ def rounds_of_room(
     places: Int64s,
     bookings: Bookings,
     block_tokens: int,
+    gpu_place: int,
     booked: Int64s,
     room: Int64s,
     block_bytes: Int64s,
@@ -119,7 +134,9 @@ def rounds_of_room(
     enough, lacks = 0, most
     while True:
         then = booked_tokens(requests, places, ahead, bookings)
-        opened = runs_at(places, -(-now // block_tokens), -(-then // block_tokens), stripe, ranks, len(room))
+        here = blocks_of(now, places, block_tokens, gpu_place)
+        there = blocks_of(then, places, block_tokens, gpu_place)
+        opened = runs_at(places, here, there, stripe, ranks, len(room))
         if _lacks(opened, booked, room, block_bytes):
             lacks = ahead
         elif ahead == most:

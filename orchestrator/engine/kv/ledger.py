@@ -37,7 +37,6 @@ from l3sim.orchestrator.engine.requests import Phase, RequestTable
 from l3sim.units import Int64s
 from l3sim.work import Chunk, KvPlacement
 
-
 #: Share of GPU memory for KV that is kept free: what residents grow by while others move out. Ours.
 SLACK = 0.02
 
@@ -109,8 +108,8 @@ class KvLedger:
 
     def blocks_at(self, requests: Int64s, tokens: Int64s) -> Int64s:
         """Blocks of requests with so many tokens, shared ones once, as `kv.stripes` counts: shape (P,)."""
-        layout = self.shape.layout
-        return self._once(requests, layout.blocks(tokens), 1, layout.stripe_blocks)
+        amounts = self.shape.blocks(tokens, self.places(requests))
+        return self._once(requests, amounts, 1, self.shape.layout.stripe_blocks)
 
     def tokens_at(self, requests: Int64s, tokens: Int64s) -> Int64s:
         """Tokens of requests at each placement, those in shared blocks once: shape (P,); as `blocks_at`."""
@@ -123,6 +122,8 @@ class KvLedger:
         runs = places, np.zeros_like(amounts), amounts
         if self.sharing.any:
             shared = self.sharing.shareable[requests] * of_block
+            if self._gpus:
+                shared = np.where(places == self._size - 1, shared // of_block * self._block_tokens, shared)
             runs = self.sharing.runs(requests, places, amounts, shared, self._size)
         return runs_at(*runs, stripe, self.shape.layout.ranks, self._size)
 
@@ -195,7 +196,7 @@ class KvLedger:
 
     @property
     def over_on_gpus(self) -> int:
-        """Bytes of GPU memory that KV which stays and KV which leaves take beyond its room; or less than 0."""
+        """Bytes of GPU memory that KV which stays or leaves takes beyond its room; or less than 0."""
         place = len(self.shape.room_bytes) - 1
         return int(self.booked_bytes()[place] - self.shape.room_bytes[place]) + self.leaving_bytes
 
@@ -211,9 +212,13 @@ class KvLedger:
                 break
             booked = self.booked_tokens(self._table.rows([request]))
             if self._table.phase[request] == Phase.DECODE:
-                over -= int(self.shape.layout.blocks(booked)[0] * self.shape.block_bytes[place, place])
+                over -= int(booked[0] * self.shape.block_bytes[place, place])
                 found.append(request)
         return found
+
+    @property
+    def _block_tokens(self) -> int:
+        return self.shape.layout.kv_block_tokens
 
     @property
     def _size(self) -> int:
@@ -345,7 +350,8 @@ class KvLedger:
             growing,
             self.places(growing),
             self._bookings,
-            shape.layout.kv_block_tokens,
+            self._block_tokens,
+            -1 if shape.layout.gpu_place is None else shape.layout.gpu_place,
             self.booked_bytes(),
             shape.room_bytes,
             shape.block_bytes,

@@ -42,7 +42,8 @@ class Occupancy:
     @classmethod
     def of(cls, layout: Layout) -> "Occupancy":
         """Of a replica that is laid out so."""
-        return cls(layout.kv_block_tokens, layout.places, layout.stripe_tokens, layout.ranks)
+        places = layout.ranksets * layout.ranks
+        return cls(layout.kv_block_tokens, places, layout.stripe_tokens, layout.ranks)
 
     def add(
         self,
@@ -83,9 +84,7 @@ class Occupancy:
     def _shifted(self, places: Int64s, steps: Int64s) -> Int64s:
         """Placements so many ranks further."""
         own = places % self._ranks
-        whole = places - own + self._ranks > self._places  # in GPU memory beside ranks
-        shifted: Int64s = np.where(whole, places, places - own + (own + steps) % self._ranks)
-        return shifted
+        return places - own + (own + steps) % self._ranks
 
     def _move_back(self, times: list[int], growing: Int64s, places: Int64s) -> None:
         """Count tokens that were not there yet in the stripe before that of the newest token.

@@ -2,18 +2,18 @@
 
 Ranks count as rankset * ranks + rank, placements as offset * ranks + first rank; there are P of each. Where
 GPUs attend beside ranks, `Layout.gpu_place` is one placement more, and GPU memory counts as the rank behind
-the others.
+the others, filled token by token: a block there is one token.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from l3sim.orchestrator.engine.kv.kernels import blocks_of
 from l3sim.orchestrator.engine.kv.stripes import longest
 from l3sim.placement import Layout
 from l3sim.specs.model import ModelShape
 from l3sim.units import Int64s
-
 
 #: No request is as long, no memory as large.
 NO_BOUND = 2**62
@@ -59,8 +59,8 @@ class KvShape:
             blocks = each.min(axis=1)
         fits = blocks * layout.kv_block_tokens
         if layout.gpu_place is not None:
-            whole = layout.kv_block_tokens * model.kv_bytes_per_token
-            pieces, block_bytes = _with(pieces, model.layers * layout.groups), _with(block_bytes, whole)
+            pieces = _with(pieces, model.layers * layout.groups)
+            block_bytes = _with(block_bytes, model.kv_bytes_per_token)
             fits = np.append(fits, NO_BOUND)
         return cls(
             layout, pieces, piece_bytes, block_bytes, layer_bytes, layout.group_counts, room_bytes, fits
@@ -75,6 +75,11 @@ class KvShape:
     def rank_room_bytes(self) -> Int64s:
         """`room_bytes` without GPU memory."""
         return self.room_bytes[: self.rank_count]
+
+    def blocks(self, tokens: Int64s, places: Int64s) -> Int64s:
+        """Blocks that requests with so many tokens take, in GPU memory beside ranks tokens: shape (n,)."""
+        gpu_place = self.layout.gpu_place
+        return blocks_of(tokens, places, self.layout.kv_block_tokens, -1 if gpu_place is None else gpu_place)
 
     def limit_bytes(self, watermark: float) -> Int64s:
         """What may be booked on each rank when a share of it must stay free: shape (P,)."""

@@ -52,13 +52,10 @@ class KvView:
         shape = self._shape
         place, count = shape.layout.gpu_place, shape.rank_count
         blocks = int(self._limit[:count].sum()) // int(shape.block_bytes[0].sum())
-        if place is not None:
-            blocks += int(self._limit[place]) // int(shape.block_bytes[place, place])
-        return blocks * shape.layout.kv_block_tokens
+        beside = 0 if place is None else int(self._limit[place]) // int(shape.block_bytes[place, place])
+        return blocks * shape.layout.kv_block_tokens + beside
 
-    def fits(
-        self, tokens: int, request: int | None = None, on_gpus: bool = False
-    ) -> tuple[int, int] | None:
+    def fits(self, tokens: int, request: int | None = None, on_gpus: bool = False) -> tuple[int, int] | None:
         """Where a request that books this many tokens would go, or None where it does not fit.
 
         Of the (offset, rank) pairs where it fits, the one that makes the fullest of its bins least full,
@@ -93,9 +90,9 @@ class KvView:
         layout, place = self._shape.layout, self._shape.layout.gpu_place
         if place is None:
             return None
-        booking = tokens + self._reserve_tokens
-        blocks = -(-booking // layout.kv_block_tokens) - int(self._hits(request)[place])
-        more = blocks * int(self._shape.block_bytes[place, place])
+        shared = int(self._hits(request)[place]) * layout.kv_block_tokens
+        own = tokens + self._reserve_tokens - shared
+        more = own * int(self._shape.block_bytes[place, place])
         limit = self._limit if self._residents else self._shape.room_bytes
         booked = int(self.booked[place]) + self._leaving_bytes
         return (layout.ranksets, 0) if booked + more <= limit[place] else None
@@ -108,7 +105,8 @@ class KvView:
         booking = int(min(tokens + self._reserve_tokens, shape.fit_tokens[place]))
         blocks = -(-booking // layout.kv_block_tokens)
         if place == layout.gpu_place:
-            self.booked[place] += (blocks - int(self._hits(request)[place])) * shape.block_bytes[place, place]
+            own = booking - int(self._hits(request)[place]) * layout.kv_block_tokens
+            self.booked[place] += own * shape.block_bytes[place, place]
         else:
             added = profile(int(self._hits(request)[place]), blocks, layout.stripe_blocks, shape.groups)
             self.booked[: shape.rank_count] += np.outer(

@@ -76,9 +76,7 @@ class Study:
     whose policy is for the machine's `placement`, and that place KV with the GPUs as the job does or not.
     """
 
-    def __init__(
-        self, replica: int, most: int, placement: str = "attention", homes: bool = False
-    ) -> None:
+    def __init__(self, replica: int, most: int, placement: str = "attention", homes: bool = False) -> None:
         self._replica, self._most, self._stride = replica, most, 1
         self._alternatives = {
             name: (POLICIES.get(policy), options)

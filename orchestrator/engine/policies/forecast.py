@@ -15,7 +15,9 @@ from l3sim.orchestrator.engine.lengths import UNSEEN, Survival
 from l3sim.units import Floats, Int64s
 
 #: Rounds from now at which the sum is taken: ours.
-AHEAD: Int64s = np.array([0, 64, 128, 256, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12_288, 16_384])
+AHEAD: Int64s = np.array(
+    [0, 64, 128, 256, 512, 768, 1024, 1536, 2048, 3072, 4096, 6144, 8192, 12_288, 16_384]
+)
 
 
 class Forecast:

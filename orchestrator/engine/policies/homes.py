@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from l3sim.orchestrator.engine.policies.adaptive import Point
 
 #: One request more must bring this share of what it would bring if rounds did not grow: ours.
-import os
-WORTH = float(os.environ.get("WORTH", "0.1"))
+WORTH = 0.1
 
 
 class Homes:
