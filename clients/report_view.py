@@ -66,6 +66,8 @@ def report_view(report: Report) -> RenderableType:
 def _headline(report: Report) -> list[Text]:
     requests, tokens, batch = report.requests, report.tokens, report.batch
     made = f"{tokens.prompt:,} prompt, {tokens.output:,} output, {tokens.recomputed:,} recomputed"
+    if tokens.moved:
+        made += f", {tokens.moved:,} moved to modules"
     counts = f"{requests.completed:,} completed, {requests.failed:,} failed, {requests.preempted:,} preempted"
     lines = [
         Text(f"job {report.job}: {report.model} on {report.machine}", style="bold"),

@@ -56,6 +56,7 @@ class Tokens(Struct, frozen=True):
     prompt: int
     output: int
     recomputed: int
+    moved: int
 
 
 class Distribution(Struct, frozen=True):

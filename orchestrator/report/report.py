@@ -126,6 +126,7 @@ def _tokens(table: RequestTable) -> Tokens:
         prompt=int(table.prompt.sum()),
         output=int(table.output[table.phase == Phase.DONE].sum()),
         recomputed=int(table.recomputed.sum()),
+        moved=int(table.moved.sum()),
     )
 
 

@@ -60,7 +60,8 @@ def view_of(members: Membership, preempted: Sequence[int], given: Given) -> Plan
         decoding=residents[decoding],
         prefilling=prefilling,
         queue=members.queue,
-        barred=frozenset(preempted),
+        # One that was alone and outgrew GPU memory enters again at once, elsewhere.
+        barred=frozenset(preempted if len(residents) else ()),
         kv=kv.view(),
         gpu=members.books.gpu,
         options=given.options,
