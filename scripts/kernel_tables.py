@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from l3sim.errors import InvalidInput
 from l3sim.services.gpu.all_reduce import all_reduce_s
 from l3sim.services.gpu.calibrated import gemm_s
-from l3sim.services.gpu.fused import Heads, decode_s, prefill_s
+from l3sim.services.gpu.fused import Heads, decode_s, lanes_of, prefill_s
 from l3sim.specs.config import MeasuredGpuConfig
 from l3sim.units import Floats
 
@@ -93,7 +93,9 @@ class Rows:
                 return prefill_s(gpu, heads, one, np.zeros_like(one), requests) * 1e6
             keys = requests * tokens
             cached = 4 * HEAD_SIZE * kv * keys <= CACHES[self.gpu]
-            return decode_s(gpu, Heads(query, kv, HEAD_SIZE), requests, tokens, keys, cached) * 1e6
+            heads = Heads(query, kv, HEAD_SIZE)
+            lanes = lanes_of(gpu, heads, requests)
+            return decode_s(gpu, heads, lanes, tokens, tokens, keys, cached) * 1e6
         mode = msgspec.structs.replace(gpu, all_reduce_mode=self.kind)
         return np.asarray(all_reduce_s(mode, *self.sizes)) * 1e6
 
