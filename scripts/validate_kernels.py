@@ -72,7 +72,8 @@ prompts of one token, and the H200's table of prefill, in which 8 x 64 heads of 
 32 PFLOP/s, where KV heads are shared, and three times as long as on the H100 where not: the H200 has the
 H100's parameters for it, and for NCCL, which no table has.
 A loop that reads fewer bytes than the last cache holds reads them from there: decode attention of such rows
-is predicted without the memory's limit, which in a pass, whose other layers come between, always holds.
+is predicted without the memory's limit, prefill on the L40S with half of it, which in a pass, whose other
+layers come between, holds in full.
 """
 
 LAYERS = """\

@@ -116,7 +116,7 @@ def decode_s(
     longest: Floats,
     mean: Floats,
     keys: Any,
-    cached: Any = False,
+    from_memory: Any = 1.0,
 ) -> Floats:
     """Seconds of decode attention of one layer; arrays of one shape.
 
@@ -124,7 +124,8 @@ def decode_s(
         lanes: of as many requests.
         longest, mean, keys: tokens with keys of the longest request, of one on average, and of all together,
             new ones included.
-        cached: keys and values are in the cache, as in a measurement's loop; never so in a pass.
+        from_memory: share of the bytes that memory has to deliver: less than 1 in a measurement whose loop
+            finds some in the cache, never in a pass.
     """
     tiles = np.maximum(longest / TILE_KEYS, 1)
     splits = np.minimum(lanes.room, tiles)
@@ -136,25 +137,30 @@ def decode_s(
     compute_us = np.maximum(gpu.decode_cta_us + block_us * tiles, busy * mean_us)
     split = splits > 1
     # Partial results have 4 bytes an element, are written and read.
-    element_us = ELEMENT_BYTES * heads.size / (gpu.memory_bytes_per_s * gpu.decode_memory_efficiency) * 1e6
+    bandwidth = gpu.memory_bytes_per_s * gpu.decode_memory_efficiency
+    element_us = from_memory * (ELEMENT_BYTES * heads.size / bandwidth * 1e6)
     memory_us = keys * (2 * heads.kv * element_us) + lanes.query_elements * element_us * (
         1 + split * (2 * splits)
     )
-    if cached is not False:
-        memory_us = np.where(cached, 0.0, memory_us)
     work_us = join(compute_us, memory_us, gpu.decode_interference)
     combine_us = split * (gpu.decode_combine_us + gpu.decode_split_us * splits)
     return np.asarray((work_us + combine_us + lanes.around_us) / 1e6)
 
 
 def prefill_s(
-    gpu: MeasuredGpuConfig, heads: Heads, tokens: Floats, finished: Floats, times: Any = 1
+    gpu: MeasuredGpuConfig,
+    heads: Heads,
+    tokens: Floats,
+    finished: Floats,
+    times: Any = 1,
+    from_memory: Any = 1.0,
 ) -> Floats:
     """Seconds of prefill attention of one layer: of chunks along the last axis, in one kernel.
 
     Args:
         tokens, finished: of each chunk; tokens before it.
         times: how often the last axis stands there.
+        from_memory: as in `decode_s`.
     """
     library = KERNELS[gpu.attention_kernel]
     rows = heads.query * np.ceil(tokens / library.rows)
@@ -170,7 +176,7 @@ def prefill_s(
     query, kv = (np.asarray(of)[..., 0] if np.ndim(of) else of for of in (heads.query, heads.kv))
     elements = 2 * query * tokens.sum(axis=-1) + 2 * kv * (tokens + finished).sum(axis=-1)
     bandwidth = gpu.memory_bytes_per_s * gpu.prefill_memory_efficiency
-    memory_s = ELEMENT_BYTES * heads.size * elements * times / bandwidth
+    memory_s = from_memory * (ELEMENT_BYTES * heads.size * elements * times / bandwidth)
     work_s = join(join(even_s, chain_s, gpu.prefill_chain_share), memory_s, gpu.prefill_interference)
     return np.asarray(work_s + gpu.prefill_launch_us / 1e6)
 

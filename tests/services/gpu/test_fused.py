@@ -60,7 +60,7 @@ def decode_us(requests: int, heads: Heads, tokens: int, kernel: str = "flash3", 
     return _decode_us(config, heads, requests, tokens)
 
 
-def _decode_us(config: MeasuredGpuConfig, heads: Heads, requests: int, tokens: int, **how: bool) -> float:
+def _decode_us(config: MeasuredGpuConfig, heads: Heads, requests: int, tokens: int, **how: float) -> float:
     lanes, one = lanes_of(config, heads, requests), np.array(float(tokens))
     return float(decode_s(config, heads, lanes, one, one, requests * one, **how)) * 1e6
 
@@ -103,7 +103,7 @@ def test_memory_binds_what_is_wide() -> None:
     slow = decode_us(50, heads, 4096, memory_bytes_per_s=1e9)
     assert slow == pytest.approx(1000 + moved / 0.5e9 * 1e6)
     cached = gpu(**PLAIN | {"attention_kernel": "flash3", "memory_bytes_per_s": 1e9})
-    assert _decode_us(cached, heads, 50, 4096, cached=True) == pytest.approx(decode_us(50, heads, 4096))
+    assert _decode_us(cached, heads, 50, 4096, from_memory=0.0) == pytest.approx(decode_us(50, heads, 4096))
     prompt = 2 * 128 * (2 * 8 * 300 + 2 * 2 * 300)
     assert prefill_us(heads, [100.0, 200.0], memory_bytes_per_s=1e6) == pytest.approx(1000 + prompt / 0.5)
 
