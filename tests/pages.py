@@ -224,12 +224,12 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
             "tests/scripts/test_kernel_tables.py::test_shipped_parameters_are_what_the_tables_give",
         ),
         (
-            ".venv/bin/python -m scripts.validate_kernels $K $P docs/generated",
-            "tests/scripts/test_kernel_tables.py::test_the_page_is_what_the_command_writes",
-        ),
-        (
             ".venv/bin/python -m scripts.validate_gpu $P docs/generated",
             "tests/scripts/test_validate_gpu.py::test_the_page_is_what_the_command_writes",
+        ),
+        (
+            ".venv/bin/python -m scripts.validate_kernels $K $P docs/generated",
+            "tests/scripts/test_kernel_tables.py::test_the_page_is_what_the_command_writes",
         ),
     ],
     "docs/models.md": [

@@ -217,16 +217,17 @@ class Fused:
         return Lanes(*(float(getattr(found, name)) for name in Lanes.__slots__))
 
     def prefill(self, chunks: Sequence[Chunk]) -> Spent:
-        """See AttentionCosts. Chunks of one token each are decoded, as engines do."""
-        if all(chunk.tokens == 1 for chunk in chunks):
-            return self.decode(np.array([chunk.finished_tokens for chunk in chunks], dtype=np.int64))
+        """See AttentionCosts. Chunks of one token each are decoded, as engines do, where that is faster."""
         tokens, finished = (
             np.array([getattr(chunk, name) for chunk in chunks], dtype=np.float64)
             for name in ("tokens", "finished_tokens")
         )
         launch_s = self._gpu.prefill_launch_us / 1e6
         seconds = float(prefill_s(self._gpu, self._heads, tokens, finished))
-        return Spent("attention", seconds - launch_s, launch_s)
+        spent = Spent("attention", seconds - launch_s, launch_s)
+        if tokens.max() > 1:
+            return spent
+        return min(spent, self.decode(finished.astype(np.int64)), key=lambda either: either.seconds)
 
     def decode(self, context: Int64s) -> Spent:
         """See AttentionCosts."""
