@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from l3sim.errors import InvalidInput
 from l3sim.services.gpu.all_reduce import all_reduce_s
 from l3sim.services.gpu.calibrated import gemm_s
-from l3sim.services.gpu.fused import Heads, decode_s, prefill_s
+from l3sim.services.gpu.fused import Heads, decode_s, lanes_of, prefill_s
 from l3sim.specs.config import MeasuredGpuConfig
 from l3sim.units import Floats
 
@@ -48,6 +48,9 @@ CACHES: Mapping[str, float] = {
     "b200": 126e6,
     "l40s": 96e6,
 }
+#: Share of a prefill's bytes that memory delivers though all would fit there: what describes best the part
+#: that fits read. Only the L40S, whose cache is the largest against its memory, shows any saving.
+PREFILL_CACHED: Mapping[str, float] = {"l40s": 0.5}
 KINDS = ("gemm", "decode", "prefill", "nccl", "custom", "eager")
 #: Kinds without a table of their own that holds; the GPU file has another GPU's parameters.
 BORROWED: Mapping[str, tuple[str, ...]] = {"h200": ("prefill", "nccl")}
@@ -90,12 +93,20 @@ class Rows:
             if self.kind == "prefill":
                 heads = Heads(query[:, None], kv[:, None], HEAD_SIZE)
                 one = tokens[:, None]
-                return prefill_s(gpu, heads, one, np.zeros_like(one), requests) * 1e6
+                moved = 4 * HEAD_SIZE * requests * tokens * (query + kv)
+                share = self._from_memory(moved, PREFILL_CACHED.get(self.gpu, 1.0))
+                return prefill_s(gpu, heads, one, np.zeros_like(one), requests, share) * 1e6
             keys = requests * tokens
-            cached = 4 * HEAD_SIZE * kv * keys <= CACHES[self.gpu]
-            return decode_s(gpu, Heads(query, kv, HEAD_SIZE), requests, tokens, keys, cached) * 1e6
+            share = self._from_memory(4 * HEAD_SIZE * kv * keys, 0.0)
+            heads = Heads(query, kv, HEAD_SIZE)
+            lanes = lanes_of(gpu, heads, requests)
+            return decode_s(gpu, heads, lanes, tokens, tokens, keys, share) * 1e6
         mode = msgspec.structs.replace(gpu, all_reduce_mode=self.kind)
         return np.asarray(all_reduce_s(mode, *self.sizes)) * 1e6
+
+    def _from_memory(self, moved: Floats, cached: float) -> Floats:
+        """Share of some bytes that memory delivers: `cached` of those that fit into the last cache."""
+        return np.where(moved <= CACHES[self.gpu], cached, 1.0)
 
     def errors(self, gpu: MeasuredGpuConfig) -> Floats:
         """Predicted / measured - 1."""

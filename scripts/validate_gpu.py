@@ -36,9 +36,9 @@ A **layer** is the sum of all operations but attention and collectives, with bot
 a layer is a median of at most 5 % and a 90th percentile of at most 12 %; **bold** figures miss it. A line is
 one TP degree and number of tokens, 1 to 4,096.
 
-The streams of `a100-80gb` and `h100-80gb`, and all of `a40`, are shipped as these profiles have them. The
-GEMMs, attention and all-reduces of the other calibrated GPUs are fitted to kernels measured one by one:
-[gpu-kernels.md](gpu-kernels.md).
+The streams of `a100-80gb` and `h100-80gb`, and all dense kernels of `a40`, are shipped as these profiles have
+them. The GEMMs, attention and all-reduces of the other calibrated GPUs are fitted to kernels measured one by
+one: [gpu-kernels.md](gpu-kernels.md), which also asks those files for the layers here.
 """
 
 NOT_VALIDATED = """\

@@ -189,7 +189,7 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
             "./l3 probe gpu --gpu a100-80gb --model llama-2-70b --tp 4 --tokens 16 --context 4096 --json",
             AS_WRITTEN,
         ),
-        ("cp gpus/h200.yaml mine-gpu.yaml", AS_WRITTEN),
+        ("cp gpus/rtx-4090.yaml mine-gpu.yaml", AS_WRITTEN),
         ("./l3 probe gpu --gpu ./mine-gpu.yaml --model llama-2-7b --tokens 64 --json", AS_WRITTEN),
         (
             ".venv/bin/python -m scripts.measure_gpu --model llama-2-7b --tp 1 2 4 8 "
@@ -206,8 +206,7 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
             "tests/scripts/test_fit_gpu.py::test_a_file_is_fitted_and_keeps_the_rest",
         ),
         (
-            ".venv/bin/python -m scripts.fit_gpu gpus/a100-80gb.yaml $P/a100-[cil]*.csv "
-            f"--all-reduce $P/a100-dgx-all-reduce.csv {VIDUR}",
+            f".venv/bin/python -m scripts.fit_gpu gpus/a100-80gb.yaml $P/a100-[cil]*.csv {VIDUR}",
             SHIPPED,
         ),
         (
@@ -221,8 +220,16 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
             SHIPPED,
         ),
         (
+            ".venv/bin/python -m scripts.fit_kernels $K gpus/{a100-80gb,h100-80gb,h200,b200,l40s}.yaml",
+            "tests/scripts/test_kernel_tables.py::test_shipped_parameters_are_what_the_tables_give",
+        ),
+        (
             ".venv/bin/python -m scripts.validate_gpu $P docs/generated",
             "tests/scripts/test_validate_gpu.py::test_the_page_is_what_the_command_writes",
+        ),
+        (
+            ".venv/bin/python -m scripts.validate_kernels $K $P docs/generated",
+            "tests/scripts/test_kernel_tables.py::test_the_page_is_what_the_command_writes",
         ),
     ],
     "docs/models.md": [

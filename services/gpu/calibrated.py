@@ -39,11 +39,19 @@ TILES = (
     *((256, 128), (128, 256), (128, 128), (256, 64), (64, 256), (128, 64), (64, 128)),
     *((64, 64), (32, 128), (32, 64), (16, 128), (16, 64)),
 )
-_TILE_ROWS = np.array([rows for rows, _ in TILES], dtype=np.float64)
-_TILE_COLUMNS = np.array([columns for _, columns in TILES], dtype=np.float64)
 #: Parts that an inner width may be cut into, and what its parts' widths are multiples of.
 SPLITS = (1, 2, 4, 8, 16)
 _PART_MULTIPLE = 32
+
+
+def _choices(splits: tuple[int, ...]) -> tuple[Floats, Floats, Floats]:
+    """Rows, columns and parts of every way to cut a GEMM."""
+    every = [(rows, columns, parts) for parts in splits for rows, columns in TILES]
+    rows, columns, parts = np.array(every, dtype=np.float64).T
+    return rows, columns, parts
+
+
+_WHOLE, _SPLIT = _choices(SPLITS[:1]), _choices(SPLITS)
 #: Streams whose efficiency and latency were fitted.
 STREAMS = ("norm", "rotary", "activation", "residual", "embedding")
 
@@ -55,28 +63,19 @@ def gemm_limits_s(gpu: CalibratedGpuConfig, m: Any, k: Any, n: Any) -> tuple[Flo
         m, k, n: rows, inner and outer width; numbers, or arrays of one shape.
     """
     m, k, n = (np.asarray(size, dtype=np.float64)[..., None] for size in (m, k, n))
+    rows, columns, parts = _WHOLE if gpu.gemm_reduce_us is None else _SPLIT
     sm_flops = gpu.compute_flops * gpu.gemm_compute_efficiency / gpu.sms
-    multiply_s = 2 * _TILE_ROWS * _TILE_COLUMNS / sm_flops
-    load_s = 2 * (_TILE_ROWS + _TILE_COLUMNS) / gpu.gemm_cache_bytes_per_s
-    step_s = join(multiply_s, load_s, gpu.gemm_interference)
-    tiles = np.ceil(m / _TILE_ROWS) * np.ceil(n / _TILE_COLUMNS)
-    compute_s = _waves_s(gpu, tiles, k * step_s)
-    for parts in SPLITS[1:] if gpu.gemm_reduce_us is not None else ():
-        width = np.ceil(k / parts / _PART_MULTIPLE) * _PART_MULTIPLE
-        split_s = _waves_s(gpu, tiles * parts, width * step_s + (gpu.gemm_reduce_us or 0.0) / 1e6)
-        compute_s = np.minimum(compute_s, split_s)
+    multiply_s = 2 * rows * columns / sm_flops
+    load_s = 2 * (rows + columns) / gpu.gemm_cache_bytes_per_s
+    width = np.where(parts > 1, np.ceil(k / parts / _PART_MULTIPLE) * _PART_MULTIPLE, k)
+    tile_s = width * join(multiply_s, load_s, gpu.gemm_interference) + gpu.gemm_tile_us / 1e6
+    tile_s = tile_s + np.where(parts > 1, (gpu.gemm_reduce_us or 0.0) / 1e6, 0.0)
+    waves = np.ceil(m / rows) * np.ceil(n / columns) * parts / gpu.sms
+    whole, spread = np.ceil(waves), np.maximum(waves, 1)
+    compute_s = ((whole + gpu.gemm_tail_share * (spread - whole)) * tile_s).min(axis=-1)
     bandwidth = gpu.memory_bytes_per_s * gpu.gemm_memory_efficiency
     memory_s = (2 * (m * k + k * n + m * n) / bandwidth)[..., 0]
     return compute_s, memory_s
-
-
-def _waves_s(gpu: CalibratedGpuConfig, tiles: Floats, work_s: Floats) -> Floats:
-    """Time of so many tiles over the SMs, each of so much work, by the best shape (last axis)."""
-    waves = tiles / gpu.sms
-    whole, spread = np.ceil(waves), np.maximum(waves, 1)
-    tile_s = work_s + gpu.gemm_tile_us / 1e6
-    least: Floats = ((whole + gpu.gemm_tail_share * (spread - whole)) * tile_s).min(axis=-1)
-    return least
 
 
 def join(a: Floats, b: Floats, interference: float) -> Floats:

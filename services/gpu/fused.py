@@ -22,6 +22,7 @@ walk those as well (assumed: only whole prompts were measured); a pass's chunks 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -77,51 +78,89 @@ class Heads:
     size: int
 
 
-def decode_s(
-    gpu: MeasuredGpuConfig, heads: Heads, requests: Any, longest: Any, keys: Any, cached: Any = False
-) -> Floats:
-    """Seconds of decode attention of one layer; numbers, or arrays of one shape.
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """What a decode's number of requests decides; arrays in fits.
 
-    Args:
-        requests: decoding, each with one query token.
-        longest, keys: tokens with keys of the longest request, and of all together, new ones included.
-        cached: keys and values are in the cache, as in a measurement's loop; never so in a pass.
+    Attributes:
+        waves: of CTAs over the SMs, were no keys split.
+        room: splits of a request's keys that fill the SMs, at least 1.
+        around_us: launch, and what runs around the kernel whether or not keys are split.
+        query_elements: of all requests' queries and outputs.
     """
+
+    waves: Any
+    room: Any
+    around_us: Any
+    query_elements: Any
+
+
+def lanes_of(gpu: MeasuredGpuConfig, heads: Heads, requests: Any) -> Lanes:
+    """Of one GPU's heads and so many decoding requests; numbers, or arrays of one shape."""
     library = KERNELS[gpu.attention_kernel]
     group = np.asarray(heads.query / heads.kv)
     lanes = requests * heads.kv * np.ceil(group / DECODE_ROWS)
-    tiles = np.maximum(np.asarray(longest, dtype=np.float64) / TILE_KEYS, 1)
     room = np.floor(library.slots * gpu.sms / lanes)
     if gpu.decode_most_splits is not None:
         room = np.minimum(room, np.floor(gpu.decode_most_splits / requests))
     room = np.where(library.splits_all | (group > 1), np.clip(room, 1, MOST_SPLITS), 1)
-    splits = np.minimum(room, tiles)
-    block_us = gpu.decode_block_us * heads.size / 128
-    longest_us = gpu.decode_cta_us + block_us * tiles / splits
-    mean_us = gpu.decode_cta_us + block_us * np.maximum(keys / requests / TILE_KEYS, 1) / splits
-    waves = lanes * splits / gpu.sms
-    whole, spread = np.ceil(waves), np.maximum(waves, 1)
-    compute_s = np.maximum(longest_us, (whole + gpu.decode_tail_share * (spread - whole)) * mean_us) / 1e6
-    parts = np.where(splits > 1, 2 * splits, 0)  # of 4 bytes, written and read
-    elements = 2 * heads.kv * keys + (2 + 2 * parts) * heads.query * requests
-    memory_s = ELEMENT_BYTES * heads.size * elements / (gpu.memory_bytes_per_s * gpu.decode_memory_efficiency)
-    work_s = join(compute_s, np.where(cached, 0.0, memory_s), gpu.decode_interference)
-    around_us = np.where(splits > 1, gpu.decode_combine_us + gpu.decode_split_us * splits, 0)
-    if library.regroups:
-        around_us = around_us + np.where(
-            (group > 1) & (heads.kv > 1) & (requests > 1), gpu.decode_regroup_us, 0
-        )
-    return np.asarray(work_s + (gpu.decode_launch_us + around_us) / 1e6)
+    copied = library.regroups & (group > 1) & (heads.kv > 1) & (np.asarray(requests) > 1)
+    around_us = gpu.decode_launch_us + np.where(copied, gpu.decode_regroup_us, 0.0)
+    return Lanes(lanes / gpu.sms, room, around_us, 2 * heads.query * requests)
+
+
+def decode_s(
+    gpu: MeasuredGpuConfig,
+    heads: Heads,
+    lanes: Lanes,
+    longest: Floats,
+    mean: Floats,
+    keys: Any,
+    from_memory: Any = 1.0,
+) -> Floats:
+    """Seconds of decode attention of one layer; arrays of one shape.
+
+    Args:
+        lanes: of as many requests.
+        longest, mean, keys: tokens with keys of the longest request, of one on average, and of all together,
+            new ones included.
+        from_memory: share of the bytes that memory has to deliver: less than 1 in a measurement whose loop
+            finds some in the cache, never in a pass.
+    """
+    tiles = np.maximum(longest / TILE_KEYS, 1)
+    splits = np.minimum(lanes.room, tiles)
+    block_us = gpu.decode_block_us * heads.size / 128 / splits
+    waves = lanes.waves * splits
+    tail = gpu.decode_tail_share
+    busy = (1 - tail) * np.ceil(waves) + tail * np.maximum(waves, 1)
+    mean_us = gpu.decode_cta_us + block_us * np.maximum(mean / TILE_KEYS, 1)
+    compute_us = np.maximum(gpu.decode_cta_us + block_us * tiles, busy * mean_us)
+    split = splits > 1
+    # Partial results have 4 bytes an element, are written and read.
+    bandwidth = gpu.memory_bytes_per_s * gpu.decode_memory_efficiency
+    element_us = from_memory * (ELEMENT_BYTES * heads.size / bandwidth * 1e6)
+    memory_us = keys * (2 * heads.kv * element_us) + lanes.query_elements * element_us * (
+        1 + split * (2 * splits)
+    )
+    work_us = join(compute_us, memory_us, gpu.decode_interference)
+    combine_us = split * (gpu.decode_combine_us + gpu.decode_split_us * splits)
+    return np.asarray((work_us + combine_us + lanes.around_us) / 1e6)
 
 
 def prefill_s(
-    gpu: MeasuredGpuConfig, heads: Heads, tokens: Floats, finished: Floats, times: Any = 1
+    gpu: MeasuredGpuConfig,
+    heads: Heads,
+    tokens: Floats,
+    finished: Floats,
+    times: Any = 1,
+    from_memory: Any = 1.0,
 ) -> Floats:
     """Seconds of prefill attention of one layer: of chunks along the last axis, in one kernel.
 
     Args:
         tokens, finished: of each chunk; tokens before it.
         times: how often the last axis stands there.
+        from_memory: as in `decode_s`.
     """
     library = KERNELS[gpu.attention_kernel]
     rows = heads.query * np.ceil(tokens / library.rows)
@@ -137,7 +176,7 @@ def prefill_s(
     query, kv = (np.asarray(of)[..., 0] if np.ndim(of) else of for of in (heads.query, heads.kv))
     elements = 2 * query * tokens.sum(axis=-1) + 2 * kv * (tokens + finished).sum(axis=-1)
     bandwidth = gpu.memory_bytes_per_s * gpu.prefill_memory_efficiency
-    memory_s = ELEMENT_BYTES * heads.size * elements * times / bandwidth
+    memory_s = from_memory * (ELEMENT_BYTES * heads.size * elements * times / bandwidth)
     work_s = join(join(even_s, chain_s, gpu.prefill_chain_share), memory_s, gpu.prefill_interference)
     return np.asarray(work_s + gpu.prefill_launch_us / 1e6)
 
@@ -165,23 +204,30 @@ class Fused:
     def __init__(self, gpu: MeasuredGpuConfig, heads: Heads) -> None:
         self._gpu = gpu
         self._heads = heads
+        self._lanes = lru_cache(maxsize=4096)(self._lanes_of)
 
     @property
     def overhead_s(self) -> float:
         """See AttentionCosts."""
         return self._gpu.decode_launch_us / 1e6
 
+    def _lanes_of(self, requests: int) -> Lanes:
+        """Plain numbers, which numpy takes faster than arrays without a dimension."""
+        found = lanes_of(self._gpu, self._heads, requests)
+        return Lanes(*(float(getattr(found, name)) for name in Lanes.__slots__))
+
     def prefill(self, chunks: Sequence[Chunk]) -> Spent:
-        """See AttentionCosts. Chunks of one token each are decoded, as engines do."""
-        if all(chunk.tokens == 1 for chunk in chunks):
-            return self.decode(np.array([chunk.finished_tokens for chunk in chunks], dtype=np.int64))
+        """See AttentionCosts. Chunks of one token each are decoded, as engines do, where that is faster."""
         tokens, finished = (
             np.array([getattr(chunk, name) for chunk in chunks], dtype=np.float64)
             for name in ("tokens", "finished_tokens")
         )
         launch_s = self._gpu.prefill_launch_us / 1e6
         seconds = float(prefill_s(self._gpu, self._heads, tokens, finished))
-        return Spent("attention", seconds - launch_s, launch_s)
+        spent = Spent("attention", seconds - launch_s, launch_s)
+        if tokens.max() > 1:
+            return spent
+        return min(spent, self.decode(finished.astype(np.int64)), key=lambda either: either.seconds)
 
     def decode(self, context: Int64s) -> Spent:
         """See AttentionCosts."""
@@ -189,10 +235,11 @@ class Fused:
 
     def decode_s(self, context: Int64s, rounds: int) -> Floats:
         """See AttentionCosts."""
-        step = np.arange(1, rounds + 1, dtype=np.int64)
-        requests = len(context)
-        keys = int(context.sum()) + requests * step
-        return decode_s(self._gpu, self._heads, requests, int(context.max()) + step, keys)
+        requests, step = len(context), np.arange(1.0, rounds + 1)
+        longest, whole = float(context.max()), float(context.sum())
+        mean = whole / requests + step
+        lanes = self._lanes(requests)
+        return decode_s(self._gpu, self._heads, lanes, longest + step, mean, mean * requests)
 
 
 def attention_of(gpu: GpuConfig, widths: Mapping[str, int], head_size: int) -> AttentionCosts:

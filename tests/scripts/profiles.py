@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from l3sim.specs.config import CalibratedGpuConfig
+from l3sim.specs.config import CalibratedGpuConfig, ProfiledGpuConfig
 from l3sim.specs.model import ModelShape
 from scripts.gpu_profiles import ATTENTION_COLUMNS, COLUMNS, SHAPE_COLUMNS, read_profile
 
@@ -37,6 +37,7 @@ def made(path: Path, gpu: CalibratedGpuConfig, model: ModelShape, attention: boo
         for row, value in zip(rows, timed.predicted_us(gpu), strict=True):
             row[column] = float(value)
     if profile.attended is not None:
+        assert isinstance(gpu, ProfiledGpuConfig)
         # Two measurements a line: decode, then prefill.
         times = iter(profile.attended.predicted_us(gpu).tolist())
         for row in rows:

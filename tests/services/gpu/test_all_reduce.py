@@ -114,7 +114,7 @@ def test_eight_a100_in_cuda_graphs(kib: int, measured_us: float) -> None:
 
 
 def test_a_mode_is_only_of_gpus_that_were_measured() -> None:
-    with pytest.raises(InvalidInput, match="gpu.all_reduce_mode: a40: unknown key 'all_reduce_mode'"):
+    with pytest.raises(InvalidInput, match=r"gpu\.all_reduce_mode: a40: unknown key 'all_reduce_mode'"):
         load_group("a40", 8, {"all_reduce_mode": "nccl"})
     with pytest.raises(InvalidInput, match="must be one of: custom, nccl, eager; got 'ring'"):
         load_group("a100-80gb", 8, {"all_reduce_mode": "ring"})

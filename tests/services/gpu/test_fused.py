@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from l3sim.services.gpu.attention import Attention
-from l3sim.services.gpu.fused import Fused, Heads, attention_of, decode_s, prefill_s
+from l3sim.services.gpu.fused import Fused, Heads, attention_of, decode_s, lanes_of, prefill_s
 from l3sim.services.gpu.kernels import widths_of
 from l3sim.specs.catalog import load_group, load_model
 from l3sim.specs.config import MeasuredGpuConfig
@@ -57,7 +57,12 @@ def gpu(name: str = "a100-80gb", **settings: Any) -> MeasuredGpuConfig:
 
 def decode_us(requests: int, heads: Heads, tokens: int, kernel: str = "flash3", **settings: Any) -> float:
     config = gpu(**PLAIN | {"attention_kernel": kernel} | settings)
-    return float(decode_s(config, heads, requests, tokens, requests * tokens)) * 1e6
+    return _decode_us(config, heads, requests, tokens)
+
+
+def _decode_us(config: MeasuredGpuConfig, heads: Heads, requests: int, tokens: int, **how: float) -> float:
+    lanes, one = lanes_of(config, heads, requests), np.array(float(tokens))
+    return float(decode_s(config, heads, lanes, one, one, requests * one, **how)) * 1e6
 
 
 def prefill_us(heads: Heads, tokens: list[float], kernel: str = "flash3", **settings: Any) -> float:
@@ -86,9 +91,10 @@ def test_what_libraries_do_differently() -> None:
     assert decode_us(1, grouped, 2560, "flash2") == pytest.approx(1000 + 2 * (5 + 2) + 100 + 10 * 0.5)
     assert decode_us(20, grouped, 2560, "flash2") == pytest.approx(1000 + 4 * (5 + 20) + 7000)
     # 4 query heads of 16 tokens fit into a tile of 64 rows of one KV head.
-    wave = {"prefill_cta_us": 50.0}
-    assert prefill_us(Heads(40, 10, 128), [16.0], **wave) == pytest.approx(1000 + 50 + 1)
-    assert prefill_us(Heads(40, 10, 128), [16.0], "flash2", **wave) == pytest.approx(1000 + 4 * 50)
+    assert prefill_us(Heads(40, 10, 128), [16.0], prefill_cta_us=50.0) == pytest.approx(1000 + 50 + 1)
+    assert prefill_us(Heads(40, 10, 128), [16.0], "flash2", prefill_cta_us=50.0) == pytest.approx(
+        1000 + 4 * 50
+    )
 
 
 def test_memory_binds_what_is_wide() -> None:
@@ -97,9 +103,7 @@ def test_memory_binds_what_is_wide() -> None:
     slow = decode_us(50, heads, 4096, memory_bytes_per_s=1e9)
     assert slow == pytest.approx(1000 + moved / 0.5e9 * 1e6)
     cached = gpu(**PLAIN | {"attention_kernel": "flash3", "memory_bytes_per_s": 1e9})
-    assert float(decode_s(cached, heads, 50, 4096, 50 * 4096, cached=True)) * 1e6 == pytest.approx(
-        decode_us(50, heads, 4096)
-    )
+    assert _decode_us(cached, heads, 50, 4096, from_memory=0.0) == pytest.approx(decode_us(50, heads, 4096))
     prompt = 2 * 128 * (2 * 8 * 300 + 2 * 2 * 300)
     assert prefill_us(heads, [100.0, 200.0], memory_bytes_per_s=1e6) == pytest.approx(1000 + prompt / 0.5)
 
@@ -156,10 +160,12 @@ def test_one_long_request_holds_up_the_others() -> None:
 
 
 @pytest.mark.parametrize("name", MEASURED)
-def test_chunks_of_one_token_are_decoded(name: str) -> None:
+def test_chunks_of_one_token_are_decoded_where_that_is_faster(name: str) -> None:
     attention = fused(name)
-    ones = [Chunk(n, 1, held, True) for n, held in enumerate((5, 4000))]
-    assert attention.prefill(ones) == attention.decode(np.array([5, 4000]))
+    ones = [Chunk(n, 1, held, True) for n, held in enumerate((5, 40_000))]
+    assert attention.prefill(ones) == attention.decode(np.array([5, 40_000]))
+    short = [Chunk(0, 1, 0, True)]
+    assert attention.prefill(short).seconds <= attention.decode(np.array([0])).seconds
     two = [Chunk(0, 2, 4000, True)]
     assert attention.prefill(two).seconds > attention.prefill([Chunk(0, 2, 0, True)]).seconds
 
