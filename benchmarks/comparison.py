@@ -28,6 +28,7 @@ MACHINES = (
     "cpu-dgx-a100",
     "l3-dgx-a100-1tb",
     "l3-dgx-a100-4tb",
+    "l3-dgx-a100-16gb-dies",
     "l3-dgx-a100-ddr5",
     "l3-dgx-a100-pcie5",
     "l3-dgx-h100",

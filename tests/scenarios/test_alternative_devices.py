@@ -21,6 +21,7 @@ HBM = {**FAST_DRAM, "level": "roofline", "column_bytes": 256, "banks": 256, "mod
 HBM |= {"softmax_elements_per_s": 5.12e17, "prefill_share": 0.5}
 #: The same command by command: a head's dimensions must fill the banks.
 HBM_FAST = {**HBM, "level": "fast", "banks": 128, "bl_tck": 1, "mac_latency_tck": 0, "softmax_latency_tck": 0}
+HBM_FAST |= {"mapping": "striped"}
 HBM_FAST |= {f"{name}_tck": 0 for name in ("ras", "rc", "cl", "wl", "wtr_s", "wtr_l", "wr", "rtp", "rfc")}
 ALTERNATIVES = [
     "gpu-only-dgx-a100",

@@ -108,14 +108,22 @@ class GroupedKernel(Kernel):
     geometry: GroupedGeometry
 
     @cached_property
+    def shared_queries(self) -> int:
+        """Queries whose Q, and S of two chunks, a unit's buffer holds."""
+        at = self.geometry
+        query = at.token_columns * at.unit_banks * at.column_bytes
+        return self.pim.shared_buffer_bytes // at.units // (query + SLOTS * self.chunk_slots * ELEMENT_BYTES)
+
+    @cached_property
+    def result_queries(self) -> int:
+        """Queries whose sums of two chunks, or outputs, a unit's result buffer holds."""
+        sums = max(SLOTS * self.chunk_slots, self.geometry.bank_dims * self.geometry.unit_banks)
+        return self.pim.result_buffer_bytes // (sums * self.pim.result_bytes)
+
+    @cached_property
     def stage_queries(self) -> int:
         """Queries for which the buffers of a unit have room; none: not for one."""
-        at, pim = self.geometry, self.pim
-        query = at.token_columns * at.unit_banks * at.column_bytes
-        scores = SLOTS * self.chunk_slots
-        shared = pim.shared_buffer_bytes // at.units // (query + scores * ELEMENT_BYTES)
-        sums = max(scores, at.bank_dims * at.unit_banks)
-        return min(at.queries, shared, pim.result_buffer_bytes // (sums * pim.result_bytes))
+        return min(self.geometry.queries, self.shared_queries, self.result_queries)
 
     @cached_property
     def chunk_slots(self) -> int:
@@ -185,10 +193,12 @@ def grouped_kernel_of(pim: PseudoChannelConfig, model: ModelShape, queries_per_r
         text = f"a row of {at.row_bytes} bytes cannot hold a token of {at.token_columns} columns a bank"
         raise InvalidInput(("row_bytes", f"{text}; use another model"))
     kernel = GroupedKernel(pim, at, min(queries_per_read, at.queries))
-    if kernel.stage_queries < 1:
-        short = pim.shared_buffer_bytes // at.units < pim.result_buffer_bytes
-        key = "shared_buffer_bytes" if short else "result_buffer_bytes"
-        raise InvalidInput((key, f"{getattr(pim, key)} hold no query's Q, S and sums; raise it"))
+    if not kernel.result_queries:
+        text = f"{pim.result_buffer_bytes} hold no chunk's sums, nor outputs, of one query; raise it"
+        raise InvalidInput(("result_buffer_bytes", text))
+    if not kernel.shared_queries:
+        text = f"{pim.shared_buffer_bytes} over {at.units} units hold no Q and S of one query; raise it"
+        raise InvalidInput(("shared_buffer_bytes", text))
     if not kernel.segment_tokens:
         text = f"{pim.score_buffer_bytes} hold no scores of {kernel.row_tokens} tokens"
         raise InvalidInput(("score_buffer_bytes", f"{text} for {at.queries} queries a KV head"))

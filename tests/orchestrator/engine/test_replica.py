@@ -133,7 +133,7 @@ def note(replicas: list[SlowReplica]) -> None:
 
 def test_first_to_finish_is_first_to_ask_again() -> None:
     """Two clients' requests end in one round, that of sub-batch 1 before that of sub-batch 0."""
-    machine = small_machine(attention__ccd_l_tck=6400)
+    machine = small_machine(attention__ccd_l_tck=6400, attention__n_hc=8)
     workload = replace(listed([200, 20, 5, 5], [5, 5, 3, 3]), concurrency=2)
     job = SmallJob(JobSpec(workload, model=small_model(), policy="fill"), machine)
     long, short, third, fourth = lines_of(job.run())
@@ -203,7 +203,8 @@ def test_who_is_left_out_waits_for_the_horizon_and_no_longer(monkeypatch: pytest
     monkeypatch.setattr(L3, "plan", noted)
     monkeypatch.setattr(ReplicaMetrics, "add_window", counted)
     model = small_model(kv_heads=4)
-    machine = small_machine(attention__ccd_l_tck=128_000, attention__ranksets=1, scheduler__horizon=3)
+    slow = {"attention__ccd_l_tck": 128_000, "attention__n_hc": 8}
+    machine = small_machine(**slow, attention__ranksets=1, scheduler__horizon=3)
     job = SmallJob(JobSpec(listed([30] * 8, [31] * 8), model=model, policy="l3"), machine)
     for max_window in (1, 2, 4096):
         told.clear()

@@ -17,15 +17,30 @@ from l3sim.specs.catalog import load_machine, load_model
 @pytest.mark.parametrize(("batch", "context"), [(1, 1), (5, 700), (16, 2048)])
 def test_ours_cost_what_their_own_probe_says(name: str, dp: int, batch: int, context: int) -> None:
     machine = load_machine(name).with_settings([("attention.level", "roofline")])
+    stacks = machine.attention.kind == "hbm-pim"
+    if stacks:  # whose ranks are the devices' then, and not their channels
+        machine = machine.with_settings([("attention.mapping", "striped")])
     model = load_model("llama-2-7b")
     asked, inside = (
         probe(machine, model, batch, context, 1, dp),
         own.probe(machine, model, batch, context, 1, dp),
     )
     assert asked["attention_us"] == pytest.approx(inside["attention_us"], rel=1e-9)
-    assert asked["energy_j"] == pytest.approx(inside["energy_j"], rel=1e-6)
+    # A device tells nanojoules of each of its up to 40 ranks.
+    assert asked["energy_j"] == pytest.approx(inside["energy_j"], rel=1e-6, abs=20e-9 if stacks else 0)
     for key in ("ranks", "head_groups", "head_groups_slowest_rank", "kv_bytes", "level"):
         assert asked[key] == inside[key]
+
+
+@pytest.mark.parametrize(("batch", "context"), [(1, 1), (5, 700), (16, 2048)])
+def test_channels_are_dealt_as_the_stacks_deal_them(batch: int, context: int) -> None:
+    machine, model = load_machine("hbm-pim-dgx-a100"), load_model("llama-2-7b")
+    asked = probe(machine, model, batch, context, 1, 2)
+    inside = own.probe(machine, model, batch, context, 1, 2)
+    assert asked["attention_us"] == pytest.approx(inside["attention_us"], rel=1e-9)
+    # Nanojoules of each of 320 channels.
+    assert asked["energy_j"] == pytest.approx(inside["energy_j"], rel=1e-6, abs=160e-9)
+    assert (asked["ranks"], inside["ranks"]) == (40, 320)
 
 
 def test_a_kind_of_ones_own_is_probed_from_its_file(

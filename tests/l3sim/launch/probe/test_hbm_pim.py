@@ -30,8 +30,8 @@ def test_levels_agree_and_have_the_same_fields(capsys: pytest.CaptureFixture[str
         assert parts == pytest.approx(of["attention_us"], rel=1e-6)
         assert of["peak_bandwidth_bytes_per_s"] == pytest.approx(260.8e12, rel=0.001)
         assert of["effective_bandwidth_bytes_per_s"] < of["peak_bandwidth_bytes_per_s"]
-        # Power x time: 60 W of each of 40 stacks, none of which takes longer than the slowest.
-        assert 0.5 < of["energy_j"] / (40 * 60 * of["attention_us"] / 1e6) <= 1
+        # Between cells and banks 0.55 pJ a bit of K and V, and 2 pJ for each of its 16-bit products.
+        assert 0.55 < of["energy_j"] * 1e12 / (8 * of["kv_bytes"]) < 0.55 + 2 / 16 + 0.1
     assert rough["score_us"] == pytest.approx(fast["score_us"], rel=0.1)
 
 
@@ -46,11 +46,15 @@ def test_a_trace_is_of_one_pseudo_channel(capsys: pytest.CaptureFixture[str]) ->
     small = "--machine hbm-pim-ext-dgx-a100 --model llama-2-7b --tp 8 --dp 1 --batch 1 --context 64"
     found = probe(capsys, f"{small} --trace")
     issued = [line for line in found["trace"] if line["command"] != "UNIT"]
-    # 32 heads on 20 stacks; a head's new token is 8 columns of K, and 4 of V in each of 32 banks.
-    assert (found["ranks"], found["head_groups_slowest_rank"]) == (20, 2)
-    assert [line["command"] for line in issued].count("WR") == 2 * (8 + 4 * 32)
+    # 32 heads on 20 stacks of 8 channels; a head's new token is 8 columns of K, and as many of V.
+    assert (found["ranks"], found["head_groups_slowest_rank"]) == (160, 1)
+    assert [line["command"] for line in issued].count("WR") == 2 * 8
     assert all(line["time_ns"] == line["cycle"] * 628 / 1000 for line in found["trace"])
     assert {line["row"] for line in issued if line["command"] == "PIM_MAC"} >= {"0 K 0", "0 V 0"}
+    striped = probe(capsys, f"{small} --set mapping=striped --trace")
+    # Over the 16 pseudo channels of a stack, the two heads one by one; 4 columns of V in each of 32 banks.
+    assert (striped["ranks"], striped["head_groups_slowest_rank"]) == (20, 2)
+    assert [line["command"] for line in striped["trace"]].count("WR") == 2 * (8 + 4 * 32)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +70,7 @@ def test_a_trace_is_of_one_pseudo_channel(capsys: pytest.CaptureFixture[str]) ->
         ),
         (
             "hbm-pim --model llama-2-7b --batch 1 --context 9 --set result_buffer_bytes=2",
-            "attention.result_buffer_bytes: 2 hold no token's sums for 1 queries a KV head",
+            "attention.result_buffer_bytes: 2 hold no chunk's sums, nor outputs, of one query; raise it",
         ),
         (
             "hbm-pim --model llama-2-7b --batch 1 --context 9 --level fast --trace",

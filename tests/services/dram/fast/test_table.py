@@ -15,6 +15,7 @@ from benchmarks.fidelity import samples
 from l3sim.services.dram.command.columns import COMMANDS, OPEN_CYCLES, cycles_of
 from l3sim.services.dram.command.commands import Command as Cmd
 from l3sim.services.dram.command.result import attend
+from l3sim.services.dram.fast import build as build_module
 from l3sim.services.dram.fast.build import build
 from l3sim.services.dram.fast.table import AttendTable
 from tests.services.dram.command.kernels import kernel
@@ -124,3 +125,12 @@ def test_no_tokens_are_refused() -> None:
 def test_what_cannot_be_tabled_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^refreshing takes 560 of every 560 tCK; nothing else would run$"):
         build(kernel(8, refi_tck=560))
+
+
+def test_a_pattern_that_does_not_go_on_is_refused_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build_module, "_found_wrong", lambda *_: "does not go on: [5] take 3, not 4 tCK")
+    with pytest.raises(ValueError, match=r"^the command pattern of heads of 128 elements") as told:
+        build(kernel(1))
+    assert str(told.value).endswith("does not go on: [5] take 3, not 4 tCK; use level command")
+    assert "Kernel(" not in str(told.value)
+    assert "\n" not in str(told.value)
