@@ -11,11 +11,10 @@ pseudo channel with the most tokens (see `channel`); its energy is power x time 
 currents of these stacks are published.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from l3sim.device.attention.levels import LevelModel
+from l3sim.device.attention.levels import CallCost, LevelModel
 from l3sim.device.attention.rank_sums import Decoding, RankSums
 from l3sim.placement import Layout
 from l3sim.services.dram.command.columns import each_cycle
@@ -67,10 +66,10 @@ class FastStack(StackModel):
         super().__init__(channel, channels)
         self._fast = channel
 
-    def exact(self) -> Callable[[Int64s], tuple[int, int]]:
-        """Picoseconds and nanojoules of one call over heads of these tokens, at level `command`."""
+    def exact(self) -> CallCost:
+        """Picoseconds and nanojoules of a call, at level `command`; see CommandModel.call."""
         call = self._fast.exact()
-        return lambda tokens: call(self.share(tokens))
+        return lambda tokens, appends: call(self.share(tokens), appends)
 
 
 def stack_model(hbm: HbmPimConfig, model: ModelShape, layout: Layout, table_of: TableOf) -> StackModel:

@@ -71,7 +71,7 @@ def save(path: Path, table: AttendTable) -> None:
     with part.open("wb") as file:
         np.savez(
             file, base=table.base, slope=table.slope, segment=table.segment, saving=table.saving,
-            refresh=table.refresh, scalars=scalars,
+            append=table.append, refresh=table.refresh, scalars=scalars,
         )  # fmt: skip
     part.rename(path)
 
@@ -97,6 +97,7 @@ def _read(path: Path) -> AttendTable:
             segment_tokens=segment_tokens,
             segment=file["segment"],
             saving=file["saving"],
+            append=file["append"],
             refresh=file["refresh"],
             refi_tck=refi_tck,
             phase_tck=phase_tck,
