@@ -106,9 +106,8 @@ class Partials:
     @classmethod
     def none(cls, queries: int, size: int) -> "Partials":
         """Of heads that each lie on one rank."""
-        numbers = [np.zeros(0, dtype=np.int64) for _ in range(4)]
-        two = [np.zeros((0, queries), dtype=np.float32) for _ in range(2)]
-        return cls(*numbers, *two, np.zeros((0, queries, size), dtype=np.float32))
+        no, nothing = np.zeros(0, dtype=np.int64), np.zeros((0, queries), dtype=np.float32)
+        return cls(no, no, no, no, nothing, nothing, np.zeros((0, queries, size), dtype=np.float32))
 
     def __len__(self) -> int:
         return len(self.request)
@@ -227,35 +226,48 @@ def merged(answers: Sequence[Attended]) -> Halves:
         whole = np.where(here, answer.outputs, whole)
         held += answer.present
     for (request, head), parts in _by_head(answers).items():
-        held[request, head] += (
-            sorted(step for step, *_ in parts) == list(range(len(parts))) == list(range(parts[0][1]))
-        )
+        complete = [part.step for part in parts] == list(range(parts[0].ranks))
+        held[request, head] += complete
         begin = head * queries
-        whole[request, begin : begin + queries] = _joined_parts([part[2:] for part in parts])
+        whole[request, begin : begin + queries] = _joined_parts(parts)
     if not np.all(held == 1):
         raise InvariantBroken("a KV head lies nowhere, twice, or not all its ranks answered; ask all once")
     return whole
 
 
-def _by_head(answers: Sequence[Attended]) -> dict[tuple[int, int], list[tuple[Any, ...]]]:
-    """(step, ranks, top, total, output) of every partial result, by (request, KV head), in order of step."""
-    found: dict[tuple[int, int], list[tuple[Any, ...]]] = {}
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One of `Partials`, without which head it is of."""
+
+    step: int
+    ranks: int
+    top: Singles
+    total: Singles
+    output: Singles
+
+
+def _by_head(answers: Sequence[Attended]) -> dict[tuple[int, int], list[_Part]]:
+    """Every partial result by (request, KV head), in order of step."""
+    found: dict[tuple[int, int], list[_Part]] = {}
     for answer in answers:
         some = answer.partials
         for at in range(len(some)):
             key = int(some.request[at]), int(some.head[at])
-            part = int(some.step[at]), int(some.ranks[at]), some.top[at], some.total[at], some.output[at]
+            part = _Part(
+                int(some.step[at]), int(some.ranks[at]), some.top[at], some.total[at], some.output[at]
+            )
             found.setdefault(key, []).append(part)
-    return {key: sorted(parts, key=lambda part: part[0]) for key, parts in found.items()}
+    return {key: sorted(parts, key=lambda part: part.step) for key, parts in found.items()}
 
 
-def _joined_parts(parts: Sequence[tuple[Singles, Singles, Singles]]) -> Halves:
-    """Results of one KV head, shape (queries, head size), rounded to FP16 at the end."""
-    top, total, output = parts[0]
-    for more_top, more_total, more in parts[1:]:
-        most = np.maximum(top, more_top)
-        before, here = total * exponential(top - most), more_total * exponential(more_top - most)
-        both = before + here
-        output = (output * before[:, None] + more * here[:, None]) / both[:, None]
+def _joined_parts(parts: Sequence[_Part]) -> Halves:
+    """Results of one KV head, shape (query heads, head size), rounded to FP16 at the end."""
+    top, total, output = parts[0].top, parts[0].total, parts[0].output
+    for part in parts[1:]:
+        most: Singles = np.maximum(top, part.top)
+        before: Singles = total * exponential(top - most)
+        here: Singles = part.total * exponential(part.top - most)
+        both: Singles = before + here
+        output = ((output * before[:, None] + part.output * here[:, None]) / both[:, None]).astype(np.float32)
         top, total = most, both
     return output.astype(np.float16)

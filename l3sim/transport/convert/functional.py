@@ -21,7 +21,11 @@ from l3sim.functional import (
 from l3sim.transport.convert.rounds import integers_from_proto
 from l3sim.v1 import device_pb2 as pb
 
-_WIRE_TYPES = {"float16": np.dtype("<f2"), "float32": np.dtype("<f4"), "bool": np.dtype("|b1")}
+_WIRE_TYPES: dict[str, np.dtype[Any]] = {
+    "float16": np.dtype("<f2"),
+    "float32": np.dtype("<f4"),
+    "bool": np.dtype("|b1"),
+}
 _PARTS = ("request", "head", "step", "ranks")
 _RESULTS = ("top", "total", "output")
 
@@ -127,8 +131,8 @@ def answer_from_proto(message: pb.FunctionalAnswer) -> FunctionalAnswer:
 
 
 def _partials_to_proto(partials: Partials) -> pb.Partials:
-    numbers = {name: getattr(partials, name).tolist() for name in _PARTS}
-    results = {name: tensor_to_proto(name, getattr(partials, name)) for name in _RESULTS}
+    numbers: dict[str, Any] = {name: getattr(partials, name).tolist() for name in _PARTS}
+    results: dict[str, Any] = {name: tensor_to_proto(name, getattr(partials, name)) for name in _RESULTS}
     return pb.Partials(**numbers, **results)
 
 
@@ -138,11 +142,13 @@ def _partials_from_proto(message: pb.Partials) -> Partials:
     Raises:
         InvalidInput: lists or tensors that differ in length.
     """
-    numbers = [integers_from_proto(getattr(message, name), f"partials.{name}") for name in _PARTS]
-    results = [_tensor(getattr(message, name), f"partials.{name}", "float32") for name in _RESULTS]
-    if len({len(one) for one in (*numbers, *results)}) != 1:
+    found: dict[str, NDArray[Any]] = {
+        name: integers_from_proto(getattr(message, name), f"partials.{name}") for name in _PARTS
+    }
+    found |= {name: _tensor(getattr(message, name), f"partials.{name}", "float32") for name in _RESULTS}
+    if len({len(one) for one in found.values()}) != 1:
         raise InvalidInput(("partials.request", "must be as long as all else of the partial results"))
-    return Partials(*numbers, *results)
+    return Partials(**found)
 
 
 def tensor_to_proto(name: str, values: NDArray[Any]) -> pb.Tensor:

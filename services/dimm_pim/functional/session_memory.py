@@ -120,7 +120,7 @@ class SessionMemory:
             count = piece.heads.stop - piece.heads.start
             k[here, piece.heads], v[here, piece.heads] = (data[:, :count] for data in both)
             present[here, piece.heads] = True
-        return Returned(k, v, present if self._hello.layout.striped else present.any(axis=0))
+        return Returned(k, v, present if self._hello.layout.striped else present[0])
 
     def _attend(self, work: Attend) -> Attended:
         """Rank by rank; on each the head groups in the order of the requests, then of the groups."""

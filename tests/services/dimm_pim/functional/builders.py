@@ -70,6 +70,8 @@ class Oracle:
         units, self.outcome = self.rank.attend(keys, new)
         outputs = [unit.output for unit in units]
         for key, token in zip(keys, new, strict=True):
+            assert token.k is not None
+            assert token.v is not None
             self._append(key, token.k[None], token.v[None])
         told = [
             reference(self.kernel, token.q, self.k[key], self.v[key])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from l3sim.errors import InvariantBroken, OutOfStep
-from l3sim.functional import Attend, Attended, Offload, Partials, ReadBack, joined, merged
+from l3sim.functional import Attend, Attended, Offload, Partials, ReadBack, Returned, joined, merged
 from l3sim.services.dimm_pim.device import DimmPimDevice
 from l3sim.services.dram.command.kernel import kernel_of
 from l3sim.services.dram.command.result import attend
@@ -133,6 +133,7 @@ def test_tokens_follow_each_other_over_ranks_and_a_released_request_is_forgotten
         session.functional(Offload(0, 0, 40, k[40:], k[40:]))
     session.functional(Offload(0, 0, 33, k[33:], k[33:]))
     back = session.functional(ReadBack(0, 0, 0, 70))
+    assert isinstance(back, Returned)
     assert np.array_equal(back.k, k)
     assert back.present.all()
     with pytest.raises(OutOfStep, match="cannot give"):
