@@ -218,10 +218,10 @@ def merged(answers: Sequence[Attended]) -> Halves:
     Raises:
         InvariantBroken: a head lies nowhere, or twice, or one of its ranks is missing.
     """
-    whole = np.zeros_like(answers[0].outputs)
-    held = np.zeros(answers[0].present.shape, dtype=np.int64)
+    whole: Halves = np.zeros_like(answers[0].outputs)
+    held: Int64s = np.zeros(answers[0].present.shape, dtype=np.int64)
+    queries = whole.shape[1] // held.shape[1]
     for answer in answers:
-        queries = whole.shape[1] // held.shape[1]
         here = np.repeat(answer.present, queries, axis=-1)[..., None]
         whole = np.where(here, answer.outputs, whole)
         held += answer.present

@@ -49,13 +49,15 @@ def attended(draw: st.DrawFn) -> functional.Attended:
 @st.composite
 def parts(draw: st.DrawFn) -> functional.Partials:
     count, queries, size = draw(st.integers(0, 3)), draw(st.integers(1, 2)), draw(st.integers(1, 3))
-    numbers = {
+    numbers: dict[str, Any] = {
         name: np.array([draw(U32) for _ in range(count)], dtype=np.int64)
         for name in ("request", "head", "step", "ranks")
     }
     random = np.random.default_rng(draw(U32))
     shapes = {"top": (count, queries), "total": (count, queries), "output": (count, queries, size)}
-    results = {name: random.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+    results: dict[str, Any] = {
+        name: random.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()
+    }
     return functional.Partials(**numbers, **results)
 
 

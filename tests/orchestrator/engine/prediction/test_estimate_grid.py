@@ -80,8 +80,7 @@ def test_attention_of_a_group_is_that_of_a_rank(bench: Bench, tokens: int) -> No
 @pytest.mark.parametrize("tokens", [1, 256, 512, 1024, 8192, 65_536])
 def test_attention_of_a_striped_request_is_that_of_its_slowest_rank(model: str, tokens: int) -> None:
     """`l3-mini` has two ranks a rankset."""
-    keys = {"attention__partition": "block", "attention__stripe_tokens": 512}
-    striped = Bench(model, **keys)
+    striped = Bench(model, attention__partition="block", attention__stripe_tokens=512)
     layout = striped.layout
     batch = SubBatch(0, numbers([0]), numbers([tokens - 1]))
     answer = striped.ask("attention", batch, [KvPlacement(0, 0, 1)])
