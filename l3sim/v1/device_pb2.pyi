@@ -482,18 +482,38 @@ class Attend(_message.Message):
     def __init__(self, layer: _Optional[int] = ..., requests: _Optional[_Iterable[int]] = ..., q: _Optional[_Union[Tensor, _Mapping]] = ..., k: _Optional[_Union[Tensor, _Mapping]] = ..., v: _Optional[_Union[Tensor, _Mapping]] = ...) -> None: ...
 
 class Attended(_message.Message):
-    __slots__ = ("device", "domain", "duration_ps", "outputs", "present")
+    __slots__ = ("device", "domain", "duration_ps", "outputs", "present", "partials")
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     DOMAIN_FIELD_NUMBER: _ClassVar[int]
     DURATION_PS_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     PRESENT_FIELD_NUMBER: _ClassVar[int]
+    PARTIALS_FIELD_NUMBER: _ClassVar[int]
     device: _containers.RepeatedScalarFieldContainer[int]
     domain: _containers.RepeatedScalarFieldContainer[int]
     duration_ps: _containers.RepeatedScalarFieldContainer[int]
     outputs: Tensor
     present: Tensor
-    def __init__(self, device: _Optional[_Iterable[int]] = ..., domain: _Optional[_Iterable[int]] = ..., duration_ps: _Optional[_Iterable[int]] = ..., outputs: _Optional[_Union[Tensor, _Mapping]] = ..., present: _Optional[_Union[Tensor, _Mapping]] = ...) -> None: ...
+    partials: Partials
+    def __init__(self, device: _Optional[_Iterable[int]] = ..., domain: _Optional[_Iterable[int]] = ..., duration_ps: _Optional[_Iterable[int]] = ..., outputs: _Optional[_Union[Tensor, _Mapping]] = ..., present: _Optional[_Union[Tensor, _Mapping]] = ..., partials: _Optional[_Union[Partials, _Mapping]] = ...) -> None: ...
+
+class Partials(_message.Message):
+    __slots__ = ("request", "head", "step", "ranks", "top", "total", "output")
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    HEAD_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    RANKS_FIELD_NUMBER: _ClassVar[int]
+    TOP_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    request: _containers.RepeatedScalarFieldContainer[int]
+    head: _containers.RepeatedScalarFieldContainer[int]
+    step: _containers.RepeatedScalarFieldContainer[int]
+    ranks: _containers.RepeatedScalarFieldContainer[int]
+    top: Tensor
+    total: Tensor
+    output: Tensor
+    def __init__(self, request: _Optional[_Iterable[int]] = ..., head: _Optional[_Iterable[int]] = ..., step: _Optional[_Iterable[int]] = ..., ranks: _Optional[_Iterable[int]] = ..., top: _Optional[_Union[Tensor, _Mapping]] = ..., total: _Optional[_Union[Tensor, _Mapping]] = ..., output: _Optional[_Union[Tensor, _Mapping]] = ...) -> None: ...
 
 class ReadBack(_message.Message):
     __slots__ = ("request", "layer", "first", "tokens")

@@ -10,13 +10,12 @@ A call is the heads of one layer and sub-batch on one channel, one after the oth
 makes a stack one channel. Its time is that of the pseudo channel with the most tokens.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from l3sim.device.attention.levels import HeadModel, LevelModel
+from l3sim.device.attention.levels import CallCost, HeadModel, LevelModel
 from l3sim.device.attention.rank_sums import Decoding, RankSums
 from l3sim.placement import Layout
 from l3sim.services.dram.command.columns import WIDTH
@@ -81,10 +80,10 @@ class FastStack(StackModel):
         alone = FastModel(kernel, layout, table.alone, picojoules)
         return FastChannel(channel, share, alone, table.segment_tokens)
 
-    def exact(self) -> Callable[[Int64s], tuple[int, int]]:
-        """Picoseconds and nanojoules of one call over heads of these tokens, at level `command`."""
+    def exact(self) -> CallCost:
+        """Picoseconds and nanojoules of a call, at level `command`; see CommandModel.call."""
         call = self._fast.exact()
-        return lambda tokens: call(self.share(tokens))
+        return lambda tokens, appends: call(self.share(tokens), appends)
 
 
 class FastChannel(FastStack):

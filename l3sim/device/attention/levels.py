@@ -4,7 +4,7 @@ An attend call is one layer of one sub-batch on one rank: its head groups one af
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from l3sim.device.attention.rank_sums import Decoding, RankSums, check_sum
@@ -14,6 +14,9 @@ from l3sim.units import Floats, Int64s, nj, ps
 LookedUp = TypeVar("LookedUp")
 #: Seconds of one head over counts of tokens, the new one included; any shape.
 HeadCost = Callable[[Int64s], Floats]
+#: Picoseconds and nanojoules of a call over head groups of these tokens; whether the new token of each lies
+#: here, None: of all.
+CallCost = Callable[[Int64s, Sequence[bool] | None], tuple[int, int]]
 #: Costs are tabled up to so many tokens (2 MB), and worked out anew beyond.
 TABLE_TOKENS = 2**18
 

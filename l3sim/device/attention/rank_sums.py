@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from l3sim.device.ledger import Ledger
 from l3sim.placement import Layout
@@ -24,16 +25,22 @@ class Decoding:
         most: the largest of them.
         bounds: requests of bin k stand at bounds[k] to bounds[k + 1], shape (bins + 1,).
         starts: whether one of them attends nothing in some round.
+        appends: whether the new token lies there, shape (requests, rounds); None: everywhere.
     """
 
     tokens: Int64s
     most: int
     bounds: Int64s
     starts: bool = False
+    appends: NDArray[np.bool_] | None = None
 
     def where_any(self, costs: Int64s) -> Int64s:
         """Costs of the head groups that attend something; of all others 0."""
         return np.where(self.tokens > 0, costs, 0) if self.starts else costs
+
+    def appended(self, which: Int64s | slice, round_: int) -> list[bool] | None:
+        """Whether the new token lies with some requests in a round; None: with all of any."""
+        return None if self.appends is None else self.appends[which, round_].tolist()
 
     def attending(self) -> Int64s:
         """1 where a head group attends something, else 0: shape (requests, rounds), or (requests, 1)."""
@@ -75,7 +82,8 @@ def striped(keys: Int64s, bins: int, context: Int64s, rounds: int, layout: Layou
     full, rest = np.divmod(whole, layout.stripe_tokens * layout.ranks)
     own = np.clip(rest - layout.stripe_tokens * step[:, None], 0, layout.stripe_tokens)
     tokens = full * layout.stripe_tokens + own
-    return Decoding(tokens, int(tokens.max()), bounds, bool((tokens[:, 0] == 0).any()))
+    appends = (whole - 1) // layout.stripe_tokens % layout.ranks == step[:, None]
+    return Decoding(tokens, int(tokens.max()), bounds, bool((tokens[:, 0] == 0).any()), appends)
 
 
 def gathered(batches: Sequence[SubBatch], ledger: Ledger, layout: Layout, rounds: int) -> Decoding:

@@ -47,7 +47,7 @@ def probe(
     if isinstance(pim, HbmPimConfig):
         groups = channel_loads(machine, model, layout, batch, context)[..., None]
     loads, ranks = np.unique(busy_ranks(groups), axis=0, return_counts=True)
-    calls = [caller.call(tokens_of(layout, load, context)) for load in loads]
+    calls = [caller.call(*tokens_of(layout, load, context)) for load in loads]
     slowest = max(calls, key=lambda call: call.time_us)
     kv_bytes = batch * context * model.layer_kv_bytes
     bandwidth, peak = kv_bytes / slowest.time_us * 1e6, peak_bytes_per_s(pim, groups[..., 0].size)
@@ -82,9 +82,15 @@ def busy_ranks(groups: Int64s) -> Int64s:
     return flat[flat.any(axis=1)]
 
 
-def tokens_of(layout: Layout, load: Int64s, context: int) -> Int64s:
-    """Tokens of each head group that a rank runs, by its head groups of each step: shape (head groups,)."""
-    return np.repeat(layout.step_tokens(np.array(context)), load)
+def tokens_of(layout: Layout, load: Int64s, context: int) -> tuple[Int64s, list[bool]]:
+    """Tokens of each head group that a rank runs, shape (head groups,), and whether the new one lies there.
+
+    Args:
+        load: its head groups of each step, shape (steps,).
+    """
+    own = layout.step_tokens(np.array(context))
+    new = np.arange(len(own)) == np.argmax(own - layout.step_tokens(np.array(context - 1)))
+    return np.repeat(own, load), np.repeat(new, load).tolist()
 
 
 def _whole_machine(calls: Sequence[Call], ranks: Sequence[int]) -> dict[str, Any]:

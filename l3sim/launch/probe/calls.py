@@ -12,7 +12,7 @@ and what is hidden behind the banks' work is in none of them.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,8 +70,12 @@ class Caller(ABC):
         self.kernel = kernel
         self._level = level
 
-    def call(self, tokens: Int64s) -> Call:
-        """Head groups over so many tokens each, the new one included: shape (head groups,)."""
+    def call(self, tokens: Int64s, appends: Sequence[bool] | None = None) -> Call:
+        """Head groups over so many tokens each, the new one included: shape (head groups,).
+
+        Args:
+            appends: whether the new token of each lies here; None: of all.
+        """
         if self.kernel is None:
             return self.roofline(*np.unique(tokens, return_counts=True))
         share = np.array([self.share(one) for one in tokens.tolist()], dtype=np.int64)
@@ -79,10 +83,12 @@ class Caller(ABC):
             # The compiler is loaded by those who run commands.
             from l3sim.services.dram.command.result import attend
 
-            return call_of(self.kernel, attend(self.kernel, share.tolist()), self.weights(self.kernel))
+            return call_of(
+                self.kernel, attend(self.kernel, share.tolist(), appends=appends), self.weights(self.kernel)
+            )
         from l3sim.services.dram.fast.table_cache import table_of
 
-        took = table_of(self.kernel).call(share)
+        took = table_of(self.kernel).call(share, appends)
         return call_of(self.kernel, took, self.weights(self.kernel))
 
     @abstractmethod

@@ -31,9 +31,10 @@ def listing(machine: Machine, model: ModelShape, values: Mapping[str, Any]) -> l
     kernel = caller.kernel
     assert kernel is not None, "a trace is of level command"
     groups = busy_ranks(spread(machine, model, layout, values["batch"], values["context"]))
-    lists = [tokens_of(layout, load, values["context"]).tolist() for load in np.unique(groups, axis=0)]
-    tokens = max(lists, key=sum)
-    outcome = attend(kernel, [caller.share(one) for one in tokens], traced=MAX_TRACED + 1)
+    loads = [tokens_of(layout, load, values["context"]) for load in np.unique(groups, axis=0)]
+    tokens, appends = max(loads, key=lambda load: int(load[0].sum()))
+    shares = [caller.share(one) for one in tokens.tolist()]
+    outcome = attend(kernel, shares, traced=MAX_TRACED + 1, appends=appends)
     if len(outcome.trace) > MAX_TRACED:
         text = f"the slowest rank takes more than {MAX_TRACED} commands; lower --batch or --context"
         raise InvalidInput(("--trace", text))

@@ -55,8 +55,9 @@ def places_of(
     """
     size = layout.ranksets * layout.ranks
     blocks = layout.step_blocks(layout.blocks(np.array(tokens)))
-    own, first = np.divmod(np.arange(size), layout.ranks)
-    there = (own * layout.ranks)[:, None] + (first[:, None] + np.arange(layout.steps)) % layout.ranks
+    at = np.arange(size)[:, None]
+    own = at % layout.ranks
+    there = at - own + (own + np.arange(layout.steps)) % layout.ranks
     added = np.einsum("q,pqr->pr", blocks, layout.pieces(model.layers)[there]) * layout.block_bytes(model)
     counts = np.einsum("q,bqr->br", layout.step_tokens(np.array(tokens)), _on_ranks(layout))
     bins = np.zeros((layout.ranksets, layout.ranks), dtype=np.int64)
@@ -78,4 +79,5 @@ def places_of(
 def _on_ranks(layout: Layout) -> Int64s:
     """Head groups on each rank of what lies q ranks from a first one: shape (first, q, rank)."""
     ranks = np.arange(layout.ranks)
-    return layout.group_counts[(ranks[:, None] + np.arange(layout.steps)) % layout.ranks]
+    counts: Int64s = layout.group_counts[(ranks[:, None] + np.arange(layout.steps)) % layout.ranks]
+    return counts

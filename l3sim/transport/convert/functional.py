@@ -14,13 +14,20 @@ from l3sim.functional import (
     FunctionalRequest,
     Offload,
     Offloaded,
+    Partials,
     ReadBack,
     Returned,
 )
 from l3sim.transport.convert.rounds import integers_from_proto
 from l3sim.v1 import device_pb2 as pb
 
-_WIRE_TYPES = {"float16": np.dtype("<f2"), "bool": np.dtype("|b1")}
+_WIRE_TYPES: dict[str, np.dtype[Any]] = {
+    "float16": np.dtype("<f2"),
+    "float32": np.dtype("<f4"),
+    "bool": np.dtype("|b1"),
+}
+_PARTS = ("request", "head", "step", "ranks")
+_RESULTS = ("top", "total", "output")
 
 
 def functional_to_proto(work: FunctionalRequest) -> pb.Functional:
@@ -84,6 +91,7 @@ def answer_to_proto(answer: FunctionalAnswer) -> pb.FunctionalAnswer:
             duration_ps=answer.duration_ps.tolist(),
             outputs=tensor_to_proto("outputs", answer.outputs),
             present=tensor_to_proto("present", answer.present),
+            partials=_partials_to_proto(answer.partials),
         )
         return pb.FunctionalAnswer(attended=message)
     tensors = {name: tensor_to_proto(name, getattr(answer, name)) for name in ("k", "v", "present")}
@@ -110,6 +118,7 @@ def answer_from_proto(message: pb.FunctionalAnswer) -> FunctionalAnswer:
             device=tuple(done.device),
             domain=tuple(done.domain),
             duration_ps=integers_from_proto(done.duration_ps, "attended.duration_ps"),
+            partials=_partials_from_proto(done.partials),
         )
     if kind == "returned":
         read = message.returned
@@ -121,8 +130,29 @@ def answer_from_proto(message: pb.FunctionalAnswer) -> FunctionalAnswer:
     raise InvalidInput(("functional", "must be Offloaded, Attended or Returned"))
 
 
+def _partials_to_proto(partials: Partials) -> pb.Partials:
+    numbers: dict[str, Any] = {name: getattr(partials, name).tolist() for name in _PARTS}
+    results: dict[str, Any] = {name: tensor_to_proto(name, getattr(partials, name)) for name in _RESULTS}
+    return pb.Partials(**numbers, **results)
+
+
+def _partials_from_proto(message: pb.Partials) -> Partials:
+    """Partial results.
+
+    Raises:
+        InvalidInput: lists or tensors that differ in length.
+    """
+    found: dict[str, NDArray[Any]] = {
+        name: integers_from_proto(getattr(message, name), f"partials.{name}") for name in _PARTS
+    }
+    found |= {name: _tensor(getattr(message, name), f"partials.{name}", "float32") for name in _RESULTS}
+    if len({len(one) for one in found.values()}) != 1:
+        raise InvalidInput(("partials.request", "must be as long as all else of the partial results"))
+    return Partials(**found)
+
+
 def tensor_to_proto(name: str, values: NDArray[Any]) -> pb.Tensor:
-    """An array of FP16 numbers or flags.
+    """An array of FP16 or FP32 numbers or flags.
 
     Raises:
         InvalidInput: it is of another type.
@@ -150,5 +180,5 @@ def _tensor(message: pb.Tensor, field: str, dtype: str) -> NDArray[Any]:
     if dtype == "bool":
         values: NDArray[Any] = np.frombuffer(message.data, np.uint8) != 0
     else:
-        values = np.frombuffer(message.data, _WIRE_TYPES[dtype]).astype(np.float16, copy=False)
+        values = np.frombuffer(message.data, _WIRE_TYPES[dtype]).astype(np.dtype(dtype), copy=False)
     return values.reshape(shape)

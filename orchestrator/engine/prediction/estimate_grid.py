@@ -52,11 +52,11 @@ def grid_of(layout: Layout, replica: int) -> Grid:
 
 
 def contexts_of(layout: Layout) -> list[int]:
-    """Tokens that a head group attends on a rank; beyond a stripe whole ones, which all ranks then have."""
+    """Tokens that a head group attends on a rank: where KV is striped a stripe, and beyond it whole ones."""
     stripe = layout.stripe_tokens
-    return [
-        tokens if not stripe or tokens <= stripe else -(-tokens // stripe) * stripe for tokens in CONTEXTS
-    ]
+    if not stripe:
+        return list(CONTEXTS)
+    return sorted({stripe, *(one if one <= stripe else -(-one // stripe) * stripe for one in CONTEXTS)})
 
 
 def everywhere(layout: Layout, tokens: int) -> int:
@@ -128,7 +128,7 @@ class _TableMaker:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        shape = (layout.ranksets * layout.ranks, len(CONTEXTS))
+        shape = (layout.ranksets * layout.ranks, len(contexts_of(layout)))
         self._rank_ps: Floats = np.zeros(shape)
         self._fc_ps: Floats = np.zeros(len(TOKENS))
         self._chunk_ps: Floats = np.zeros((len(TOKENS), len(FINISHED)))
@@ -151,7 +151,7 @@ class _TableMaker:
         """Answers to Grid.attention of one port, whose ranks these are."""
         layout, contexts = self._layout, contexts_of(self._layout)
         for number, answer in enumerate(answers):
-            first, context = divmod(number, len(CONTEXTS))
+            first, context = divmod(number, len(contexts))
             for cost in attends(answer):
                 slowest = cost.duration_ps[:, :, 0].max(axis=1)
                 for lane, pair in enumerate(zip(cost.device, cost.domain, strict=True)):
@@ -159,6 +159,8 @@ class _TableMaker:
                     count = int(layout.group_counts[first, rank])
                     if spreads(layout, contexts[context]):
                         count = layout.groups
+                        if layout.groups < layout.ranks and (rank - first + 1) % layout.ranks < layout.groups:
+                            continue  # it writes the new token, which no other rank does
                     if count and slowest[lane]:
                         self._rank_ps[ranks.flat[pair], context] = float(slowest[lane]) / count
 
@@ -170,7 +172,8 @@ class _TableMaker:
     def tables(self) -> Tables:
         """The tables."""
         layout = self._layout
-        reference = self._rank_ps[:, CONTEXTS.index(4096)]
+        contexts: Int64s = np.array(contexts_of(layout))
+        reference = self._rank_ps[:, int(np.searchsorted(contexts, 4096))]
         usual = int(np.argsort(reference, kind="stable")[len(reference) // 2])
         pace = (reference / reference[usual]).reshape(layout.ranksets, layout.ranks)
         # GPUs that attend ask no link.
@@ -180,7 +183,6 @@ class _TableMaker:
         chunk_slope = (large - small) / (2048 - 256)
         fixed = layout.ranksets * max(few - slope * count, 0.0)
         comm = np.array([fixed, slope, max(small - 256 * chunk_slope, 0.0), chunk_slope])
-        contexts: Int64s = np.array(contexts_of(layout))
         return Tables(
             fc_grid=np.array(TOKENS, dtype=np.float64),
             fc_ps=self._fc_ps,

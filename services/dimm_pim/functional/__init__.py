@@ -2,7 +2,7 @@
 
 memory          the chips' bytes, and which head group owns which row
 relayout        how K and V get from the host's bytes into the chips, and back
-numeric         sums and exponentials that are the same on any computer
+numeric         sums that are the same on any computer
 operands        what each run of commands works on
 effects         when each command reads and writes
 bank_unit       shared buffer, multipliers, result buffer

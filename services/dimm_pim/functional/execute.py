@@ -40,13 +40,14 @@ class NewToken:
 
     Attributes:
         tokens: its context, the new token included.
-        q: shape (heads, queries, head size). k, v: of the new token, shape (heads, head size). FP16.
+        q: shape (heads, queries, head size). k, v: of the new token, shape (heads, head size); None where it
+            lies on another rank. FP16.
     """
 
     tokens: int
     q: Halves
-    k: Halves
-    v: Halves
+    k: Halves | None
+    v: Halves | None
 
 
 class Call(ABC):
@@ -69,8 +70,8 @@ class Call(ABC):
         self._unit_begins = {run: begin for run, begin, _ in unit_times(outcome)}
         self.units = [RankUnit(kernel.geometry, kernel.segment_tokens, group.tokens) for group in groups]
 
-    def run(self) -> list[Halves]:
-        """Execute the stream; the output of each group, shape (heads, queries, head size).
+    def run(self) -> list[RankUnit]:
+        """Execute the stream; the unit of each group, which has its output.
 
         Raises:
             InvariantBroken: a command uses data before they are there, or a bank with no row open.
@@ -85,7 +86,7 @@ class Call(ABC):
                     self.worked(self._unit_begins[run], line, part)
                 else:
                     self.burst(effect, when, line, part, number)
-        return [unit.output for unit in self.units]
+        return self.units
 
     @abstractmethod
     def write(self, line: list[int], part: Part, number: int, bank: int, column: int) -> None:
@@ -149,8 +150,13 @@ class BankCall(Call):
         super().__init__(kernel, chips, row_of, outcome, groups)
         layout = PimLayout(kernel.geometry)
         self._banks = BankUnits(kernel)
-        self._new_k = [layout.k_columns(group.k[None])[0] for group in groups]
-        self._new_v = [layout.v_elements(group.v[None])[0] for group in groups]
+        #: New K and V of the head groups whose token lies here.
+        self._new_k = {
+            at: layout.k_columns(new.k[None])[0] for at, new in enumerate(groups) if new.k is not None
+        }
+        self._new_v = {
+            at: layout.v_elements(new.v[None])[0] for at, new in enumerate(groups) if new.v is not None
+        }
         self._q = [self._query_bursts(layout, group) for group in groups]
         #: Columns on their way from the banks to their units.
         self._read: deque[Bytes] = deque()

@@ -33,10 +33,12 @@ class RankCall(Call):
         at = kernel.geometry
         self._width = width_of(kernel)
         self._layout = HostLayout(at, kernel.token_bursts)
-        self._new = [
-            {"K": self._layout.bursts(group.k[None])[0], "V": self._layout.bursts(group.v[None])[0]}
-            for group in groups
-        ]
+        self._new = {
+            (number, kind): self._layout.bursts(data[None])[0]
+            for number, group in enumerate(groups)
+            for kind, data in (("K", group.k), ("V", group.v))
+            if data is not None
+        }
         #: Bursts of the row that is being read.
         self._bursts = self._nothing()
         #: Scores, and the cycle at which the last burst for them arrives.
@@ -46,7 +48,7 @@ class RankCall(Call):
 
     def write(self, line: list[int], part: Part, number: int, bank: int, column: int) -> None:
         """See Call.write."""
-        bursts = self._new[part.group][self.kind(line)]
+        bursts = self._new[part.group, self.kind(line)]
         self.bank_row(bank)[:, bank, column] = bursts[line[Field.FIRST] + number]
 
     def other(self, when: int, line: list[int], part: Part, number: int) -> None:

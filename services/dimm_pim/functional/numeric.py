@@ -1,9 +1,8 @@
-"""Sums and exponentials made of single IEEE operations, so that they are the same bits on any computer.
+"""Sums made of single IEEE operations, so that they are the same bits on any computer; as in `l3sim.ieee`.
 
-numpy's own sum and exp choose their order, and their last bit, by the processor that they run on.
+numpy's own sum chooses its order by the processor that it runs on.
 """
 
-from math import factorial, log
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,12 +15,6 @@ Sums = NDArray[np.floating[Any]]
 
 Width = TypeVar("Width", bound=np.floating[Any])
 
-_LN2 = log(2)
-#: exp(r) = sum r^k / k!, highest first; for |r| <= ln 2 / 2 the rest is below 1e-14.
-_SERIES = tuple(1 / factorial(k) for k in range(11, -1, -1))
-#: exp of less is 0 in FP32.
-_LEAST = -150.0
-
 
 def add_up(terms: NDArray[Width]) -> NDArray[Width]:
     """Add along the first axis as a tree of adders does: neighbours first; each addition rounds once."""
@@ -31,18 +24,3 @@ def add_up(terms: NDArray[Width]) -> NDArray[Width]:
         terms = np.concatenate([terms[0:even:2] + terms[1:even:2], odd])
     total: NDArray[Width] = terms[0]
     return total
-
-
-def exponential(x: Singles) -> Singles:
-    """exp(x) for x <= 0 in FP32, off by half a unit in the last place and a millionth of one.
-
-    x = n ln 2 + r; exp(r) by its series in FP64, scaled by 2^n, rounded once.
-    """
-    wide = np.maximum(x.astype(np.float64), _LEAST)
-    n = np.rint(wide / _LN2)
-    r = wide - n * _LN2
-    value = np.full_like(r, _SERIES[0])
-    for term in _SERIES[1:]:
-        value = value * r + term
-    scaled: Singles = np.ldexp(value, np.nan_to_num(n).astype(np.int32)).astype(np.float32)
-    return scaled

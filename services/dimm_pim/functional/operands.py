@@ -71,6 +71,8 @@ class _Reader:
             Phase.SCORE,
             Phase.CONTEXT,
         ):
+            if command == Command.RD and phase == Phase.SCORE:  # a group may begin so, without a new token
+                self._part = replace(self._part, group=self._rows[run[Field.ROW]][0])
             self._chunk(first, phase)
         elif command == Command.UNIT and phase == Phase.CONTEXT:
             self._chunk(streamed, phase)  # the unit finishes S of what is streamed next

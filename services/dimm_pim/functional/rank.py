@@ -15,6 +15,7 @@ from l3sim.services.dimm_pim.functional.execute import BankCall, NewToken
 from l3sim.services.dimm_pim.functional.execute_rank import RankCall
 from l3sim.services.dimm_pim.functional.memory import Chips, Key, Owner, RowBlocks
 from l3sim.services.dimm_pim.functional.numeric import Halves
+from l3sim.services.dimm_pim.functional.rank_unit import RankUnit
 from l3sim.services.dimm_pim.functional.relayout import HostLayout, PimLayout
 from l3sim.services.dram.command.columns import COMMANDS
 from l3sim.services.dram.command.kernel import Kernel
@@ -101,31 +102,32 @@ class Rank:
             )
         return both[0], both[1]
 
-    def attend(self, keys: Sequence[Key], groups: Sequence[NewToken]) -> tuple[list[Halves], Outcome]:
-        """Append a token to each head group and attend, one after the other.
+    def attend(self, keys: Sequence[Key], groups: Sequence[NewToken]) -> tuple[list[RankUnit], Outcome]:
+        """Append a token to each head group whose new one lies here and attend, one after the other.
 
         Args:
             keys: of the head groups, each once.
 
         Returns:
-            The outputs, shape (heads, queries, head size) each, and what the very command stream took.
+            The unit of each, with its output, and what the very command stream took.
 
         Raises:
-            OutOfStep: a group's tokens are not those that are here and one more.
+            OutOfStep: a group's tokens are not those that are here and a new one.
             OutOfRoom: the new tokens do not all fit; then nothing was written.
         """
         counts = [group.tokens for group in groups]
-        more = [(key, count - 1, 1) for key, count in zip(keys, counts, strict=True)]
+        appends = [group.k is not None for group in groups]
+        more = [(key, count - new, int(new)) for key, count, new in zip(keys, counts, appends, strict=True)]
         self.check(more)
         self.blocks.grow(self._wanted(more))
-        traced = int(attend(self.kernel, counts).values[COMMANDS].sum())
-        outcome = attend(self.kernel, counts, traced)
+        traced = int(attend(self.kernel, counts, appends=appends).values[COMMANDS].sum())
+        outcome = attend(self.kernel, counts, traced, appends)
         call = (RankCall if self.kernel.pim.pu == "rank" else BankCall)(
             self.kernel, self.chips, partial(self._row_of, keys), outcome, groups
         )
-        outputs = call.run()
+        units = call.run()
         self._tokens.update(zip(keys, counts, strict=True))
-        return outputs, outcome
+        return units, outcome
 
     def release(self, request: int) -> None:
         """Forget a request."""

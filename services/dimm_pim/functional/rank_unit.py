@@ -22,7 +22,8 @@ from math import sqrt
 import numpy as np
 
 from l3sim.errors import InvariantBroken
-from l3sim.services.dimm_pim.functional.numeric import Halves, Singles, Sums, add_up, exponential
+from l3sim.ieee import exponential
+from l3sim.services.dimm_pim.functional.numeric import Halves, Singles, Sums, add_up
 from l3sim.services.dram.command.geometry import Geometry
 
 
@@ -105,6 +106,12 @@ class RankUnit:
             self._output[:, :, turn] = (self._output[:, :, turn] * before + new * here) / both
             top, total = most, both
         self._whole_top[:, turn], self._whole_sum[:, turn] = top, total
+
+    @property
+    def partial(self) -> tuple[Singles, Singles, Singles]:
+        """Running maximum, sum of exponentials (heads, queries), and output (heads, queries, head size)."""
+        output: Singles = np.ascontiguousarray(self._output.transpose(1, 2, 0))
+        return self._whole_top, self._whole_sum, output
 
     @property
     def output(self) -> Halves:

@@ -1,8 +1,8 @@
 """The bytes of one session on all ranks of a process: which rank holds which heads, and the work on them.
 
 Layer l, head group g of a request placed at (offset o, rank b) lies on rankset (o + l) mod R and rank
-(b + g) mod n of its replica (`l3sim.placement`). A group whose heads do not fill its chips is filled up with
-zeros, which no answer shows.
+(b + g) mod n of its replica (`l3sim.placement`); where KV is striped, a part on each rank from there on.
+A group whose heads do not fill its chips is filled up with zeros, which no answer shows.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,8 +27,10 @@ from l3sim.services.dimm_pim.functional.execute import NewToken
 from l3sim.services.dimm_pim.functional.memory import Key
 from l3sim.services.dimm_pim.functional.numeric import Halves
 from l3sim.services.dimm_pim.functional.rank import Rank
+from l3sim.services.dimm_pim.functional.results import Results
 from l3sim.services.dram.command.kernel import kernel_of
 from l3sim.specs.config import DimmPimConfig
+from l3sim.units import Int64s
 from l3sim.work import Hello
 
 #: A rank lane: (slot in Hello, domain of it).
@@ -37,15 +39,17 @@ Lane = tuple[int, int]
 
 @dataclass(frozen=True)
 class _Piece:
-    """One head group of one request, on a rank of this process.
+    """One head group of one request, or a part of it, on a rank of this process.
 
     Attributes:
         heads: KV heads of the model.
+        step: ranks from its first one.
     """
 
     lane: Lane
     key: Key
     heads: slice
+    step: int
 
 
 class SessionMemory:
@@ -64,6 +68,8 @@ class SessionMemory:
                 text = f"{slot.slot} runs at level {config.level!r}, which times and does not compute"
                 raise Unsupported(f"{text}; set attention.level=command")
         self._hello, self._ledger = hello, ledger
+        #: Tokens of each request and layer, wherever they lie.
+        self._held: dict[tuple[int, int], int] = {}
         self._ranks: dict[Lane, Rank] = {}
         self._lanes: dict[tuple[int, int, int], Lane] = {}
         for number, (slot, config) in enumerate(zip(hello.slots, configs, strict=True)):
@@ -85,64 +91,93 @@ class SessionMemory:
         """Forget a request's bytes."""
         for rank in self._ranks.values():
             rank.release(request)
+        self._held = {key: tokens for key, tokens in self._held.items() if key[0] != request}
 
     def _offload(self, work: Offload) -> Offloaded:
         pieces = list(self._pieces(work.request, work.layer))
+        at = self._steps(work.first, len(work.k))
+        first = self._own(work.first)
         for piece in pieces:
-            self._check(piece.lane, [(piece.key, work.first, len(work.k))])
+            count = int((at == piece.step).sum())
+            self._check(piece.lane, [(piece.key, int(first[piece.step]), count)])
         for piece in pieces:
-            k, v = (self._padded(data[:, piece.heads]) for data in (work.k, work.v))
-            self._ranks[piece.lane].write(piece.key, work.first, k, v)
+            here = at == piece.step
+            k, v = (self._padded(data[here, piece.heads]) for data in (work.k, work.v))
+            self._ranks[piece.lane].write(piece.key, int(first[piece.step]), k, v)
+        self._held[work.request, work.layer] = work.first + len(work.k)
         return Offloaded(work.first + len(work.k) if pieces else 0)
 
     def _read(self, work: ReadBack) -> Returned:
-        model = self._hello.model
+        model, at = self._hello.model, self._steps(work.first, work.tokens)
         k = np.zeros((work.tokens, model.kv_heads, model.head_size), dtype=np.float16)
-        v, present = k.copy(), np.zeros(model.kv_heads, dtype=np.bool_)
+        v, present = k.copy(), np.zeros((work.tokens, model.kv_heads), dtype=np.bool_)
+        first = self._own(work.first)
         for piece in self._pieces(work.request, work.layer):
-            both = self._ranks[piece.lane].read(piece.key, work.first, work.tokens)
+            here = at == piece.step
+            if not here.any():
+                continue
+            both = self._ranks[piece.lane].read(piece.key, int(first[piece.step]), int(here.sum()))
             count = piece.heads.stop - piece.heads.start
-            k[:, piece.heads], v[:, piece.heads] = (data[:, :count] for data in both)
-            present[piece.heads] = True
-        return Returned(k, v, present)
+            k[here, piece.heads], v[here, piece.heads] = (data[:, :count] for data in both)
+            present[here, piece.heads] = True
+        return Returned(k, v, present if self._hello.layout.striped else present[0])
 
     def _attend(self, work: Attend) -> Attended:
         """Rank by rank; on each the head groups in the order of the requests, then of the groups."""
-        model = self._hello.model
-        outputs = np.zeros(work.q.shape, dtype=np.float16)
-        present = np.zeros((len(work.requests), model.kv_heads), dtype=np.bool_)
         calls: dict[Lane, list[tuple[int, _Piece]]] = {}
         for number, request in enumerate(work.requests):
+            own = self._own(self._held.get((request, work.layer), 0) + 1)
             for piece in self._pieces(request, work.layer):
-                calls.setdefault(piece.lane, []).append((number, piece))
+                if own[piece.step]:
+                    calls.setdefault(piece.lane, []).append((number, piece))
         lanes = sorted(calls)
+        tokens = {lane: [self._token(work, *one) for one in calls[lane]] for lane in lanes}
         for lane in lanes:
-            held = self._ranks[lane].tokens
-            self._check(lane, [(piece.key, held(piece.key), 1) for _, piece in calls[lane]])
-        durations = []
+            new = [
+                (token.tokens - 1, 1) if token.k is not None else (token.tokens, 0) for token in tokens[lane]
+            ]
+            self._check(lane, [(piece.key, *more) for (_, piece), more in zip(calls[lane], new, strict=True)])
+        durations, results = [], Results(self._hello.model, len(work.requests))
         for lane in lanes:
             rank = self._ranks[lane]
-            tokens = [self._token(work, number, piece, rank) for number, piece in calls[lane]]
-            done, took = rank.attend([piece.key for _, piece in calls[lane]], tokens)
+            units, took = rank.attend([piece.key for _, piece in calls[lane]], tokens[lane])
             durations.append(took.cycles * rank.kernel.pim.tck_ps)
-            for (number, piece), output in zip(calls[lane], done, strict=True):
-                count = piece.heads.stop - piece.heads.start
-                outputs[number, self._queries(piece.heads)] = output[:count].reshape(-1, model.head_size)
-                present[number, piece.heads] = True
+            for (number, piece), unit in zip(calls[lane], units, strict=True):
+                ranks = self._ranks_of(work.requests[number], work.layer)
+                results.enter(number, piece.heads, piece.step, ranks, unit)
+        for request in work.requests:
+            self._held[request, work.layer] = self._held.get((request, work.layer), 0) + 1
         device, domain = tuple(lane[0] for lane in lanes), tuple(lane[1] for lane in lanes)
-        return Attended(outputs, present, device, domain, np.array(durations, dtype=np.int64))
+        return results.answer(device, domain, np.array(durations, dtype=np.int64))
 
-    def _token(self, work: Attend, number: int, piece: _Piece, rank: Rank) -> NewToken:
-        """One request's new token for one head group."""
+    def _token(self, work: Attend, number: int, piece: _Piece) -> NewToken:
+        """One request's new token for one head group, or for a part of it."""
         model = self._hello.model
+        whole = self._held.get((work.requests[number], work.layer), 0)
         q = work.q[number, self._queries(piece.heads)].reshape(-1, model.queries_per_kv, model.head_size)
-        k, v = (data[number, piece.heads] for data in (work.k, work.v))
+        new = int(self._steps(whole, 1)[0]) == piece.step
+        k, v = (self._padded(data[number, piece.heads][None])[0] for data in (work.k, work.v))
         return NewToken(
-            tokens=rank.tokens(piece.key) + 1,
+            tokens=int(self._own(whole + 1)[piece.step]),
             q=self._padded(q[None])[0],
-            k=self._padded(k[None])[0],
-            v=self._padded(v[None])[0],
+            k=k if new else None,
+            v=v if new else None,
         )
+
+    def _own(self, tokens: int) -> Int64s:
+        """Of so many tokens of a head group, those of each step: shape (steps,)."""
+        return self._hello.layout.step_tokens(np.array(tokens))
+
+    def _steps(self, first: int, tokens: int) -> Int64s:
+        """Steps on which tokens lie: shape (tokens,)."""
+        layout = self._hello.layout
+        numbers = np.arange(first, first + tokens)
+        return numbers // layout.stripe_tokens % layout.ranks if layout.striped else numbers * 0
+
+    def _ranks_of(self, request: int, layer: int) -> int:
+        """On how many ranks a head of a request lies once it has its new token."""
+        tokens = self._held.get((request, layer), 0) + 1
+        return int(self._hello.layout.ranks_held(np.array(tokens)))
 
     def _queries(self, heads: slice) -> slice:
         """Query heads of KV heads."""
@@ -175,8 +210,9 @@ class SessionMemory:
         offset, first = int(ledger.offset[request]), int(ledger.rank[request])
         rankset = (offset + layer) % layout.ranksets
         for group in range(layout.groups):
-            assignment = int(ledger.replica[request]), rankset, (first + group) % layout.ranks
-            if assignment in self._lanes:
-                begin = group * layout.heads_per_group
-                heads = slice(begin, min(begin + layout.heads_per_group, self._hello.model.kv_heads))
-                yield _Piece(self._lanes[assignment], (request, layer, group), heads)
+            for step in range(layout.steps):
+                assignment = int(ledger.replica[request]), rankset, (first + group + step) % layout.ranks
+                if assignment in self._lanes:
+                    begin = group * layout.heads_per_group
+                    heads = slice(begin, min(begin + layout.heads_per_group, self._hello.model.kv_heads))
+                    yield _Piece(self._lanes[assignment], (request, layer, group), heads, step)

@@ -47,24 +47,29 @@ class Attention:
         self._last_mac = 0
         self._begin = 0
 
-    def call(self, tokens: Sequence[int]) -> Program:
+    def call(self, tokens: Sequence[int], appends: Sequence[bool]) -> Program:
         """The program of one attend call on one rank.
 
         Args:
             tokens: of each head group, the new one included, in the order in which they run.
+            appends: whether the new token lies on this rank.
         """
-        for number, count in enumerate(tokens):
-            self.group(count, number)
+        for number, (count, new) in enumerate(zip(tokens, appends, strict=True)):
+            self.group(count, number, new)
             if number == len(tokens) - 1 or not self.kernel.pim.overlap_heads:
                 self._begin, self._last_mac = self.finish(), 0
         return self.program
 
-    def group(self, tokens: int, number: int) -> None:
+    def group(self, tokens: int, number: int, new: bool = True) -> None:
         """One head group: write the new token, then attend, a segment at a time."""
         kernel = self.kernel
         # With overlap the rows close at different times after the last MAC; by RAS + RP they are closed.
         rows_free = kernel.pim.ras_tck + kernel.pim.rp_tck if self._last_mac else 0
-        self.rows.append(tokens - 1, number, Wait(self._last_mac or self._begin, rows_free, Cause.WRITE))
+        free = Wait(self._last_mac or self._begin, rows_free, Cause.WRITE)
+        if new:
+            self.rows.append(tokens - 1, number, free)
+        else:
+            self.rows.no_append(number, free)
         query = self.program.add(
             Cmd.PIM_WR_SB, OUTER, Phase.SCORE, Cause.QUERY, Wait(self._begin, 0, Cause.QUERY),
             count=kernel.query_bursts, row=number, signal=True,

@@ -50,12 +50,14 @@ class GroupedAttention:
         self._scored = 0
         self._drained = 0
 
-    def call(self, tokens: Sequence[int]) -> Program:
+    def call(self, tokens: Sequence[int], appends: Sequence[bool]) -> Program:
         """The program of one attend call on one channel.
 
         Args:
             tokens: of each head, the new one included, in the order in which they run.
+            appends: whether the new token lies here; always, since no head is striped over channels.
         """
+        assert all(appends), "heads of stacks are never striped"
         heads = [self.kernel.stages(number, count) for number, count in enumerate(tokens)]
         if self.kernel.pim.overlap_heads and self.kernel.pim.pipelining:
             heads = [[stage for stages in heads for stage in stages]]

@@ -1,5 +1,7 @@
 """What attend calls cost at level `command`."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from l3sim.device.attention.levels import LevelModel
@@ -37,20 +39,23 @@ class CommandModel(LevelModel[None]):
         for at in np.ndindex(*shape):
             here = sums.groups(requests.bounds, *at)
             for i in range(rounds if len(here) else 0):
-                attended = requests.tokens[here, i]
-                if requests.starts:
-                    attended = attended[attended > 0]
-                if len(attended):
-                    time[at][i], energy[at][i] = self.call(attended)
+                some = here[requests.tokens[here, i] > 0] if requests.starts else here
+                if len(some):
+                    call = self.call(requests.tokens[some, i], requests.appended(some, i))
+                    time[at][i], energy[at][i] = call
         return time, energy
 
-    def call(self, tokens: Int64s) -> tuple[int, int]:
-        """Picoseconds and nanojoules of one call over head groups of these tokens."""
-        key = tokens.tobytes()
+    def call(self, tokens: Int64s, appends: Sequence[bool] | None = None) -> tuple[int, int]:
+        """Picoseconds and nanojoules of one call over head groups of these tokens.
+
+        Args:
+            appends: whether the new token of each lies here; None: of all.
+        """
+        key = tokens.tobytes() + bytes(appends or ())
         if key not in self._known:
             if len(self._known) >= 2**16:
                 self._known.clear()
-            took = self._attend(self._kernel, tokens.tolist())
+            took = self._attend(self._kernel, tokens.tolist(), appends=appends)
             picojoules = int(np.floor(took.values @ self._picojoules + 0.5))
             self._known[key] = took.cycles * self._kernel.pim.tck_ps, (picojoules + 500) // 1000
         return self._known[key]

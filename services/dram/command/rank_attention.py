@@ -28,10 +28,14 @@ class RankAttention:
         self._last = 0
         self._begin = 0
 
-    def call(self, tokens: Sequence[int]) -> Program:
-        """The program of one attend call on one rank."""
-        for number, count in enumerate(tokens):
-            self.rows.append(count - 1, number, Wait(self._begin, 0, Cause.WRITE))
+    def call(self, tokens: Sequence[int], appends: Sequence[bool]) -> Program:
+        """The program of one attend call on one rank; see `Attention.call`."""
+        for number, (count, new) in enumerate(zip(tokens, appends, strict=True)):
+            free = Wait(self._begin, 0, Cause.WRITE)
+            if new:
+                self.rows.append(count - 1, number, free)
+            else:
+                self.rows.no_append(number, free)
             for first in range(0, count, self.kernel.segment_tokens):
                 part = min(self.kernel.segment_tokens, count - first)
                 softmax = self._score(part, first, number)

@@ -45,8 +45,13 @@ class Outcome(Took):
     rows: Sequence[RowName]
 
 
-def attention_program(kernel: Kernel, tokens: Sequence[int]) -> tuple[Program, Sequence[RowName]]:
+def attention_program(
+    kernel: Kernel, tokens: Sequence[int], appends: Sequence[bool] | None = None
+) -> tuple[Program, Sequence[RowName]]:
     """The program of one attend call: head groups over these tokens each, the new ones included.
+
+    Args:
+        appends: whether the new token of each lies here, and not on another rank; None: of all.
 
     Raises:
         ValueError: no group, or one without tokens.
@@ -54,7 +59,7 @@ def attention_program(kernel: Kernel, tokens: Sequence[int]) -> tuple[Program, S
     if not tokens or min(tokens) < 1:
         raise ValueError(f"every head group attends at least 1 token, got {list(tokens)}")
     writer = _writer(kernel)
-    return writer.call(tokens), writer.rows.names
+    return writer.call(tokens, [True] * len(tokens) if appends is None else appends), writer.rows.names
 
 
 def _writer(kernel: Kernel) -> Attention | GroupedAttention | RankAttention:
@@ -63,14 +68,17 @@ def _writer(kernel: Kernel) -> Attention | GroupedAttention | RankAttention:
     return RankAttention(kernel) if kernel.pim.pu == "rank" else Attention(kernel)
 
 
-def attend(kernel: Kernel, tokens: Sequence[int], traced: int = 0) -> Outcome:
+def attend(
+    kernel: Kernel, tokens: Sequence[int], traced: int = 0, appends: Sequence[bool] | None = None
+) -> Outcome:
     """Run head groups one after the other on one rank.
 
     Args:
         tokens: of each head group, the new one included.
         traced: the first commands to record, at most.
+        appends: as for `attention_program`.
     """
-    program, rows = attention_program(kernel, tokens)
+    program, rows = attention_program(kernel, tokens, appends)
     # Exponentials of the scores, and their scaling.
     elements = 2 * kernel.geometry.heads * kernel.geometry.queries * sum(tokens)
     return execute(kernel.pim, program, rows, traced, elements)

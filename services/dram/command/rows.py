@@ -97,16 +97,23 @@ class Rows:
         )  # fmt: skip
         self.close(Phase.APPEND, Cause.WRITE)
 
+    def no_append(self, group: int, wait: Wait) -> None:
+        """What comes in place of `append` where the new token lies on another rank: at most a copy of q."""
+        if self._kernel.pim.relayout == "cpu":
+            self._copies(group, wait, new=0)
+            return
+        self._program.add(Cmd.NOP, INNER, Phase.APPEND, wait.cause, wait)
+
     def host_transfer(self) -> None:
         """What the host writes to this rank between score and context."""
         kernel = self._kernel
         bursts = -(-kernel.pim.host_transfer_bytes // kernel.rank_burst_bytes)
         self._bursts(Cmd.WR, bursts, Phase.HOST, Cause.HOST, (0, "host", 0))
 
-    def _copies(self, group: int, *waits: Wait) -> None:
-        """The processor reads q, k and v of the group in one layout and writes them in the other."""
+    def _copies(self, group: int, *waits: Wait, new: int = 2) -> None:
+        """The processor reads q, and k and v of a new token, in one layout and writes them in the other."""
         at = self._kernel.geometry
-        elements = at.heads * (at.queries + 2) * at.head_size
+        elements = at.heads * (at.queries + new) * at.head_size
         bursts = -(-2 * elements // self._kernel.rank_burst_bytes)
         name = (group, "staged", 0)
         self._bursts(Cmd.RD, bursts, Phase.APPEND, Cause.RELAYOUT, name, *waits)

@@ -40,6 +40,7 @@ def build(kernel: Kernel) -> AttendTable:
     limit, period = kernel.segment_tokens, kernel.row_tokens
     one, more = _rows(quiet, [1])[0], _rows(quiet, [limit + 1])[0]
     pair = attend(quiet, [1, 1]).values
+    alone = attend(quiet, [1, 1], appends=[True, False]).values
     wrong = f"does not repeat within {MOST} row blocks"
     for base in _steady(quiet):
         slope = base[-period:] - base[-2 * period : -period] if len(base) > 2 * period else base[-period:]
@@ -49,6 +50,7 @@ def build(kernel: Kernel) -> AttendTable:
             segment_tokens=limit,
             segment=more - one,
             saving=2 * one - pair,
+            append=pair - alone,
             refresh=np.zeros_like(one),
             refi_tck=0,
             phase_tck=int(pim.refresh_phase * pim.refi_tck),

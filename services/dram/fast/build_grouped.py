@@ -54,6 +54,7 @@ def _table(
         segment_tokens=kernel.segment_tokens,
         segment=segment,
         saving=saving,
+        append=np.zeros(WIDTH, dtype=np.int64),  # no head is striped
         refresh=np.zeros(WIDTH, dtype=np.int64),
         refi_tck=0,
         phase_tck=int(pim.refresh_phase * pim.refi_tck),

@@ -6,18 +6,17 @@ account.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 
+from l3sim.device.attention.levels import CallCost
 from l3sim.device.attention.rank_sums import Decoding, RankSums
 from l3sim.units import Int64s
 from l3sim.work import Fidelity
 
 PPM = 1_000_000
-#: Picoseconds and nanojoules of one call over head groups of these tokens.
-CallCost = Callable[[Int64s], tuple[int, int]]
 
 
 class Checked(Protocol):
@@ -66,13 +65,12 @@ class FidelityCheck:
             first = times[kind][batch, ..., 0]
             offset, rank = np.unravel_index(int(first.argmax()), first.shape)
             slowest = sums[kind].groups(requests.bounds, batch, int(offset), int(rank))
-            attended = requests.tokens[slowest, 0]
-            attended = attended[attended > 0]
-            if not len(attended):
+            slowest = slowest[requests.tokens[slowest, 0] > 0]
+            if not len(slowest):
                 continue
             fast_ps = int(first[offset, rank])
             exact = self._exact.setdefault(models[kind], models[kind].exact())
-            exact_ps, _ = exact(attended)
+            exact_ps, _ = exact(requests.tokens[slowest, 0], requests.appended(slowest, 0))
             calls += 1
             gap_ps = max(gap_ps, abs(fast_ps - exact_ps))
             gap_ppm = max(gap_ppm, -(-abs(fast_ps - exact_ps) * PPM // exact_ps))

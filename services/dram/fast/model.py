@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from l3sim.device.attention.levels import TABLE_TOKENS, LevelModel
+from l3sim.device.attention.levels import TABLE_TOKENS, CallCost, LevelModel
 from l3sim.device.attention.rank_sums import Decoding, RankSums, check_sum
 from l3sim.placement import Layout
 from l3sim.services.dram.command.columns import cycles_of
@@ -30,6 +30,7 @@ class FastModel(LevelModel[tuple[Int64s, Int64s]]):
         self._table = table
         self._picojoules = picojoules
         self._saving_pj = self._energy(table.saving)
+        self._append_pj = self._energy(table.append)
         self._refresh_pj = self._energy(table.refresh)
         self._cycles: Int64s = np.zeros(1, dtype=np.int64)
         self._energies: Int64s = np.zeros(1, dtype=np.int64)
@@ -44,6 +45,10 @@ class FastModel(LevelModel[tuple[Int64s, Int64s]]):
             if requests.most >= len(self._cycles):
                 self._extend(min(max(2 * requests.most, 4096), TABLE_TOKENS))
             cycles, energies = self._cycles.take(requests.tokens), self._energies.take(requests.tokens)
+        if requests.appends is not None:
+            apart = (requests.tokens > 0) & ~requests.appends
+            cycles = cycles - apart * self._table.append_tck
+            energies = energies - apart * self._append_pj
         check_sum(int(cycles.max()) * self.kernel.pim.tck_ps, len(cycles), self._layout)
         return cycles, energies
 
@@ -62,8 +67,8 @@ class FastModel(LevelModel[tuple[Int64s, Int64s]]):
         time = (work + refreshes * table.refresh_tck) * pim.tck_ps
         return time, (energy + 500) // 1000
 
-    def exact(self) -> Callable[[Int64s], tuple[int, int]]:
-        """Picoseconds and nanojoules of one call over head groups of these tokens, at level `command`."""
+    def exact(self) -> CallCost:
+        """Picoseconds and nanojoules of a call, at level `command`; see CommandModel.call."""
         return CommandModel(self.kernel, self._picojoules).call
 
     def _extend(self, tokens: int) -> None:

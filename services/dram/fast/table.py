@@ -12,10 +12,11 @@ groups is
 
     sum over the groups  -  (groups - 1) * saving  +  refreshes * refresh
 
-where `saving` is what a group gains by opening its rows while the outputs of the one before are collected. A
-refresh falls due every REFI from the start of the call and costs `refresh`, which is RFC. With a work of W
-cycles, the k-th is taken iff W + (k-1) RFC >= k REFI - phase, so there are
-floor((W - RFC + phase) / (REFI - RFC)) of them: a call ends only when none is due.
+of which those whose new token lies on another rank are without `append`. Here `saving` is what a group gains
+by opening its rows while the outputs of the one before are collected. A refresh falls due every REFI from the
+start of the call and costs `refresh`, which is RFC. With a work of W cycles, the k-th is taken iff
+W + (k-1) RFC >= k REFI - phase, so there are floor((W - RFC + phase) / (REFI - RFC)) of them: a call ends
+only when none is due.
 
 Where a group's exponentials and S hide behind the next one's work (`command/grouped.py`), a group that
 comes alone takes longer than it adds to others: then `alone` is the table of single groups of a segment,
@@ -24,6 +25,7 @@ and this one that of several, each among equal ones.
 All columns add up in this way (`command/columns.py`), so counters and energy come from the same table.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -39,9 +41,9 @@ class AttendTable:
 
     Attributes:
         base: of 0 to n tokens, shape (n + 1, WIDTH). slope: shape (P, WIDTH). segment_tokens: of a segment.
-        segment: what a whole one adds, shape (WIDTH,). saving, refresh: shape (WIDTH,). refi_tck: 0 when
-        nothing is refreshed. phase_tck: passed at the start. alone: of a call over one group of a segment at
-        most, where that differs.
+        segment: what a whole one adds, shape (WIDTH,). saving, append, refresh: shape (WIDTH,). refi_tck: 0
+        when nothing is refreshed. phase_tck: passed at the start. alone: of a call over one group of a segment
+        at most, where that differs.
     """
 
     base: Int64s
@@ -49,6 +51,7 @@ class AttendTable:
     segment_tokens: int
     segment: Int64s
     saving: Int64s
+    append: Int64s
     refresh: Int64s
     refi_tck: int
     phase_tck: int
@@ -62,6 +65,11 @@ class AttendTable:
     def saving_tck(self) -> int:
         """What each head group after the first saves."""
         return int(cycles_of(self.saving))
+
+    @cached_property
+    def append_tck(self) -> int:
+        """What writing a new token takes, in a head group after the first: where `cpu` re-lays out, less."""
+        return int(cycles_of(self.append))
 
     @cached_property
     def refresh_tck(self) -> int:
@@ -95,11 +103,16 @@ class AttendTable:
         cost = self.refresh_tck
         return np.maximum((work_tck - cost + self.phase_tck) // (self.refi_tck - cost), 0)
 
-    def call(self, tokens: Int64s) -> Took:
-        """One attend call over head groups of these tokens each, shape (groups,)."""
+    def call(self, tokens: Int64s, appends: Sequence[bool] | None = None) -> Took:
+        """One attend call over head groups of these tokens each, shape (groups,).
+
+        Args:
+            appends: whether the new token of each lies here; None: of all.
+        """
         if len(tokens) == 1 and self.alone is not None and tokens[0] <= self.segment_tokens:
-            return self.alone.call(tokens)
+            return self.alone.call(tokens, appends)
         work = self.groups(tokens).sum(axis=0) - (len(tokens) - 1) * self.saving
+        work = work - (0 if appends is None else len(tokens) - sum(appends)) * self.append
         refreshes = self.refreshes(cycles_of(work))
         return Took(work + refreshes * self.refresh)
 

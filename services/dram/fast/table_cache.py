@@ -37,7 +37,7 @@ _RANKS: dict[str, type[RankConfig]] = {
     struct.__name__: struct for struct in (DimmPimConfig, PseudoChannelConfig)
 }
 #: Arrays of a table's file, and what stands before the names of those of `AttendTable.alone`.
-_ARRAYS, _ALONE = ("base", "slope", "segment", "saving", "refresh"), "alone-"
+_ARRAYS, _ALONE = ("base", "slope", "segment", "saving", "append", "refresh"), "alone-"
 #: What a table depends on of a rank; currents, capacities and counts of modules are elsewhere.
 _READ = frozenset({*RankConfig.__struct_fields__, *PseudoChannelConfig.__struct_fields__})
 

@@ -1,13 +1,15 @@
 """Who fills which slot."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from l3sim.errors import NotReady
-from l3sim.orchestrator.job.slots import assign_slots, count_roles, fill_slots, natural
+from l3sim.orchestrator.job.slots import assign_slots, check_partition, count_roles, fill_slots, natural
 from l3sim.specs.catalog import load_machine
 from l3sim.specs.machine import Machine
+from l3sim.testing.builders import small_layout
 from l3sim.work import DeviceDescription, Op
 from tests.orchestrator.fakes import device, mini_devices
 
@@ -43,6 +45,17 @@ def test_numbers_in_names_count_as_numbers() -> None:
 
 def test_equal_numbers_written_differently_stay_apart() -> None:
     assert natural("dimm-1") != natural("dimm-01")
+
+
+def test_a_device_without_stripes_is_named_where_the_layout_has_them() -> None:
+    known = [(at, replace(one, partitions=("block",))) for at, one in mini_devices()]
+    striped = small_layout(stripe_tokens=4)
+    check_partition(fill_slots(MINI, known), striped)
+    unknown = [(at, replace(one, partitions=()) if one.role == "link" else one) for at, one in known]
+    check_partition(fill_slots(MINI, unknown), small_layout())
+    text = r"^link: link-0 of kind interconnect does not list partition 'block', KV in stripes over ranks"
+    with pytest.raises(NotReady, match=text):
+        check_partition(fill_slots(MINI, unknown), striped)
 
 
 def test_spare_devices_fill_nothing() -> None:

@@ -59,20 +59,22 @@ group_costs = cache(GroupCosts)
 
 def attended(
     session: Hello, residents: list[Resident], assignment: Any, layer: int, round_: int
-) -> list[int]:
+) -> list[tuple[int, bool]]:
     """Tokens of a rank's head groups in the order in which it runs them: by first rank, then by request.
 
-    Where KV is striped, what lies further on counts as of a request placed there.
+    Where KV is striped, what lies further on counts as of a request placed there; a token is on one rank.
     """
     layout = session.layout
     parts = [
-        (offset, (rank + step) % layout.ranks, tokens)
+        (offset, (rank + step) % layout.ranks, tokens, tokens > before)
         for _, offset, rank, context in residents
-        for step, tokens in enumerate(stripes_of(context + round_ + 1, layout))
+        for step, (tokens, before) in enumerate(
+            zip(*(stripes_of(context + round_ + new, layout) for new in (1, 0)), strict=True)
+        )
     ]
     return [
-        tokens
-        for offset, rank, tokens in sorted(parts, key=lambda part: part[1])
+        (tokens, new)
+        for offset, rank, tokens, new in sorted(parts, key=lambda part: part[1])
         if (offset + layer) % layout.ranksets == assignment.rankset
         for group in range(layout.groups)
         if tokens and (rank + group) % layout.ranks == assignment.rank
@@ -92,7 +94,7 @@ def stripes_of(tokens: int, layout: Layout) -> list[int]:
 def expected(session: Hello, residents: list[Resident], assignment: Any, layer: int, round_: int) -> int:
     """A rank's time at level roofline."""
     costs = group_costs(head_group(small().attention, session.model, session.layout))
-    tokens = attended(session, residents, assignment, layer, round_)
+    tokens = [count for count, _ in attended(session, residents, assignment, layer, round_)]
     return sum(int(costs.at(np.array([count]), count)[0]) for count in tokens)
 
 

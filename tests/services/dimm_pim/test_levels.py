@@ -4,10 +4,12 @@ This tests `model`, and the models of `services/dram/fast` and `services/dram/co
 """
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from l3sim.services.dimm_pim.device import DimmPimDevice
 from l3sim.services.dram.command.columns import Took
@@ -19,7 +21,7 @@ from l3sim.services.dram.fast.table import AttendTable
 from l3sim.specs.model import ModelShape
 from l3sim.work import Op
 from tests.services.builders import Resident, identities, op_cost, reshaped, window
-from tests.services.dimm_pim.test_device import ALL, attended, batches, cases, job, small
+from tests.services.dimm_pim.test_device import ALL, STRIPES, attended, batches, cases, job, small
 
 
 @cache
@@ -29,15 +31,15 @@ def table(kernel: Kernel) -> AttendTable:
 
 @pytest.mark.parametrize("level", ["fast", "command"])
 @settings(max_examples=10)
-@given(case=cases())
+@given(case=cases(), stripes=st.sampled_from(STRIPES))
 # The two requests of a rank in either order are a cycle apart.
-@example(case=(reshaped("llama-2-7b", heads=2, kv_heads=2), [], [(0, 0, 1, 4), (1, 0, 0, 0)], 1))
+@example(case=(reshaped("llama-2-7b", heads=2, kv_heads=2), [], [(0, 0, 1, 4), (1, 0, 0, 0)], 1), stripes={})
 def test_lanes_are_attend_calls(
-    level: str, case: tuple[ModelShape, list[Resident], list[Resident], int]
+    level: str, case: tuple[ModelShape, list[Resident], list[Resident], int], stripes: dict[str, Any]
 ) -> None:
     """A lane is one call over a rank's head groups; energy is of all lanes."""
     shape, first, second, rounds = case
-    on = small(level)
+    on = small(level, **stripes)
     session = job(shape, on=on)
     kernel = kernel_of(on.attention, shape, session.layout)
     picojoules = sum(weights(kernel).values())
@@ -51,12 +53,15 @@ def test_lanes_are_attend_calls(
         for lane, (device, domain) in enumerate(zip(cost.device, cost.domain, strict=True)):
             assignment = session.slots[device].assignments[domain]
             for layer, round_ in np.ndindex(4, rounds):
-                tokens = attended(session, half, assignment, layer, round_)
+                groups = attended(session, half, assignment, layer, round_)
+                tokens, appends = [count for count, _ in groups], [new for _, new in groups]
                 if not tokens:
                     assert cost.duration_ps[lane, layer, round_] == 0
                     continue
                 took: Took = (
-                    table(kernel).call(np.array(tokens)) if level == "fast" else attend(kernel, tokens)
+                    table(kernel).call(np.array(tokens), appends)
+                    if level == "fast"
+                    else attend(kernel, tokens, appends=appends)
                 )
                 assert cost.duration_ps[lane, layer, round_] == took.cycles * 625
                 energy[layer, round_] += took.values @ picojoules / 1000

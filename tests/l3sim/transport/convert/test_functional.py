@@ -40,9 +40,25 @@ def flags(draw: st.DrawFn) -> Any:
 def attended(draw: st.DrawFn) -> functional.Attended:
     lanes = draw(st.lists(st.tuples(U32, U32, U63), max_size=3))
     device, domain, duration = (tuple(lane[i] for lane in lanes) for i in range(3))
+    partials = draw(parts())
     return functional.Attended(
-        draw(halves()), draw(flags()), device, domain, np.array(duration, dtype=np.int64)
+        draw(halves()), draw(flags()), device, domain, np.array(duration, dtype=np.int64), partials
     )
+
+
+@st.composite
+def parts(draw: st.DrawFn) -> functional.Partials:
+    count, queries, size = draw(st.integers(0, 3)), draw(st.integers(1, 2)), draw(st.integers(1, 3))
+    numbers: dict[str, Any] = {
+        name: np.array([draw(U32) for _ in range(count)], dtype=np.int64)
+        for name in ("request", "head", "step", "ranks")
+    }
+    random = np.random.default_rng(draw(U32))
+    shapes = {"top": (count, queries), "total": (count, queries), "output": (count, queries, size)}
+    results: dict[str, Any] = {
+        name: random.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()
+    }
+    return functional.Partials(**numbers, **results)
 
 
 WORK = st.one_of(
@@ -69,7 +85,9 @@ def test_answers_survive(value: functional.FunctionalAnswer) -> None:
     assert same(convert.answer_from_proto(message), value)
 
 
-@pytest.mark.parametrize("name", ["Offload", "Attend", "ReadBack", "Offloaded", "Attended", "Returned"])
+@pytest.mark.parametrize(
+    "name", ["Offload", "Attend", "ReadBack", "Offloaded", "Attended", "Partials", "Returned"]
+)
 def test_both_sides_have_the_same_fields(name: str) -> None:
     theirs = {field.name for field in getattr(pb, name).DESCRIPTOR.fields}
     assert theirs == {field.name for field in fields(getattr(functional, name))}
@@ -123,7 +141,7 @@ def test_a_tensor_is_little_endian() -> None:
         (
             lambda: convert.tensor_to_proto("k", np.zeros(2)),
             InvalidInput,
-            "k: must be one of float16, bool, got float64",
+            "k: must be one of float16, float32, bool, got float64",
         ),
     ],
 )

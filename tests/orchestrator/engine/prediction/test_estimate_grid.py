@@ -76,6 +76,23 @@ def test_attention_of_a_group_is_that_of_a_rank(bench: Bench, tokens: int) -> No
     assert bench.predictor.attend_group_ps(numbers([tokens]))[0] == expected
 
 
+@pytest.mark.parametrize("model", ["llama-2-7b", "llama-2-70b"])
+@pytest.mark.parametrize("tokens", [1, 256, 512, 1024, 8192, 65_536])
+def test_attention_of_a_striped_request_is_that_of_its_slowest_rank(model: str, tokens: int) -> None:
+    """`l3-mini` has two ranks a rankset."""
+    striped = Bench(model, attention__partition="block", attention__stripe_tokens=512)
+    layout = striped.layout
+    batch = SubBatch(0, numbers([0]), numbers([tokens - 1]))
+    answer = striped.ask("attention", batch, [KvPlacement(0, 0, 1)])
+    slowest = int(op_cost(answer, Op.ATTEND_DECODE).duration_ps.max())
+    loads = np.zeros(layout.ranks)
+    for step, each in enumerate(striped.predictor.attend_ps(layout, numbers([tokens]))[0]):
+        loads += layout.group_counts[(1 + step) % layout.ranks] * each
+    # Up to a stripe, what is tabled writes a new token, which is on one rank only.
+    assert loads.max() == pytest.approx(slowest, rel=0.07)
+    assert abs(striped.predictor.pace - 1.0).max() < 0.01
+
+
 @pytest.mark.parametrize("each", [1, 3, 10])
 def test_transfers_of_requests_spread_evenly(bench: Bench, each: int) -> None:
     """Requests at every (offset, rank): all transfers of a layer, one after the other."""

@@ -24,6 +24,13 @@ def test_it_is_right_about_the_gpu_and_nearly_about_the_ranks(job: SmallJob) -> 
     assert found.plans.attention.median < 0.01
 
 
+def test_it_is_nearly_right_about_striped_ranks_as_well(job: SmallJob) -> None:
+    stripes = (("attention.partition", "block"), ("attention.stripe_tokens", "20"))
+    found = job.but(settings=stripes).run().report.prediction
+    assert found.plans.attention.median is not None
+    assert found.plans.attention.median < 0.02
+
+
 def test_windows_and_packing_change_nothing(job: SmallJob) -> None:
     results = [job.run(), job.but(max_window=1).run(), job.run(packed=1)]
     assert len({without_exchange(result) for result in results}) == 1

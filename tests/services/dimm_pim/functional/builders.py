@@ -67,8 +67,11 @@ class Oracle:
             )
             for key in keys
         ]
-        outputs, self.outcome = self.rank.attend(keys, new)
+        units, self.outcome = self.rank.attend(keys, new)
+        outputs = [unit.output for unit in units]
         for key, token in zip(keys, new, strict=True):
+            assert token.k is not None
+            assert token.v is not None
             self._append(key, token.k[None], token.v[None])
         told = [
             reference(self.kernel, token.q, self.k[key], self.v[key])
@@ -82,7 +85,7 @@ class Oracle:
         self.v[key] = np.concatenate([self.v.get(key, empty), v])
 
 
-def reference(kernel: Kernel, q: Halves, k: Halves, v: Halves) -> tuple[Doubles, Doubles]:
+def reference(kernel: Kernel, q: Halves, k: Halves, v: Halves, parts: int = 0) -> tuple[Doubles, Doubles]:
     """Attention in float64, and a bound on what the module's may differ; shape (heads, queries, head size).
 
     With u = 2^-24 (FP32), h = 2^-11 (FP16), a the unit round-off of the sums, g(n, a) = n a / (1 - n a):
@@ -115,7 +118,8 @@ def reference(kernel: Kernel, q: Halves, k: Halves, v: Halves) -> tuple[Doubles,
     sizes = np.einsum("hqe,the->thq", abs(wide_q), abs(wide_k)) * scale
     off = (_gamma(2 * size + 2, a) * sizes).max(axis=0) + halves * 2 * size * tiny * scale
     reach = 2 * abs(scores).max(axis=0) + 2 * off
-    chunks = -(-tokens // 16) + -(-tokens // kernel.segment_tokens)
+    # Partial results of several ranks join as segments do.
+    chunks = -(-tokens // 16) + -(-tokens // kernel.segment_tokens) + 2 * parts
     relative = np.exp(2 * off + (chunks + 3) * u * (reach + 4) + _gamma(tokens + chunks, u))
     relative = relative * (1 + h) ** 2 / (1 - h) - 1
     total = np.einsum("thq,the->hqe", weights, abs(wide_v))

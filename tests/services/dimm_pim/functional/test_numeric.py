@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from l3sim.errors import InvalidInput, InvariantBroken
+from l3sim.ieee import exponential
 from l3sim.services.dimm_pim.functional.effects import effects_of
-from l3sim.services.dimm_pim.functional.numeric import add_up, exponential
+from l3sim.services.dimm_pim.functional.numeric import add_up
 from l3sim.services.dimm_pim.functional.rank import Rank
 from l3sim.services.dimm_pim.functional.rank_unit import RankUnit
 from l3sim.services.dram.command.result import attend

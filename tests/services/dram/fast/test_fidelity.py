@@ -1,10 +1,13 @@
 """The check of level `fast` inside a job: which windows it takes, which call it runs, what it notes."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
+from l3sim.device.attention.levels import CallCost
 from l3sim.device.attention.rank_sums import RankSums, decoding
-from l3sim.services.dram.fast.fidelity import CallCost, FidelityCheck
+from l3sim.services.dram.fast.fidelity import FidelityCheck
 from l3sim.testing.builders import small_layout
 from l3sim.units import Int64s
 from l3sim.work import Fidelity
@@ -19,7 +22,8 @@ class Exact:
         self.asked: list[list[int]] = []
 
     def exact(self) -> CallCost:
-        def call(tokens: Int64s) -> tuple[int, int]:
+        def call(tokens: Int64s, appends: Sequence[bool] | None = None) -> tuple[int, int]:
+            assert appends is None
             self.asked.append(tokens.tolist())
             return 1000 * int(tokens.sum()), 0
 

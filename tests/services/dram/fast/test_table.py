@@ -67,12 +67,17 @@ def test_single_calls_are_exact(at: int, tokens: int) -> None:
 
 
 @pytest.mark.parametrize("at", range(len(QUICK)), ids=IDS)
-@given(tokens=st.lists(st.integers(1, 700), min_size=2, max_size=6))
+@given(groups=st.lists(st.tuples(st.integers(1, 700), st.booleans()), min_size=2, max_size=6))
 @settings(max_examples=10)
-def test_calls_of_several_groups(at: int, tokens: list[int]) -> None:
+def test_calls_of_several_groups(at: int, groups: list[tuple[int, bool]]) -> None:
+    """With and without a new token on this rank."""
     of = kernel(QUICK[at][0], **QUICK[at][1])
-    told, seen = table(at).call(np.array(tokens)).cycles, attend(of, tokens).cycles
-    assert abs(told - seen) <= max(0.005 * seen, 2)
+    tokens, appends = [count for count, _ in groups], [new for _, new in groups]
+    for told, seen in (
+        (table(at).call(np.array(tokens)).cycles, attend(of, tokens).cycles),
+        (table(at).call(np.array(tokens), appends).cycles, attend(of, tokens, appends=appends).cycles),
+    ):
+        assert abs(told - seen) <= max(0.005 * seen, 2)
 
 
 @pytest.mark.parametrize("at", range(len(QUICK)), ids=IDS)
