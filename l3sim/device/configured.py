@@ -123,7 +123,8 @@ class ConfiguredDevice(Device, Generic[ConfigT]):
             raise InvalidInput(*renamed) from None
 
     def _fields(self) -> tuple[msgspec.structs.FieldInfo, ...]:
-        return fields_of(self.further[-1] if self.further else self.struct)
+        found = {field.name: field for struct in (self.struct, *self.further) for field in fields_of(struct)}
+        return tuple(found.values())
 
     def _schema(self) -> dict[str, Any]:
         """JSON schema of the configuration: any of the structs that it may be."""

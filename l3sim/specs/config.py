@@ -37,7 +37,7 @@ class GpuConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Kind `gpu`: tensor-parallel groups of one GPU type, as its data sheet has it: level `roofline`."""
 
     kind: str = "gpu"
-    level: Literal["roofline", "calibrated"] = "roofline"
+    level: Literal["roofline", "calibrated", "attacc"] = "roofline"
     type: str = "unnamed"  # of the GPU file
     gpus: Count
     memory_bytes: Bytes  # of one GPU
@@ -57,8 +57,11 @@ class GpuConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     @classmethod
     def struct_for(cls, values: Mapping[str, Any]) -> SectionType:
         """See Section.struct_for: a GPU's grows with its level and calibration."""
-        if values.get("level") == "calibrated" or values.keys() & set(CALIBRATION_KEYS):
+        level = values.get("level")
+        if level == "calibrated" or values.keys() & set(CALIBRATION_KEYS):
             return CalibratedGpuConfig
+        if level == "attacc" or values.keys() & set(ATTACC_KEYS):
+            return AttAccGpuConfig
         return GpuConfig
 
     @property
@@ -103,6 +106,25 @@ class CalibratedGpuConfig(GpuConfig, frozen=True, forbid_unknown_fields=True, kw
             return super().gemm_rates
         memory, compute = self.gemm_memory_efficiency, self.gemm_compute_efficiency
         return self.memory_bytes_per_s * memory, self.compute_flops * compute
+
+
+class AttAccGpuConfig(GpuConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The same with the constants of AttAcc's public GPU model: level `attacc`, or `roofline` by choice.
+
+    `services/gpu/attacc.py` says what each means.
+    """
+
+    attacc_sms: Count
+    attacc_shared_bytes: Bytes  # of one SM
+    attacc_cache_bytes: Bytes  # L2
+    attacc_norm_us: NonNegative
+    attacc_norm_us_per_byte: NonNegative
+    attacc_activation_us: NonNegative
+    attacc_activation_us_per_byte: NonNegative
+    attacc_slope_bytes_per_s: Positive  # bandwidth of the GPU that both slopes are of
+    attacc_step_ns: NonNegative  # of an all-reduce
+    attacc_step_ns_per_byte: NonNegative
+    attacc_kv_reads: Literal["kv-head", "query-head"] = "kv-head"  # how often decode attention reads KV
 
 
 class LinkConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -181,11 +203,17 @@ DEVICE_KINDS: dict[tuple[str, str], type[Section]] = {
 CALIBRATION_KEYS = tuple(
     field for field in CalibratedGpuConfig.__struct_fields__ if field not in GpuConfig.__struct_fields__
 )
+#: What level `attacc` adds.
+ATTACC_KEYS = tuple(
+    field for field in AttAccGpuConfig.__struct_fields__ if field not in GpuConfig.__struct_fields__
+)
 
 
 __all__ = [
+    "ATTACC_KEYS",
     "CALIBRATION_KEYS",
     "DEVICE_KINDS",
+    "AttAccGpuConfig",
     "AttentionSection",
     "CalibratedGpuConfig",
     "CpuAttentionConfig",

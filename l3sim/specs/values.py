@@ -8,7 +8,7 @@ import msgspec
 from l3sim.errors import InvalidInput, L3Error
 from l3sim.kinds import reason
 from l3sim.registry import unknown
-from l3sim.specs.config import CALIBRATION_KEYS
+from l3sim.specs.config import ATTACC_KEYS, CALIBRATION_KEYS
 from l3sim.specs.section import Section
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
@@ -28,7 +28,9 @@ def fill(name: str, struct: type[StructT], values: Mapping[str, Any], where: str
             raise InvalidInput((f"{name}.{key}", f"{where}: {unknown('key', key, names)}"))
     for field in fields:
         if field.required and field.name not in values:
-            why = "; level calibrated needs it (docs/gpus.md)" if field.name in CALIBRATION_KEYS else ""
+            level = "calibrated" if field.name in CALIBRATION_KEYS else "attacc"
+            of_level = field.name in (*CALIBRATION_KEYS, *ATTACC_KEYS)
+            why = f"; level {level} needs it (docs/gpus.md)" if of_level else ""
             raise InvalidInput((f"{name}.{field.name}", f"{where}: missing{why}"))
         if field.name in values:
             _check_value(name, field, values[field.name], where)

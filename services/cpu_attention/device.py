@@ -12,6 +12,7 @@ class CpuAttentionDevice(ModuleDevice[CpuAttentionConfig]):
 
     kind = "cpu-attention"
     struct = CpuAttentionConfig
+    levels = ("roofline", "ideal")
 
     def head_cost(self, config: CpuAttentionConfig, hello: Hello) -> HeadCost:
         """See ModuleDevice.head_cost."""

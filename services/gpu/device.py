@@ -11,7 +11,7 @@ from l3sim.errors import InvalidInput
 from l3sim.ports import DeviceSession
 from l3sim.services.gpu.kernels import LIMITS
 from l3sim.services.gpu.model import LEVELS, GroupCosts
-from l3sim.specs.config import CalibratedGpuConfig, GpuConfig
+from l3sim.specs.config import AttAccGpuConfig, CalibratedGpuConfig, GpuConfig
 from l3sim.units import Int64s, nj
 from l3sim.work import DeviceReady, Hello, MemoryRegion, Op, OpCost, Role, SubBatch, Window
 
@@ -24,7 +24,7 @@ class GpuDevice(ConfiguredDevice[GpuConfig]):
     operations = (Op.EMBED, Op.BLOCK_IN, Op.ATTEND_PREFILL, Op.BLOCK_OUT, Op.HEAD, Op.ATTEND_DECODE)
     domains = ("replica-0",)
     struct = GpuConfig
-    further = (CalibratedGpuConfig,)
+    further = (AttAccGpuConfig, CalibratedGpuConfig)
     levels = LEVELS
     shared_keys = frozenset({"kind", "gpus", "type"})
 

@@ -21,7 +21,7 @@ class HbmPimDevice(ModuleDevice[HbmPimConfig]):
 
     kind = "hbm-pim"
     struct = HbmPimConfig
-    levels = ("fast", "command", "roofline")
+    levels = ("fast", "command", "roofline", "ideal")
 
     def head_cost(self, config: HbmPimConfig, hello: Hello) -> HeadCost:
         """See ModuleDevice.head_cost."""
@@ -29,7 +29,7 @@ class HbmPimDevice(ModuleDevice[HbmPimConfig]):
 
     def level_model(self, config: HbmPimConfig, hello: Hello) -> LevelModel[Any]:
         """See ModuleDevice.level_model."""
-        if config.level == "roofline":
+        if config.level in ("roofline", "ideal"):
             return super().level_model(config, hello)
         return stack_model(config, hello.model, hello.layout, table_of)
 

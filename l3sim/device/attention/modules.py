@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from l3sim.device.attention.ideal import ideal_model
 from l3sim.device.attention.levels import HeadCost, HeadModel, LevelModel
 from l3sim.device.attention.rank_sums import Decoding, RankSums, gathered
 from l3sim.device.configured import ConfiguredDevice
@@ -51,6 +52,8 @@ class ModuleDevice(ConfiguredDevice[ModuleT]):
             InvalidInput: the model does not fit it; the field is a key of its section.
             ValueError: a rate makes costs beyond measure.
         """
+        if config.level == "ideal":
+            return ideal_model(config, hello.model, hello.layout, config.module_active_w)
         cost = self.head_cost(config, hello)
         ps(cost(np.ones(1, dtype=np.int64)))
         return HeadModel(cost, config.module_active_w, hello.layout)
