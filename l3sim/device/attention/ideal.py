@@ -3,7 +3,7 @@
     time = KV bytes that a sub-batch's requests have in a layer / bandwidth of all ranks of the replica
 
 on every rank, wherever the requests lie: no rank waits for another, no command and no transfer inside a
-module takes time, and KV is read once for all query heads of a KV head. No placement or mapping can be faster;
+module takes time, and KV is read once for all query heads of a KV head. No placement can be faster, and
 publications assume it that give accelerators their whole internal bandwidth. KV still takes its place on
 ranks, as at other levels, and the link still moves what it moves.
 """
