@@ -10,6 +10,8 @@ from l3sim.launch.reproduce.runs import Outcome, Outcomes, Run
 #: Bytes of one rankset in the published scaling.
 _RANKSET = 512 * 10**9
 _WHOLE = 2 * 10**12
+#: A clock of an HBM-PIM stack: at level ideal its length is its bandwidth, and nothing else.
+_STACK_TCK_PS = 628
 Measure = Callable[[Outcome, Outcome], float | None]
 
 
@@ -136,7 +138,7 @@ def _energy(published: Published, requests: int) -> Iterator[Figure]:
 
 def _bandwidth(published: Published, requests: int) -> Iterator[Figure]:
     for row in published.hbm_bandwidth:
-        wider = (("attention.column_bytes", str(32 * row["factor"])),)
+        wider = (("attention.tck_ps", str(_STACK_TCK_PS // row["factor"])),)
         pair = (
             run_of("hbm-pim", "gpt-175b", "openr1", AS_PUBLISHED, requests, wider),
             run_of("hbm-pim", "gpt-175b", "openr1", AS_PUBLISHED, requests),

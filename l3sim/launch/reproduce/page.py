@@ -26,8 +26,8 @@ _HEAD = """\
 
 Made by `./l3 reproduce --out FILE`; do not edit. Published figures are those of arXiv 2504.17584 (bars were
 read to +-0.005). **As published** is our simulation of the machines `*-as-published`, which have the
-assumptions that the source states and no others; **ours** is the same jobs on the machines that we believe in,
-calibrated and with real placement. Nothing was fitted to a published figure.
+assumptions that the source states and no others; **ours** is the same jobs on the machines that we believe
+in, calibrated and with real placement. Nothing was fitted to a published figure.
 [reproduce.md](../reproduce.md) says how to read this page, and what we see.
 """
 
