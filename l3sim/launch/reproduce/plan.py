@@ -7,7 +7,8 @@ workload's mean context, the next one begins when one ends, and memory itself re
 times as large). Where memory holds all of them, all wait at time 0.
 
 Ours: the machines `*-dgx-a100` and the same requests, all waiting at time 0; memory, admission and
-preemption as they are. GPU-only runs one batch (`chunked`), L3 its scheduler (`l3`), all others two sub-batches (`fill`).
+preemption as they are. GPU-only runs one batch (`chunked`), L3 its scheduler (`l3`), all others two
+sub-batches (`fill`).
 """
 
 from dataclasses import replace
