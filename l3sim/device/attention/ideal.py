@@ -2,9 +2,9 @@
 
     time = KV bytes that a sub-batch's requests have in a layer / bandwidth of all ranks of the replica
 
-on every rank, wherever the requests lie: no rank waits for another, no command and no transfer inside a
-module takes time, and KV is read once for all query heads of a KV head. No placement can be faster, and
-publications assume it that give accelerators their whole internal bandwidth. KV still takes its place on
+on every rank, or in proportion longer where only some ranksets hold any of a layer: no rank waits for
+another, no command and no transfer inside a module takes time, and KV is read once for all query heads of a KV
+head. Publications assume it that give accelerators their whole internal bandwidth. KV still takes its place on
 ranks, as at other levels, and the link still moves what it moves.
 """
 
@@ -43,10 +43,11 @@ class IdealModel(LevelModel[Int64s]):
         return ps(tokens * self._token_s) * (tokens > 0)
 
     def cost(self, looked_up: Int64s, requests: Decoding, sums: RankSums) -> tuple[Int64s, Int64s]:
-        """See LevelModel. A rankset to which nothing crosses costs nothing."""
+        """See LevelModel. A rankset to which nothing crosses does nothing: the others do its share."""
         batches, ranksets, ranks = sums.shape(requests.bounds)
         held = np.diff(requests.bounds).reshape(batches, ranksets, -1).sum(axis=2) > 0
-        each = looked_up[:, None, None, :] * held[:, :, None, None]
+        share = -(-looked_up * ranksets // np.maximum(held.sum(axis=1), 1)[:, None])
+        each = share[:, None, None, :] * held[:, :, None, None]
         time: Int64s = np.repeat(each, ranks, axis=2)
         return time, nj(self._active_w, time)
 

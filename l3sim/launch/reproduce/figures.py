@@ -10,6 +10,8 @@ from l3sim.launch.reproduce.runs import Outcome, Outcomes, Run
 #: Bytes of one rankset in the published scaling.
 _RANKSET = 512 * 10**9
 _WHOLE = 2 * 10**12
+#: Ranks of a rankset; bytes a second of all channels of the host.
+_RANKS, _CHANNELS_BYTES_PER_S = 16, 16 * 25.6e9
 #: A clock of an HBM-PIM stack: at level ideal its length is its bandwidth, and nothing else.
 _STACK_TCK_PS = 628
 Measure = Callable[[Outcome, Outcome], float | None]
@@ -99,12 +101,13 @@ def _scaling(published: Published, requests: int) -> Iterator[Figure]:
 
 
 def _sized(model: str, ranksets: int, capacity: int, requests: int) -> Run:
-    """L3 with so many ranksets, and so many times 512 GB."""
+    """L3 with so many ranksets of 16 ranks, and so many times 512 GB; the host's channels stay as they are."""
+    modules = _RANKS * ranksets
     settings = (
-        ("attention.ranksets", str(ranksets)),
         ("attention.capacity_bytes", str(capacity * _RANKSET)),
+        ("link.channel_bytes_per_s", str(_CHANNELS_BYTES_PER_S / modules)),
     )
-    return run_of("l3", model, "openr1", AS_PUBLISHED, requests, settings, modules=64 if ranksets > 4 else 32)
+    return run_of("l3", model, "openr1", AS_PUBLISHED, requests, settings, modules=modules)
 
 
 def _scheduler(published: Published, requests: int) -> Iterator[Figure]:

@@ -18,7 +18,12 @@ REAL_MODULES: Settings = (
     ("attention.level", "fast"),
     ("attention.n_hc", "null"),
     ("attention.kv_block_tokens", "null"),
+    ("attention.modules_per_channel", "2"),
+    ("attention.ranks_per_module", "2"),
+    ("link.channel_bytes_per_s", "25.6e9"),
 )
+#: Modules of them.
+REAL_COUNT = 32
 _GPU_BINARY = (("gpu.memory_bytes", str(80 * 2**30)),)
 _DIMM_BINARY = (("attention.rank_capacity_bytes", str(32 * 2**30)),)
 _STACK_BINARY = (("attention.module_capacity_bytes", str(16 * 2**30)),)
@@ -26,6 +31,11 @@ _CPU_BINARY = (("attention.module_capacity_bytes", str(128 * 2**30)),)
 _FP32_RATE = (("gpu.compute_flops", "19.5e12"),)
 _NO_SUMS = (("gpu.attacc_step_ns", "0.0"), ("gpu.attacc_step_ns_per_byte", "0.0"))
 _PER_QUERY = (("gpu.attacc_kv_reads", "query-head"),)
+
+
+def modules_with(settings: Settings) -> int:
+    """Modules of a machine with these settings; 0: as many as its file says."""
+    return REAL_COUNT if set(REAL_MODULES) <= set(settings) else 0
 
 
 @dataclass(frozen=True)
@@ -49,7 +59,14 @@ class Hypothesis:
     def run(self, system: str, model: str, workload: str, requests: int) -> Run:
         """A system's run under it."""
         settings = self.changes.get(system, ())
-        return run_of(system, model, workload, requests=requests, settings=settings, filled=self.filled)
+        modules = modules_with(settings)
+        return run_of(
+            *(system, model, workload),
+            requests=requests,
+            settings=settings,
+            modules=modules,
+            filled=self.filled,
+        )
 
 
 HYPOTHESES = (

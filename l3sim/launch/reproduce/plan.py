@@ -43,6 +43,8 @@ FEW = {
     ("opt-66b", "dolphin"): 160,
 }
 _SMALL = ("gpu-only", "hbm-pim", "hbm-pim-ext")
+#: Requests over those that are served at once, from which on a steady part is one.
+GENERATIONS = 5.0
 _LONGEST = 20_480
 #: Times that memory is enlarged where the number of requests bounds it.
 _AMPLE = 8
@@ -120,10 +122,14 @@ def run_of(
 
 
 def ratio(one: Outcome | None, other: Outcome | None) -> float | None:
-    """Throughput over another's: of the steady parts where both have one, else of the whole jobs."""
+    """Throughput over another's: of the steady parts where both have one that lasts, else of the whole jobs.
+
+    All requests begin together, so that the first of `GENERATIONS` have less KV than in a steady state.
+    """
     if one is None or other is None or one.whole_tokens_per_s is None or other.whole_tokens_per_s is None:
         return None
-    if one.steady_tokens_per_s is not None and other.steady_tokens_per_s is not None:
+    lasting = all((outcome.generations or 0) >= GENERATIONS for outcome in (one, other))
+    if lasting and one.steady_tokens_per_s is not None and other.steady_tokens_per_s is not None:
         return one.steady_tokens_per_s / other.steady_tokens_per_s
     return one.whole_tokens_per_s / other.whole_tokens_per_s
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from l3sim.launch.reproduce.cells import Cell
-from l3sim.launch.reproduce.hypotheses import REAL_MODULES, Settings
+from l3sim.launch.reproduce.hypotheses import REAL_MODULES, Settings, modules_with
 from l3sim.launch.reproduce.plan import AS_PUBLISHED, OURS, ratio, run_of
 from l3sim.launch.reproduce.runs import Outcomes, Run
 
@@ -32,7 +32,9 @@ class Step:
         """The runs of a cell."""
         row = cell.row
         return (
-            run_of("l3", row.model, row.workload, self.of, requests, self.l3),
+            run_of(
+                *("l3", row.model, row.workload, self.of, requests, self.l3), modules=modules_with(self.l3)
+            ),
             run_of("gpu-only", row.model, row.workload, self.of, requests, self.gpu_only),
         )
 

@@ -21,7 +21,7 @@ def test_every_rank_takes_the_whole_sub_batchs_bytes_over_the_whole_bandwidth() 
     found = IdealModel(1000, 1e9, 2.0, LAYOUT)
     time, energy = found.cost(found.look_up(requests), requests, RankSums(LAYOUT, [0, 1]))
     assert time.shape == energy.shape == (2, 2, 2, 2)
-    first, second = [30e6, 32e6], [300e6, 302e6]  # tokens x 1 us
+    first, second = [60e6, 64e6], [300e6, 302e6]  # tokens x 1 us; one of two ranksets does all of the first
     assert time[0, 0].tolist() == [first, first]
     assert not time[0, 1].any()  # no request has a layer there, so nothing crosses either
     assert time[1].tolist() == [[second, second], [second, second]]

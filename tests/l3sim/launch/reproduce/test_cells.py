@@ -35,9 +35,9 @@ def test_words_choose_cells() -> None:
 def test_a_cell_is_its_systems_throughput_over_the_others() -> None:
     first, second = pair_of(GPT, AS_PUBLISHED, 0)
     assert (first.machine, second.machine) == ("r-pim-as-published", "gpu-only-as-published")
-    found = {first: Outcome(whole_tokens_per_s=4.0, steady_tokens_per_s=2.0)}
+    found = {first: Outcome(whole_tokens_per_s=4.0, steady_tokens_per_s=2.0, generations=9.0)}
     assert simulated(GPT, found, AS_PUBLISHED, 0) is None
-    found[second] = Outcome(whole_tokens_per_s=8.0, steady_tokens_per_s=8.0)
+    found[second] = Outcome(whole_tokens_per_s=8.0, steady_tokens_per_s=8.0, generations=9.0)
     assert simulated(GPT, found, AS_PUBLISHED, 0) == 0.25
     assert whole(GPT, found, AS_PUBLISHED, 0) == supposed(GPT, BY_NAME["H5"], found, 0) == 0.5
 

@@ -68,11 +68,12 @@ def test_our_machines_keep_their_memory() -> None:
 
 
 def test_steady_parts_are_compared_where_both_have_one() -> None:
-    both = Outcome(whole_tokens_per_s=10.0, steady_tokens_per_s=30.0)
-    tail = Outcome(whole_tokens_per_s=5.0)
-    steady = Outcome(whole_tokens_per_s=5.0, steady_tokens_per_s=10.0)
+    both = Outcome(whole_tokens_per_s=10.0, steady_tokens_per_s=30.0, generations=5.0)
+    tail = Outcome(whole_tokens_per_s=5.0, generations=9.0)
+    steady = Outcome(whole_tokens_per_s=5.0, steady_tokens_per_s=10.0, generations=9.0)
+    short = Outcome(whole_tokens_per_s=5.0, steady_tokens_per_s=10.0, generations=4.9)
     assert ratio(both, steady) == 3
-    assert ratio(both, tail) == whole_ratio(both, steady) == 2
+    assert ratio(both, short) == ratio(both, tail) == whole_ratio(both, steady) == 2
     assert ratio(both, Outcome(refused="no")) is None
     assert ratio(None, both) is None
     assert whole_ratio(both, None) is None
