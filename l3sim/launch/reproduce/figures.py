@@ -101,7 +101,7 @@ def _scaling(published: Published, requests: int) -> Iterator[Figure]:
 
 
 def _sized(model: str, ranksets: int, capacity: int, requests: int) -> Run:
-    """L3 with so many ranksets of 16 ranks, and so many times 512 GB; the host's channels stay as they are."""
+    """L3 with so many ranksets of 16 ranks, and so many times 512 GB, on the same channels."""
     modules = _RANKS * ranksets
     settings = (
         ("attention.capacity_bytes", str(capacity * _RANKSET)),

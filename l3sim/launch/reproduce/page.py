@@ -83,8 +83,9 @@ def _end_to_end(study: Study) -> Iterator[str]:
     yield from ("## End to end", "")
     yield (
         "Throughput over that of the system in the third column: of the steady parts (memory full, requests "
-        "waiting) where both runs have one of several generations, else of whole jobs. *Whole* counts ramp and tail in both; "
-        "*arithmetic* is the steady state in closed form, without queue, preemption and tail."
+        "waiting) where both runs have one of several generations, else of whole jobs. *Whole* counts ramp "
+        "and tail in both; *arithmetic* is the steady state in closed form, without queue, preemption and "
+        "tail."
     )
     yield ""
     rows, known, close = [], 0, 0
