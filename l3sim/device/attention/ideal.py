@@ -4,7 +4,7 @@
 
 on every rank, or in proportion longer where only some ranksets hold any of a layer: no rank waits for
 another, no command and no transfer inside a module takes time, and KV is read once for all query heads of a
-KV head. Publications assume it that give accelerators their whole internal bandwidth. KV still takes its place
+KV head. Publications assume it that give accelerators their whole bandwidth. KV still takes its place
 on ranks, as at other levels, and the link still moves what it moves.
 """
 
