@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from l3sim.launch.reproduce.arithmetic import tokens_per_s
 from l3sim.launch.reproduce.hypotheses import HYPOTHESES, Hypothesis
-from l3sim.launch.reproduce.plan import AS_PUBLISHED, OURS, ratio, run_of, whole_ratio
+from l3sim.launch.reproduce.plan import AS_PUBLISHED, OURS, ratio, run_of, steady_ratio
 from l3sim.launch.reproduce.published import EndToEnd
 from l3sim.launch.reproduce.runs import Outcomes, Run
 
@@ -43,7 +43,7 @@ def pair_of(cell: Cell, of: str, requests: int) -> tuple[Run, Run]:
 def hypothesis_pair(cell: Cell, hypothesis: Hypothesis, requests: int) -> tuple[Run, Run] | None:
     """The same under a hypothesis; None where it changes nothing of the cell."""
     row = cell.row
-    changed = hypothesis.whole or hypothesis.filled or {cell.system, row.to} & hypothesis.changes.keys()
+    changed = hypothesis.filled or {cell.system, row.to} & hypothesis.changes.keys()
     if not changed or (hypothesis.models and row.model not in hypothesis.models):
         return None
     first, second = (
@@ -68,10 +68,10 @@ def simulated(cell: Cell, outcomes: Outcomes, of: str, requests: int) -> float |
     return ratio(outcomes.get(first), outcomes.get(second))
 
 
-def whole(cell: Cell, outcomes: Outcomes, of: str, requests: int) -> float | None:
-    """The same over whole jobs, with their tails."""
+def steady(cell: Cell, outcomes: Outcomes, of: str, requests: int) -> float | None:
+    """The same over the steady parts alone."""
     first, second = pair_of(cell, of, requests)
-    return whole_ratio(outcomes.get(first), outcomes.get(second))
+    return steady_ratio(outcomes.get(first), outcomes.get(second))
 
 
 def supposed(cell: Cell, hypothesis: Hypothesis, outcomes: Outcomes, requests: int) -> float | None:
@@ -79,8 +79,7 @@ def supposed(cell: Cell, hypothesis: Hypothesis, outcomes: Outcomes, requests: i
     pair = hypothesis_pair(cell, hypothesis, requests)
     if pair is None:
         return None
-    measure = whole_ratio if hypothesis.whole else ratio
-    return measure(outcomes.get(pair[0]), outcomes.get(pair[1]))
+    return ratio(outcomes.get(pair[0]), outcomes.get(pair[1]))
 
 
 def computed(cell: Cell, requests: int) -> float:

@@ -45,7 +45,6 @@ class Hypothesis:
     Attributes:
         changes: settings by system; systems that are not there stay as they are.
         models: that it can say anything about; () for all.
-        whole: whole jobs in place of steady parts.
         filled: memory bounds the batch, and what has no room is preempted.
     """
 
@@ -53,7 +52,6 @@ class Hypothesis:
     text: str
     changes: Mapping[str, Settings] = field(default_factory=dict)
     models: tuple[str, ...] = ()
-    whole: bool = False
     filled: bool = False
 
     def run(self, system: str, model: str, workload: str, requests: int) -> Run:
@@ -100,23 +98,18 @@ HYPOTHESES = (
         ("opt-66b",),
     ),
     Hypothesis(
-        "H5 tail counted",
-        "Output tokens / total time of these requests, the tail of the run included.",
-        whole=True,
-    ),
-    Hypothesis(
-        "H6 H1 and H3",
+        "H5 H1 and H3",
         "The first and the third at once.",
         {"gpu-only": _PER_QUERY, "l3": REAL_MODULES},
         ("qwen-72b",),
     ),
     Hypothesis(
-        "H7 hidden sums",
+        "H6 hidden sums",
         "All-reduces of one sub-batch hide beside the work of the other.",
         dict.fromkeys(("hbm-pim", "hbm-pim-ext", "l3"), _NO_SUMS),
     ),
     Hypothesis(
-        "H8 preemption",
+        "H7 preemption",
         "Memory fills, and what has no room is preempted and recomputed, as a serving engine does.",
         models=("gpt-175b",),
         filled=True,

@@ -12,8 +12,8 @@ from l3sim.launch.reproduce.cells import (
     near,
     pair_of,
     simulated,
+    steady,
     supposed,
-    whole,
 )
 from l3sim.launch.reproduce.hypotheses import HYPOTHESES
 from l3sim.launch.reproduce.plan import AS_PUBLISHED, OURS, REQUESTS, bounded
@@ -82,10 +82,9 @@ def explained(cell: Cell, study: Study) -> str:
 def _end_to_end(study: Study) -> Iterator[str]:
     yield from ("## End to end", "")
     yield (
-        "Throughput over that of the system in the third column: of the steady parts (memory full, requests "
-        "waiting) where both runs have one of several generations, else of whole jobs. *Whole* counts ramp "
-        "and tail in both; *arithmetic* is the steady state in closed form, without queue, preemption and "
-        "tail."
+        "Throughput (output tokens / total time, as published) over that of the system behind the stroke. "
+        "*Steady* is the same of the parts between ramp and tail, where the longest requests are missing; "
+        "*arithmetic* is the steady state in closed form, without queue, preemption and tail."
     )
     yield ""
     rows, known, close = [], 0, 0
@@ -101,12 +100,12 @@ def _end_to_end(study: Study) -> Iterator[str]:
                 number(cell.published),
                 number(ours),
                 percent(deviation(ours, cell.published)),
-                number(whole(cell, study.outcomes, AS_PUBLISHED, study.requests)),
+                number(steady(cell, study.outcomes, AS_PUBLISHED, study.requests)),
                 number(computed(cell, study.requests)),
                 number(simulated(cell, study.outcomes, OURS, study.requests)),
             ]
         )
-    heads = "workload, model, systems, published, as published, deviation, whole, arithmetic, ours"
+    heads = "workload, model, systems, published, as published, deviation, steady, arithmetic, ours"
     yield from table(heads.split(", "), rows)
     yield ""
     yield f"{close} of {known} cells are within {NEAR:.0%} under the stated assumptions alone."

@@ -2,8 +2,8 @@
 
 As published: the machines `*-as-published` and outputs of at most 20,480 tokens (QWEN's batches say that the
 published run lasted about 21,000 rounds, so that no output was longer). KV capacity bounds the batch, and
-neither reservation nor preemption is mentioned: so as many requests are served at once as memory holds of the
-workload's mean context, the next one begins when one ends, and memory itself refuses nothing (it is eight
+neither reservation nor preemption is mentioned: so as many requests are served at once as memory holds of these
+requests' mean context, the next one begins when one ends, and memory itself refuses nothing (it is eight
 times as large). Where memory holds all of them, all wait at time 0.
 
 Ours: the machines `*-dgx-a100` and the same requests, all waiting at time 0; memory, admission and
@@ -12,39 +12,33 @@ sub-batches (`fill`).
 """
 
 from dataclasses import replace
+from functools import cache
 
+from l3sim.clients.job_spec import job_spec
+from l3sim.launch.compare.limits import mean_context
 from l3sim.launch.reproduce.runs import Outcome, Run
 from l3sim.orchestrator.job.memory_budget import kv_shape
 from l3sim.orchestrator.job.resolve import ResolvedJob
 from l3sim.specs.lengths import BOUND, PUBLISHED
+from l3sim.specs.workload import requests_of
 
 AS_PUBLISHED, OURS = "as-published", "dgx-a100"
 #: Requests of a run: 1,000 as published where memory holds hundreds, else enough for several generations of
 #: what it holds.
 REQUESTS = {
-    ("gpt-175b", "openr1"): 400,
-    ("gpt-175b", "openthoughts"): 600,
-    ("gpt-175b", "dolphin"): 700,
+    ("gpt-175b", "openr1"): 300,
+    ("gpt-175b", "openthoughts"): 400,
+    ("gpt-175b", "dolphin"): 450,
     ("gpt-175b", "dolphin-short"): 1000,
     ("qwen-72b", "openr1"): 1000,
     ("qwen-72b", "openthoughts"): 1000,
     ("qwen-72b", "dolphin"): 1000,
     ("qwen-72b", "dolphin-short"): 1000,
-    ("opt-66b", "openr1"): 400,
-    ("opt-66b", "openthoughts"): 500,
+    ("opt-66b", "openr1"): 300,
+    ("opt-66b", "openthoughts"): 350,
     ("opt-66b", "dolphin"): 400,
     ("opt-66b", "dolphin-short"): 1000,
 }
-#: The same of systems whose memory holds a tenth: as many generations with fewer requests.
-FEW = {
-    ("gpt-175b", "openr1"): 120,
-    ("gpt-175b", "openthoughts"): 160,
-    ("gpt-175b", "dolphin"): 200,
-    ("opt-66b", "dolphin"): 160,
-}
-_SMALL = ("gpu-only", "hbm-pim", "hbm-pim-ext")
-#: Requests over those that are served at once, from which on a steady part is one.
-GENERATIONS = 5.0
 _LONGEST = 20_480
 #: Times that memory is enlarged where the number of requests bounds it.
 _AMPLE = 8
@@ -61,6 +55,12 @@ def context_of(workload: str) -> float:
     moments = PUBLISHED[workload.partition(BOUND)[0]]
     squares = moments.output_mean**2 + moments.output_std**2
     return (moments.prompt_mean + squares / (2 * moments.output_mean)) / moments.divisor
+
+
+@cache
+def _drawn_context(workload: str, requests: int) -> float:
+    """The same of the requests that are drawn."""
+    return mean_context(requests_of(job_spec(workload, requests=requests).workload, 0))
 
 
 def sizes_of(run: Run) -> ResolvedJob:
@@ -80,13 +80,14 @@ def held_by(run: Run) -> float:
 
 
 def served_at_once(run: Run) -> Run:
-    """The run with as many requests at once as memory holds on average, and ample memory.
+    """The run with as many of its requests at once as memory holds on average, and ample memory.
 
     Raises:
         InvalidInput: the model does not fit.
     """
     job = sizes_of(run)
-    at_once = max(round(held_by(run)), 1) * job.layout.dp
+    held = held_by(run) * context_of(run.workload) / _drawn_context(run.workload, run.requests)
+    at_once = max(round(held), 1) * job.layout.dp
     section = job.machine.section("attention")
     sizes = {f"attention.{key}": section[key] for key in _SIZES if section.get(key)}
     sizes["gpu.memory_bytes"] = job.machine.gpu.memory_bytes
@@ -110,32 +111,26 @@ def run_of(
 
     Args:
         of: ending of the machine's name.
-        requests: instead of those of `REQUESTS` and `FEW`; 0: those.
+        requests: instead of those of `REQUESTS`; 0: those.
         filled: memory bounds the batch as published, too: it fills, and what has no room is preempted.
     """
     usual = {"gpu-only": "chunked", "l3": "l3"}.get(system, "fill")
-    key = model, workload
-    count = requests or (FEW.get(key) if system in _SMALL else None) or REQUESTS[key]
+    count = requests or REQUESTS[model, workload]
     name = f"{system}-{of}"
     run = Run(name, bounded(workload), model, policy or usual, count, settings, modules)
     return served_at_once(run) if of == AS_PUBLISHED and not filled else run
 
 
 def ratio(one: Outcome | None, other: Outcome | None) -> float | None:
-    """Throughput over another's: of the steady parts where both have one that lasts, else of the whole jobs.
-
-    All requests begin together, so that the first of `GENERATIONS` have less KV than in a steady state.
-    """
-    if one is None or other is None or one.whole_tokens_per_s is None or other.whole_tokens_per_s is None:
-        return None
-    lasting = all((outcome.generations or 0) >= GENERATIONS for outcome in (one, other))
-    if lasting and one.steady_tokens_per_s is not None and other.steady_tokens_per_s is not None:
-        return one.steady_tokens_per_s / other.steady_tokens_per_s
-    return one.whole_tokens_per_s / other.whole_tokens_per_s
+    """Throughput over another's, output tokens / total time, as it was published; None: one did not run."""
+    return _over(one, other, "whole_tokens_per_s")
 
 
-def whole_ratio(one: Outcome | None, other: Outcome | None) -> float | None:
-    """The same of the whole jobs, tails included."""
-    if one is None or other is None or one.whole_tokens_per_s is None or other.whole_tokens_per_s is None:
-        return None
-    return one.whole_tokens_per_s / other.whole_tokens_per_s
+def steady_ratio(one: Outcome | None, other: Outcome | None) -> float | None:
+    """The same of the steady parts; None where one has none."""
+    return _over(one, other, "steady_tokens_per_s")
+
+
+def _over(one: Outcome | None, other: Outcome | None, name: str) -> float | None:
+    first, second = getattr(one, name, None), getattr(other, name, None)
+    return first / second if first and second else None

@@ -88,7 +88,6 @@ class Outcome(msgspec.Struct, frozen=True):
     tbt_p50_s: float | None = None
     joules_per_token: float | None = None
     preemptions: int | None = None
-    generations: float | None = None  # requests over the mean of those that decode at once
     plan_gpu: float | None = None
     plan_attention: float | None = None
 
@@ -104,7 +103,6 @@ class Outcome(msgspec.Struct, frozen=True):
             tbt_p50_s=report.tbt_s.p50,
             joules_per_token=report.energy_j.total / report.tokens.output,
             preemptions=report.preemptions,
-            generations=report.requests.completed / (report.batch.mean_requests * report.parallel.dp),
             plan_gpu=report.prediction.plans.gpu.median,
             plan_attention=report.prediction.plans.attention.median,
         )

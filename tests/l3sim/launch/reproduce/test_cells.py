@@ -10,8 +10,8 @@ from l3sim.launch.reproduce.cells import (
     near,
     pair_of,
     simulated,
+    steady,
     supposed,
-    whole,
 )
 from l3sim.launch.reproduce.hypotheses import HYPOTHESES
 from l3sim.launch.reproduce.plan import AS_PUBLISHED
@@ -35,11 +35,12 @@ def test_words_choose_cells() -> None:
 def test_a_cell_is_its_systems_throughput_over_the_others() -> None:
     first, second = pair_of(GPT, AS_PUBLISHED, 0)
     assert (first.machine, second.machine) == ("r-pim-as-published", "gpu-only-as-published")
-    found = {first: Outcome(whole_tokens_per_s=4.0, steady_tokens_per_s=2.0, generations=9.0)}
+    found = {first: Outcome(whole_tokens_per_s=2.0, steady_tokens_per_s=4.0)}
     assert simulated(GPT, found, AS_PUBLISHED, 0) is None
-    found[second] = Outcome(whole_tokens_per_s=8.0, steady_tokens_per_s=8.0, generations=9.0)
+    found[second] = Outcome(whole_tokens_per_s=8.0, steady_tokens_per_s=8.0)
     assert simulated(GPT, found, AS_PUBLISHED, 0) == 0.25
-    assert whole(GPT, found, AS_PUBLISHED, 0) == supposed(GPT, BY_NAME["H5"], found, 0) == 0.5
+    assert steady(GPT, found, AS_PUBLISHED, 0) == 0.5
+    assert supposed(GPT, BY_NAME["H7"], found, 0) is None
 
 
 def test_a_hypothesis_changes_what_it_names_and_nothing_else() -> None:

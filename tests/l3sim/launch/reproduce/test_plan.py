@@ -10,7 +10,7 @@ from l3sim.launch.reproduce.plan import (
     held_by,
     ratio,
     run_of,
-    whole_ratio,
+    steady_ratio,
 )
 from l3sim.launch.reproduce.runs import Outcome
 
@@ -67,13 +67,11 @@ def test_our_machines_keep_their_memory() -> None:
     ]
 
 
-def test_steady_parts_are_compared_where_both_have_one() -> None:
-    both = Outcome(whole_tokens_per_s=10.0, steady_tokens_per_s=30.0, generations=5.0)
-    tail = Outcome(whole_tokens_per_s=5.0, generations=9.0)
-    steady = Outcome(whole_tokens_per_s=5.0, steady_tokens_per_s=10.0, generations=9.0)
-    short = Outcome(whole_tokens_per_s=5.0, steady_tokens_per_s=10.0, generations=4.9)
-    assert ratio(both, steady) == 3
-    assert ratio(both, short) == ratio(both, tail) == whole_ratio(both, steady) == 2
+def test_throughput_is_compared_over_whole_jobs_and_over_steady_parts() -> None:
+    both = Outcome(whole_tokens_per_s=10.0, steady_tokens_per_s=30.0)
+    tail = Outcome(whole_tokens_per_s=5.0)
+    assert ratio(both, tail) == 2
+    assert steady_ratio(both, tail) is None
+    assert steady_ratio(both, Outcome(whole_tokens_per_s=5.0, steady_tokens_per_s=10.0)) == 3
     assert ratio(both, Outcome(refused="no")) is None
     assert ratio(None, both) is None
-    assert whole_ratio(both, None) is None
