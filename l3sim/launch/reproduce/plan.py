@@ -2,9 +2,9 @@
 
 As published: the machines `*-as-published` and outputs of at most 20,480 tokens (QWEN's batches say that the
 published run lasted about 21,000 rounds, so that no output was longer). KV capacity bounds the batch, and
-neither reservation nor preemption is mentioned: so as many requests are served at once as memory holds of these
-requests' mean context, the next one begins when one ends, and memory itself refuses nothing (it is eight
-times as large). Where memory holds all of them, all wait at time 0.
+neither reservation nor preemption is mentioned: so as many requests are served at once as memory holds of
+their mean context, the next one begins when one ends, and memory itself refuses nothing (it is eight times as
+large). Where memory holds all of them, all wait at time 0.
 
 Ours: the machines `*-dgx-a100` and the same requests, all waiting at time 0; memory, admission and
 preemption as they are. GPU-only runs one batch (`chunked`), L3 its scheduler (`l3`), all others two
