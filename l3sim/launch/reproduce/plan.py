@@ -28,7 +28,7 @@ AS_PUBLISHED, OURS = "as-published", "dgx-a100"
 REQUESTS = {
     ("gpt-175b", "openr1"): 300,
     ("gpt-175b", "openthoughts"): 400,
-    ("gpt-175b", "dolphin"): 450,
+    ("gpt-175b", "dolphin"): 1000,
     ("gpt-175b", "dolphin-short"): 1000,
     ("qwen-72b", "openr1"): 1000,
     ("qwen-72b", "openthoughts"): 1000,
