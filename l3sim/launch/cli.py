@@ -18,6 +18,7 @@ from l3sim.launch.lists import gpu_app, model_app
 from l3sim.launch.machine import app as machine_app
 from l3sim.launch.options import MachineOptions
 from l3sim.launch.probe.app import app as probe_app
+from l3sim.launch.reproduce.app import reproduce
 from l3sim.launch.swap.app import swap
 
 # Commands import what they need when they run: `./l3 jobs` should not wait for the engine to load.
@@ -28,6 +29,7 @@ app.add_typer(model_app)
 app.add_typer(gpu_app)
 app.command()(swap)
 app.command()(grouped(compare))
+app.command()(reproduce)
 
 
 @app.command()

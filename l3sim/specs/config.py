@@ -37,7 +37,7 @@ class GpuConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Kind `gpu`: tensor-parallel groups of one GPU type, as its data sheet has it: level `roofline`."""
 
     kind: str = "gpu"
-    level: Literal["roofline", "calibrated"] = "roofline"
+    level: Literal["roofline", "calibrated", "attacc"] = "roofline"
     type: str = "unnamed"  # of the GPU file
     gpus: Count
     memory_bytes: Bytes  # of one GPU
@@ -57,10 +57,13 @@ class GpuConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     @classmethod
     def struct_for(cls, values: Mapping[str, Any]) -> SectionType:
         """See Section.struct_for: a GPU's grows with its level and calibration."""
+        level = values.get("level")
         if (values.keys() - {"all_reduce_mode"}) & set(MEASURED_KEYS):
             return MeasuredGpuConfig
-        if values.get("level") == "calibrated" or values.keys() & set(CALIBRATION_KEYS):
+        if level == "calibrated" or values.keys() & set(CALIBRATION_KEYS):
             return ProfiledGpuConfig
+        if level == "attacc" or values.keys() & set(ATTACC_KEYS):
+            return AttAccGpuConfig
         return GpuConfig
 
     @property
@@ -159,6 +162,25 @@ class MeasuredGpuConfig(CalibratedGpuConfig, frozen=True, forbid_unknown_fields=
         return key != "all_reduce_mode" or self.level == "calibrated"
 
 
+class AttAccGpuConfig(GpuConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The same with the constants of AttAcc's public GPU model: level `attacc`, or `roofline` by choice.
+
+    `services/gpu/attacc.py` says what each means.
+    """
+
+    attacc_sms: Count
+    attacc_shared_bytes: Bytes  # of one SM
+    attacc_cache_bytes: Bytes  # L2
+    attacc_norm_us: NonNegative
+    attacc_norm_us_per_byte: NonNegative
+    attacc_activation_us: NonNegative
+    attacc_activation_us_per_byte: NonNegative
+    attacc_slope_bytes_per_s: Positive  # bandwidth of the GPU that both slopes are of
+    attacc_step_ns: NonNegative  # of an all-reduce
+    attacc_step_ns_per_byte: NonNegative
+    attacc_kv_reads: Literal["kv-head", "query-head"] = "kv-head"  # how often decode attention reads KV
+
+
 class LinkConfig(Section, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Kind `interconnect`: PCIe per GPU and the host's memory channels, level `roofline`."""
 
@@ -240,12 +262,16 @@ def _beyond(struct: SectionType, base: SectionType) -> tuple[str, ...]:
 #: What fits to measurements add to a GPU: to every one, and where attention and all-reduces were measured.
 CALIBRATION_KEYS = _beyond(ProfiledGpuConfig, GpuConfig)
 MEASURED_KEYS = _beyond(MeasuredGpuConfig, CalibratedGpuConfig)
+#: What level `attacc` adds.
+ATTACC_KEYS = _beyond(AttAccGpuConfig, GpuConfig)
 
 
 __all__ = [
+    "ATTACC_KEYS",
     "CALIBRATION_KEYS",
     "DEVICE_KINDS",
     "MEASURED_KEYS",
+    "AttAccGpuConfig",
     "AttentionSection",
     "CalibratedGpuConfig",
     "CpuAttentionConfig",

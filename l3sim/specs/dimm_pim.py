@@ -24,7 +24,7 @@ class DimmPimConfig(RankConfig, AttentionSection, frozen=True, forbid_unknown_fi
     """Modules, their processing units, and the switches of a job."""
 
     kind: str = "dimm-pim"
-    level: Literal["fast", "command", "roofline"] = "fast"
+    level: Literal["fast", "command", "roofline", "ideal"] = "fast"
     modules: Annotated[int, Meta(ge=2, le=4096)]
     modules_per_channel: Annotated[int, Meta(ge=1, le=8)]
     ranks_per_module: Annotated[int, Meta(ge=1, le=8)]
@@ -54,7 +54,7 @@ class DimmPimConfig(RankConfig, AttentionSection, frozen=True, forbid_unknown_fi
     adder_pj: NonNegative  # one FP32 addition of a rank's unit
     softmax_pj: NonNegative  # one exponential, its sum and its scaling
     pass_overhead_ns: NonNegative  # level roofline: commands of one pass
-    rank_active_w: NonNegative  # level roofline: above idle, while a rank attends
+    rank_active_w: NonNegative  # levels roofline and ideal: above idle, while a rank attends
     module_idle_w: NonNegative
 
     @property
@@ -66,6 +66,8 @@ class DimmPimConfig(RankConfig, AttentionSection, frozen=True, forbid_unknown_fi
         """See Section.reads."""
         if key in SILICON_KEYS or (key == "stripe_tokens" and self.partition != "block"):
             return False
+        if self.level == "ideal":
+            return key not in (_COMMAND_ONLY | _NOT_IDEAL)
         return key not in (_ROOFLINE_ONLY if self.level != "roofline" else _COMMAND_ONLY)
 
     def check(self, where: str) -> None:
@@ -286,4 +288,8 @@ _COMMAND_ONLY = (
         }
     )
     - _ROOFLINE_READS
+)
+#: What bandwidth alone does not know.
+_NOT_IDEAL = frozenset(
+    {"pass_overhead_ns", "rcd_tck", "rp_tck", "pipelining", "result_bytes", "softmax_elements_per_s", "n_cmr"}
 )

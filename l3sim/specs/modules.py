@@ -72,7 +72,7 @@ class RanklessConfig(AttentionSection, frozen=True, forbid_unknown_fields=True, 
 class ModuleConfig(RanklessConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What both kinds have."""
 
-    level: Literal["fast", "command", "roofline"] = "roofline"
+    level: Literal["fast", "command", "roofline", "ideal"] = "roofline"
     pass_overhead_ns: NonNegative  # commands, or loops, of one head
     module_idle_w: NonNegative
 
@@ -92,7 +92,7 @@ class HbmPimConfig(ModuleConfig, frozen=True, forbid_unknown_fields=True, kw_onl
     """HBM stacks with units beside banks, bank groups or at the buffer die; of the GPUs, or of their own."""
 
     kind: str = "hbm-pim"
-    level: Literal["fast", "command", "roofline"] = "fast"
+    level: Literal["fast", "command", "roofline", "ideal"] = "fast"
     inside_gpu: bool  # the GPUs' own memory: weights, reserve and prefill KV take their part of it
     memory_reserve_share: Annotated[float, Meta(ge=0, lt=1)] = 0.0  # inside_gpu: as of the GPUs
     prefill_share: Annotated[float, Meta(ge=0, lt=1)] = 0.0  # inside_gpu: of what is left, for prefill KV
@@ -141,6 +141,8 @@ class HbmPimConfig(ModuleConfig, frozen=True, forbid_unknown_fields=True, kw_onl
         """See Section.reads."""
         if key in SILICON_KEYS or (key == "head_pseudo_channels" and self.mapping == "striped"):
             return False
+        if self.level == "ideal":
+            return key not in (_COMMAND_ONLY | _NOT_IDEAL)
         return key not in (_ROOFLINE_ONLY if self.level != "roofline" else _COMMAND_ONLY)
 
     def _whole_bytes(self, layout: Layout, model: ModelShape) -> float:
@@ -199,13 +201,17 @@ _COMMAND_ONLY = frozenset(
     }
     - _ROOFLINE_TOO
 )
+#: What bandwidth alone does not know.
+_NOT_IDEAL = frozenset(
+    {"pass_overhead_ns", "rcd_tck", "rp_tck", "row_bytes", "softmax_elements_per_s", "n_cmr"}
+)
 
 
 class CpuAttentionConfig(ModuleConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The host's cores and memory channels; a module is a channel with an even share of the cores."""
 
     kind: str = "cpu-attention"
-    level: Literal["roofline"] = "roofline"
+    level: Literal["roofline", "ideal"] = "roofline"
     module_active_w: NonNegative  # above idle, while it attends
     memory_bytes_per_s: Positive  # of one channel
     memory_efficiency: Share
@@ -214,10 +220,28 @@ class CpuAttentionConfig(ModuleConfig, frozen=True, forbid_unknown_fields=True, 
     compute_efficiency: Share
     cache_bytes: Bytes  # of one core: holds queries and outputs of the heads that one KV read serves
 
+    def reads(self, key: str) -> bool:
+        """See Section.reads."""
+        return self.level != "ideal" or key not in _CPU_NOT_IDEAL
+
     @property
     def module_bytes_per_s(self) -> float:
         """See ModuleConfig."""
         return self.memory_bytes_per_s
+
+
+#: What bandwidth alone does not know.
+_CPU_NOT_IDEAL = frozenset(
+    {
+        "memory_efficiency",
+        "cores",
+        "core_flops",
+        "compute_efficiency",
+        "cache_bytes",
+        "pass_overhead_ns",
+        "n_cmr",
+    }
+)
 
 
 class GpuAttentionConfig(AttentionSection, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -8,7 +8,7 @@ import msgspec
 from l3sim.errors import InvalidInput, L3Error
 from l3sim.kinds import reason
 from l3sim.specs.attention import no_such_key
-from l3sim.specs.config import CALIBRATION_KEYS, MEASURED_KEYS
+from l3sim.specs.config import ATTACC_KEYS, CALIBRATION_KEYS, MEASURED_KEYS
 from l3sim.specs.section import Section
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
@@ -28,8 +28,9 @@ def fill(name: str, struct: type[StructT], values: Mapping[str, Any], where: str
             raise InvalidInput((f"{name}.{key}", f"{where}: {no_such_key(name, key, names)}"))
     for field in fields:
         if field.required and field.name not in values:
-            fitted = field.name in CALIBRATION_KEYS or field.name in MEASURED_KEYS
-            why = "; level calibrated needs it (docs/gpus.md)" if fitted else ""
+            level = "attacc" if field.name in ATTACC_KEYS else "calibrated"
+            of_level = field.name in (*CALIBRATION_KEYS, *MEASURED_KEYS, *ATTACC_KEYS)
+            why = f"; level {level} needs it (docs/gpus.md)" if of_level else ""
             raise InvalidInput((f"{name}.{field.name}", f"{where}: missing{why}"))
         if field.name in values:
             _check_value(name, field, values[field.name], where)

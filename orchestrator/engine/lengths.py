@@ -11,8 +11,8 @@ from l3sim.units import Floats, Int64s
 
 #: Answers that must have ended before they are believed.
 FEW = 32
-#: Tokens that every answer is taken to have until then. Assumed: longer than a chat's, since room that is kept
-#: too long comes free when an answer ends; shorter than a reasoning model's, whose first answers teach in time.
+#: Tokens that every answer is taken to have until then. Assumed: longer than a chat's, since room that is
+#: kept too long comes free when an answer ends; shorter than a reasoning model's, whose first answers teach.
 UNSEEN = 2048
 #: The estimate is made anew when so many more (a share) have ended.
 GROWN = 0.05
@@ -77,7 +77,7 @@ class OutputLengths:
 
 
 def survival_of(ended: Int64s, running: Int64s) -> Survival:
-    """Of answers that have ended, at least one, and of those that go on: tokens of each, shapes (n,), (m,)."""
+    """Of answers that have ended, at least one, and of those that go on: tokens of each, (n,) and (m,)."""
     lengths, events = np.unique(ended, return_counts=True)
     both = np.sort(np.concatenate([ended, running]))
     at_risk = len(both) - np.searchsorted(both, lengths, side="left")

@@ -31,7 +31,7 @@ def kv_report(replicas: Sequence[Replica], model: ModelShape) -> Kv:
 
 
 def _empty(used: int, taken: int) -> float:
-    """Share of blocks that nothing fills, by bytes: a block may have room for heads that the model has not."""
+    """Share of blocks that nothing fills, by bytes: some have room for heads that the model has not."""
     return 1 - used / taken if taken else 0.0
 
 

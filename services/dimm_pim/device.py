@@ -33,7 +33,7 @@ class DimmPimDevice(ConfiguredDevice[DimmPimConfig]):
     operations = (Op.ATTEND_DECODE,)
     domains = ("rank-0", "rank-1")
     struct = DimmPimConfig
-    levels = ("fast", "command", "roofline")
+    levels = ("fast", "command", "roofline", "ideal")
     partitions = (BLOCK,)
     shared_keys = frozenset(
         {

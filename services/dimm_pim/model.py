@@ -1,10 +1,11 @@
-"""What an attend call costs on each rank, at three levels of fidelity behind one face.
+"""What an attend call costs on each rank, at four levels of fidelity behind one face.
 
 | level      | what it is                                        | where                        |
 |------------|---------------------------------------------------|------------------------------|
 | `roofline` | rates and row openings, in closed form            | `roofline`                   |
 | `command`  | every DRAM command under its constraints: slow    | `command/`                   |
 | `fast`     | the command level's periods, carried on (default) | `fast/`: a table made by it  |
+| `ideal`    | all ranks' bandwidth together, evenly used        | `l3sim/device/attention`     |
 
 An attend call is one layer of one sub-batch on one rank: its head groups one after the other, from closed
 rows to closed rows, the refresh counter starting anew; so its cost depends on the work alone. At `roofline`
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from l3sim.device.attention.ideal import ideal_model
 from l3sim.device.attention.levels import HeadModel, LevelModel
 from l3sim.device.attention.rank_sums import Decoding, check_sum
 from l3sim.placement import Layout
@@ -58,6 +60,8 @@ def level_model(pim: DimmPimConfig, model: ModelShape, layout: Layout, table_of:
     """
     if pim.level == "roofline":
         return RooflineModel(pim, model, layout)
+    if pim.level == "ideal":
+        return ideal_model(pim, model, layout, pim.rank_active_w)
     kernel = kernel_of(pim, model, layout)
     picojoules = sum(weights(kernel).values(), start=np.zeros(WIDTH))
     if pim.level == "command":

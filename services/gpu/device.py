@@ -12,7 +12,7 @@ from l3sim.errors import InvalidInput
 from l3sim.ports import DeviceSession
 from l3sim.services.gpu.kernels import LIMITS
 from l3sim.services.gpu.model import LEVELS, GroupCosts
-from l3sim.specs.config import GpuConfig, MeasuredGpuConfig, ProfiledGpuConfig
+from l3sim.specs.config import AttAccGpuConfig, GpuConfig, MeasuredGpuConfig, ProfiledGpuConfig
 from l3sim.units import Int64s, nj, ps
 from l3sim.work import (
     BLOCK,
@@ -36,7 +36,7 @@ class GpuDevice(ConfiguredDevice[GpuConfig]):
     operations = (Op.EMBED, Op.BLOCK_IN, Op.ATTEND_PREFILL, Op.BLOCK_OUT, Op.HEAD, Op.ATTEND_DECODE)
     domains = ("replica-0",)
     struct = GpuConfig
-    further = (ProfiledGpuConfig, MeasuredGpuConfig)
+    further = (AttAccGpuConfig, ProfiledGpuConfig, MeasuredGpuConfig)
     levels = LEVELS
     partitions = (BLOCK,)
     shared_keys = frozenset({"kind", "gpus", "type"})

@@ -6,11 +6,12 @@ they cost in `roofline.py` or, fitted to measurements, in `calibrated.py`; atten
 `fused.py`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from l3sim.errors import InvalidInput
+from l3sim.services.gpu.attacc import PROGRAM, AttAcc, AttAccAttention
 from l3sim.services.gpu.calibrated import Calibrated
-from l3sim.services.gpu.fused import attention_of
+from l3sim.services.gpu.fused import AttentionCosts, attention_of
 from l3sim.services.gpu.kernels import (
     FUSED,
     LIMITS,
@@ -23,12 +24,12 @@ from l3sim.services.gpu.kernels import (
 )
 from l3sim.services.gpu.layers import program_of
 from l3sim.services.gpu.roofline import Roofline
-from l3sim.specs.config import CALIBRATION_KEYS, CalibratedGpuConfig, GpuConfig
+from l3sim.specs.config import ATTACC_KEYS, CALIBRATION_KEYS, AttAccGpuConfig, CalibratedGpuConfig, GpuConfig
 from l3sim.specs.model import ModelShape
 from l3sim.units import PS_PER_S, Int64s, ps
 from l3sim.work import Chunk, Op
 
-LEVELS = ("roofline", "calibrated")
+LEVELS = ("roofline", "calibrated", "attacc")
 DENSE = (Op.EMBED, Op.BLOCK_IN, Op.BLOCK_OUT, Op.HEAD)
 
 
@@ -41,7 +42,7 @@ class GroupCosts:
         self._layers = model.layers
         self._head_size = model.head_size
         self._widths = widths_of(model, tp)
-        self._attention = attention_of(gpu, self._widths, model.head_size)
+        self._attention = _attention_of(gpu, self._widths, model, tp, self._level)
 
     def kernels(self, op: Op, tokens: int, sampled: int) -> Iterator[tuple[str, Spent]]:
         """Name and time of each kernel of a dense operation; one without rows does not run."""
@@ -131,9 +132,23 @@ def _split_ps(spent: Sequence[Spent]) -> dict[str, int]:
 
 
 def _level_of(gpu: GpuConfig, tp: int) -> tuple[Level, Program]:
+    if gpu.level == "attacc":
+        if not isinstance(gpu, AttAccGpuConfig):
+            text = f"attacc needs {', '.join(ATTACC_KEYS[:2])} and the like (docs/gpus.md); say roofline"
+            raise InvalidInput(("gpu.level", text))
+        return AttAcc(gpu, tp), PROGRAM
     if gpu.level != "calibrated":
         return Roofline(gpu, tp), FUSED
     if not isinstance(gpu, CalibratedGpuConfig):
         text = f"calibrated needs {', '.join(CALIBRATION_KEYS[:2])} and the like (docs/gpus.md); say roofline"
         raise InvalidInput(("gpu.level", text))
     return Calibrated(gpu, tp), UNFUSED
+
+
+def _attention_of(
+    gpu: GpuConfig, widths: Mapping[str, int], model: ModelShape, tp: int, level: Level
+) -> AttentionCosts:
+    if isinstance(level, AttAcc) and isinstance(gpu, AttAccGpuConfig):
+        heads, kv_heads = -(-model.heads // tp), -(-model.kv_heads // tp)
+        return AttAccAttention(gpu, level, heads, kv_heads, model.head_size)
+    return attention_of(gpu, widths, model.head_size)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from l3sim.device.attention.ideal import ideal_model
 from l3sim.device.attention.levels import LevelModel
 from l3sim.device.attention.modules import Kind, ModuleDevice, ModuleSession
 from l3sim.device.attention.rank_sums import Decoding, RankSums, decoding
@@ -13,6 +14,7 @@ from l3sim.device.ledger import Ledger
 from l3sim.services.dram.fast.fidelity import FidelityCheck
 from l3sim.services.dram.fast.table_cache import table_of
 from l3sim.services.hbm_pim.model import FastStack, stack_model
+from l3sim.services.hbm_pim.roofline import Head
 from l3sim.services.hbm_pim.spread import SpreadLedger, spread_layout
 from l3sim.specs.config import HbmPimConfig
 from l3sim.units import Int64s
@@ -24,13 +26,18 @@ class HbmPimDevice(ModuleDevice[HbmPimConfig]):
 
     kind = "hbm-pim"
     struct = HbmPimConfig
-    levels = ("fast", "command", "roofline")
+    levels = ("fast", "command", "roofline", "ideal")
     #: Who lies on which channel is the same arithmetic on all stacks.
     shared_keys = ModuleDevice.shared_keys | {"mapping", "pseudo_channels", "head_pseudo_channels"}
 
     def level_model(self, config: HbmPimConfig, hello: Hello) -> LevelModel[Any]:
         """See ModuleDevice.level_model."""
         layout = spread_layout(hello.layout, config.heads_at_once)
+        if config.level == "ideal":
+            # Energy is that of the bits which are read, at the rate at which they are.
+            head = Head.of(config, hello.model, layout)
+            active_w = head.token_pj / hello.model.head_kv_bytes * config.module_bytes_per_s / 1e12
+            return ideal_model(config, hello.model, hello.layout, active_w)
         return stack_model(config, hello.model, layout, table_of)
 
     def session(

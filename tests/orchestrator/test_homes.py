@@ -1,4 +1,4 @@
-"""Requests at home in GPU memory or in modules, and KV that moves: what holds of every run under `adaptive`."""
+"""Requests at home in GPU memory or in modules, and KV that moves: what holds of runs under `adaptive`."""
 
 from collections import Counter
 

@@ -39,7 +39,7 @@ def gpu(
         ),
     ] = None,
     level: Annotated[
-        str, typer.Option(help="roofline or calibrated; default: the GPU file's.", show_default=False)
+        str, typer.Option(help="roofline, calibrated or attacc; default: the GPU file's.", show_default=False)
     ] = "",
     as_json: JsonOption = False,
 ) -> None:
@@ -97,7 +97,7 @@ def probe(
     values |= {f"{name}_us": value for name, value in kernels.items()}
     values["layer_us"] = sum(kernels.values())
     values["layer_limits_us"] = limits
-    values |= {f"{name}_us": once[name] * 1e6 for name in ("embedding", "lm_head")}
+    values |= {f"{name}_us": once.get(name, 0.0) * 1e6 for name in ("embedding", "lm_head")}
     if context is not None:
         contexts = np.full(tokens, context, dtype=np.int64)
         values["decode_attention_us"] = group.attend_decode_ps(contexts) / 1e6

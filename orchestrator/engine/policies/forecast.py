@@ -1,4 +1,4 @@
-"""What KV residents are expected to hold in times to come: what admission looks at, instead of lengths to come.
+"""What KV residents are expected to hold later: what admission looks at, instead of lengths to come.
 
 In t rounds a resident that has made e tokens and holds h
 

@@ -42,8 +42,8 @@ class AttendTable:
     Attributes:
         base: of 0 to n tokens, shape (n + 1, WIDTH). slope: shape (P, WIDTH). segment_tokens: of a segment.
         segment: what a whole one adds, shape (WIDTH,). saving, append, refresh: shape (WIDTH,). refi_tck: 0
-        when nothing is refreshed. phase_tck: passed at the start. alone: of a call over one group of a segment
-        at most, where that differs.
+        when nothing is refreshed. phase_tck: passed at the start. alone: of a call over one group of a
+        segment at most, where that differs.
     """
 
     base: Int64s

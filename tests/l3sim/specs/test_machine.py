@@ -100,7 +100,7 @@ def test_settings_are_written_as_yaml(path: str, text: str, value: Any) -> None:
         (
             "attention.level",
             "exact",
-            "attention.level: l3-mini: must be one of: fast, command, roofline; got 'exact'",
+            "attention.level: l3-mini: must be one of: fast, command, roofline, ideal; got 'exact'",
         ),
         (
             "attention.kind",

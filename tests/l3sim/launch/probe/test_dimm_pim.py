@@ -146,7 +146,7 @@ REFUSED = [
     ),
     (
         f"{SMALL} --batch 1 --context 9 --set level=quick",
-        "attention.level: l3-mini: must be one of: fast, command, roofline; got 'quick'",
+        "attention.level: l3-mini: must be one of: fast, command, roofline, ideal; got 'quick'",
     ),
     (
         f"{SMALL} --batch 1 --context 9 --set gpu.gpus=3",

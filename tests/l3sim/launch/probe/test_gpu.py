@@ -76,7 +76,10 @@ def test_people_read_lines(capsys: pytest.CaptureFixture[str]) -> None:
         ("--gpu a100", "gpu: unknown gpu 'a100'"),
         ("--model x", "model: unknown model 'x'"),
         ("--tokens 0", "--tokens: must be a whole number from 1 to 1048576, got '0'"),
-        ("--level command", "gpu.level: a100-80gb: must be one of: roofline, calibrated; got 'command'"),
+        (
+            "--level command",
+            "gpu.level: a100-80gb: must be one of: roofline, calibrated, attacc; got 'command'",
+        ),
         ("--gpu rtx-4090 --level calibrated", "gpu.sms: rtx-4090: missing; level calibrated needs it"),
         ("--gpu ./none.yaml", "gpu: no file './none.yaml'"),
     ],
