@@ -120,7 +120,8 @@ class Point:
         """Tokens that requests hold in the middle of what they are still to have, on average: shape (n,)."""
         table = self.view.table
         held = np.maximum(table.held[requests], table.target[requests])
-        return held + (self._left(requests) / 2).astype(np.int64)
+        middle: Int64s = held + (self._left(requests) / 2).astype(np.int64)
+        return middle
 
     def _left(self, requests: Int64s) -> Floats:
         table = self.view.table
@@ -128,7 +129,8 @@ class Point:
         if known is not None:
             return known.astype(np.float64)
         limit = table.limit[requests] - table.emitted[requests]
-        return np.minimum(self.forecast.left(table.emitted[requests]), limit)
+        left: Floats = np.minimum(self.forecast.left(table.emitted[requests]), limit)
+        return left
 
     def loads(self, requests: Int64s, tokens: Int64s) -> Floats:
         """Time of each rank for requests that attend so many tokens: shape (R, ranks)."""

@@ -12,7 +12,7 @@ from l3sim.orchestrator.engine.kv.prefix import PrefixSharing
 from l3sim.orchestrator.engine.kv.shape import KvShape
 from l3sim.orchestrator.engine.metrics import ReplicaMetrics
 from l3sim.orchestrator.engine.planning.decisions import DecisionLog
-from l3sim.orchestrator.engine.planning.planner import Planner
+from l3sim.orchestrator.engine.planning.planner import Given, Planner
 from l3sim.orchestrator.engine.planning.regret import Study
 from l3sim.orchestrator.engine.policies import POLICIES
 from l3sim.orchestrator.engine.prediction.source import TableSource
@@ -58,10 +58,8 @@ def replica_of(ranks: int = 8, **changes: Any) -> Replica:
     occupancy.add(numbers([800]), ranks, numbers([1] * ranks))
     none = PrefixSharing(numbers([]), numbers([]), longest=False)
     kv = SimpleNamespace(shape=shape, peak_bytes=11, sharing=none)
-    options = small_machine().scheduler
-    planner = Planner(
-        POLICIES.get("fill")(), options, TableSource(predictor_of()), DecisionLog(0), Study(0, 0)
-    )
+    given = Given(small_machine().scheduler)
+    planner = Planner(POLICIES.get("fill")(), given, TableSource(predictor_of()), DecisionLog(0), Study(0, 0))
     history = History()
     history.add(0, numbers([400, 600]), 2, 3, True)
     parts = {"metrics": metrics, "kv": kv, "occupancy": occupancy, "planner": planner, "history": history}

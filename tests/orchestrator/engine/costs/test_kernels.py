@@ -59,8 +59,8 @@ def is_complete(
             getattr(costs, name)[:, 0] = duration
         else:
             gpu[GPU_OPS.index(Op[name]), 0] = duration
-    flags = [numbers([flag, 0]) for flag in (works, decodes, prefills, prefills)]
-    return bool(complete(costs.rows, gpu, 1, *flags, on_gpu))
+    first, second, third, fourth = (numbers([flag, 0]) for flag in (works, decodes, prefills, prefills))
+    return bool(complete(costs.rows, gpu, 1, first, second, third, fourth, on_gpu))
 
 
 def test_work_that_has_its_costs_is_complete() -> None:

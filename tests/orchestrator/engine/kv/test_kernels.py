@@ -60,6 +60,7 @@ def test_rounds_of_room_is_the_first_that_lacks_room(free: int, block: int, most
         rows * 0,
         Bookings(0, phase, held, held, fit),
         block,
+        -1,
         numbers([blocks(0)]),
         numbers([room]),
         one,
@@ -74,7 +75,6 @@ def place_of(tokens: int, hits: list[int], longest: bool, booked: list[int], bin
     own = np.eye(2, dtype=np.int64)
     limit = numbers([20, 20])
     return best_place(
-        (0, 2),
         tokens,
         0,
         numbers(hits),
