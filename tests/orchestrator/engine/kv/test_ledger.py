@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from l3sim.orchestrator.engine.kv.ledger import KvLedger
 from l3sim.orchestrator.engine.kv.shape import KvShape
 from l3sim.orchestrator.engine.requests import Phase, RequestTable
+from l3sim.placement import DecodePlacement
 from l3sim.testing.builders import small_layout, small_model
 from l3sim.work import Chunk, KvPlacement
 from tests.orchestrator.slow_books import SlowBooks
@@ -237,3 +238,42 @@ def test_only_the_ledger_writes_what_is_held() -> None:
         table.held[0] = 5
     books.prefill(Chunk(0, 5, 0, last=False))
     assert table.held[0] == 5
+
+
+def beside(tokens: int) -> tuple[KvLedger, RequestTable]:
+    """GPU memory for so many tokens beside ranks; three requests there that hold 10 tokens each."""
+    layout, model = small_layout(decode=DecodePlacement.BOTH), small_model()
+    room = np.append(np.full(4, 10**6), tokens * model.kv_bytes_per_token)
+    table = table_of([10, 10, 10], [50, 50, 50])
+    books = KvLedger(KvShape.of(layout, model, room), table, 0.0)
+    for request in range(3):
+        books.admit(KvPlacement(request, layout.ranksets, 0))
+        books.prefill(Chunk(request, 10, 0, last=True))
+    return books, table
+
+
+def test_what_gpu_memory_lacks_room_for_are_those_admitted_last() -> None:
+    assert beside(40)[0].lacks_on_gpus() == []
+    assert beside(33)[0].lacks_on_gpus() == [2]  # a little stays free
+    assert beside(20)[0].lacks_on_gpus() == [2, 1]
+    books, _ = beside(30)
+    assert books.over_on_gpus == 3 * small_model().kv_bytes_per_token
+    books.leaving_bytes = 7
+    assert books.over_on_gpus == 3 * small_model().kv_bytes_per_token + 7
+
+
+def test_kv_that_moves_is_booked_at_once_and_held_when_it_has_arrived() -> None:
+    books, table = beside(40)
+    told = books.move(KvPlacement(2, 1, 0))
+    assert (told.held, table.moved[2], books.on_gpus(numbers([1, 2])).tolist()) == (10, 10, [True, False])
+    assert books.booked_bytes()[:4].sum() > 0
+    assert books.held_bytes()[:4].sum() == 0
+    assert not books.check_integrity()
+    books.arrived()
+    assert books.held_bytes()[:4].sum() > 0
+    assert not books.check_integrity()
+    # One of those left is preempted where nothing helps; the moved one is not of that memory.
+    books.decode(numbers([0, 1]), 9)
+    assert books.preempt() == []
+    books.decode(numbers([0, 1]), 1)
+    assert books.preempt() == [1]

@@ -1,8 +1,13 @@
 """Scratch books: one view does not reach another, and placements go where bins are emptiest."""
 
+import numpy as np
+
 from l3sim.orchestrator.engine.kv.ledger import KvLedger
+from l3sim.orchestrator.engine.kv.shape import KvShape
+from l3sim.placement import DecodePlacement
+from l3sim.testing.builders import small_layout, small_model
 from l3sim.work import KvPlacement
-from tests.orchestrator.engine.kv.test_ledger import ledger
+from tests.orchestrator.engine.kv.test_ledger import ledger, table_of
 
 
 def books(tokens: int = 60, **options: object) -> KvLedger:
@@ -54,3 +59,24 @@ def test_a_view_sees_prefixes_of_residents() -> None:
     ours.admit(KvPlacement(0, 0, 0))
     assert ours.view().fits(11, request=1) == (0, 0)
     assert ours.view().fits(11, request=2) is None
+
+
+def test_gpu_memory_is_a_placement_of_its_own() -> None:
+    """Token by token, less what has moved and is not down yet; never found unless asked for."""
+    layout, model = small_layout(decode=DecodePlacement.BOTH), small_model()
+    room = np.append(np.full(4, 10**6), 20 * model.kv_bytes_per_token)
+    ledger = KvLedger(KvShape.of(layout, model, room), table_of([10, 10, 10], [5, 5, 5]), 0.0)
+    view = ledger.view()
+    assert view.fits(20) == (0, 0)
+    assert (view.fits(20, on_gpus=True), view.fits(21, on_gpus=True)) == ((2, 0), None)
+    view.admit(12, 2, 0)
+    assert (view.fits(8, on_gpus=True), view.fits(9, on_gpus=True)) == ((2, 0), None)
+    ledger.leaving_bytes = 15 * model.kv_bytes_per_token
+    assert ledger.view().fits(6, on_gpus=True) is None
+    assert view.most_tokens > 20
+
+
+def test_where_no_gpu_attends_beside_ranks_there_is_no_such_placement() -> None:
+    layout, model = small_layout(), small_model()
+    ledger = KvLedger(KvShape.of(layout, model, np.full(4, 10**6)), table_of([10], [5]), 0.0)
+    assert ledger.view().fits(1, on_gpus=True) is None

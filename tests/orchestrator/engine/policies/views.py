@@ -46,18 +46,23 @@ def view_of(
     gpu_tokens: int = 100_000,
     barred: Sequence[int] = (),
     layout: Layout | None = None,
+    beside_tokens: int = 0,
     **options: Any,
 ) -> PlanView:
     """Residents are numbered in order of admission, then come the prompts that wait.
 
-    Rooms are in tokens: of a rank, those of a request that lies on it; of the GPU, whole prompts.
+    Rooms are in tokens: of a rank, those of a request that lies on it; of the GPU, whole prompts, and where
+    it attends beside ranks, what stays there.
     """
     layout, model = layout or small_layout(), small_model()
     prompts = [resident.prompt for resident in residents] + list(waiting)
     table = table_of(prompts, [1000] * len(prompts))
     config = SchedulerConfig(**(OPTIONS | options))
     room = room_tokens * int(layout.pieces(model.layers).max()) * layout.block_bytes(model)
-    shape = KvShape.of(layout, model, np.full(layout.ranksets * layout.ranks, room, dtype=np.int64))
+    rooms = np.full(layout.ranksets * layout.ranks, room, dtype=np.int64)
+    if layout.gpu_place is not None:
+        rooms = np.append(rooms, beside_tokens * model.kv_bytes_per_token)
+    shape = KvShape.of(layout, model, rooms)
     ledger = KvLedger(shape, table, config.admit_watermark)
     memory = GpuMemory(gpu_tokens * model.kv_bytes_per_token, model.kv_bytes_per_token, model.layer_kv_bytes)
     for request, resident in enumerate(residents):
