@@ -104,6 +104,16 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
             "--set attention.kv_block_tokens=1",
             SMALLER,
         ),
+        ("./l3 probe dimm-pim --model qwen-72b --batch 32 --context 8192", AS_WRITTEN),
+        (
+            "./l3 probe dimm-pim --model qwen-72b --batch 32 --context 8192 --set attention.partition=block",
+            AS_WRITTEN,
+        ),
+        (
+            "./l3 run fixed:8192:256 --model qwen-72b --policy serial --requests 1 --in-process "
+            "--set attention.partition=block",
+            AS_WRITTEN,
+        ),
         (
             'for n in $(seq 200); do printf \'{"prefix_id": "system", "prefix_tokens": 1024, '
             '"prompt_tokens": %d, "output_tokens": 64}\\n\' $((1100 + n % 50)); done > chat.jsonl',

@@ -29,6 +29,8 @@ OTHER: dict[str, Any] = {
     "n_hc": 2,
     "n_cmr": 2,
     "kv_block_tokens": 64,
+    "partition": "block",
+    "stripe_tokens": 1024,
     "pu": "rank",
     "pipelining": False,
     "overlap_heads": False,
@@ -72,7 +74,16 @@ def test_a_digest_changes_with_what_changes_a_cycle(key: str) -> None:
 #: What an energy, a place, a rate of another level or a switch of the job is: no table depends on it.
 ELSEWHERE = {
     *("kind", "level", "modules", "modules_per_channel", "ranks_per_module", "rank_capacity_bytes"),
-    *("capacity_bytes", "memory_share", "ranksets", "check_fidelity", "pass_overhead_ns", "rank_active_w"),
+    *(
+        "partition",
+        "stripe_tokens",
+        "capacity_bytes",
+        "memory_share",
+        "ranksets",
+        "check_fidelity",
+        "pass_overhead_ns",
+        "rank_active_w",
+    ),
     *("module_idle_w", "vdd_v", "idd0_ma", "idd2n_ma", "idd3n_ma", "idd4r_ma", "idd4w_ma", "idd5b_ma"),
     *("mac_pj", "column_core_share", "io_pj_per_bit", "adder_pj", "softmax_pj"),
 }
