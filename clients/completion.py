@@ -17,7 +17,7 @@ from l3sim.specs.workload import workload_names
 
 #: Policies that are ours, and the entry points of those of other packages; nothing of them is loaded here,
 #: where a user waits at a prompt.
-POLICIES = ("chunked", "fill", "l3", "serial", "static")
+POLICIES = ("adaptive", "chunked", "fill", "l3", "serial", "static")
 POLICY_GROUP = "l3sim.policies"
 
 
