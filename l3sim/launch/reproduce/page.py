@@ -120,8 +120,8 @@ def _hypotheses(study: Study) -> Iterator[str]:
     yield (
         "Guesses at how a figure was made; none is stated by the source, none is a default of a machine, "
         "none was tuned. A cell says what the ratio becomes if one of them holds and all else stays as "
-        "published; `-`: it changes nothing there, or was not run. The last column: what brings the cell near; "
-        "`open`: nothing that was run, and some was not."
+        "published; `-`: it changes nothing there, or was not run. The last column: what brings the cell "
+        "near; `open`: nothing that was run, and some was not."
     )
     yield ""
     yield from (f"- **{one.name}** {one.text}" for one in HYPOTHESES)
