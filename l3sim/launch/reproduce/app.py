@@ -2,6 +2,8 @@
 
 import os
 import sys
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,15 +55,7 @@ def reproduce(
     folder = cache or tables_folder(os.environ).parent / "reproduce"
     if out is not None:
         _write(out, out.read_text(encoding="utf-8") if out.is_file() else "")
-    told = 0
-
-    def done(run: "Run", outcome: "Outcome") -> None:
-        nonlocal told
-        told += 1
-        ended = outcome.refused or "done"
-        print(f"l3: {told}: {run.machine}, {run.model}, {run.workload}: {ended}", file=sys.stderr, flush=True)
-
-    found = study(load_published(), only or [], requests, folder, 0 if kept else jobs, done)
+    found = study(load_published(), only or [], requests, folder, 0 if kept else jobs, _told())
     if not found.cells:
         raise InvalidInput(
             ("--only", f"no cell is called {' or '.join(only or [])!r}; name some of its words")
@@ -73,6 +67,18 @@ def reproduce(
     elif out is None:
         print(written(found), end="")
     return 0
+
+
+def _told() -> Callable[["Run", "Outcome"], None]:
+    """Counts runs on standard error."""
+    number = count(1)
+
+    def done(run: "Run", outcome: "Outcome") -> None:
+        ended = outcome.refused or "done"
+        where = f"{run.machine}, {run.model}, {run.workload}"
+        print(f"l3: {next(number)}: {where}: {ended}", file=sys.stderr, flush=True)
+
+    return done
 
 
 def _write(file: Path, text: str) -> None:

@@ -9,6 +9,7 @@ from l3sim.launch.reproduce.cells import (
     Cell,
     computed,
     deviation,
+    hypothesis_pair,
     near,
     pair_of,
     simulated,
@@ -71,12 +72,10 @@ def explained(cell: Cell, study: Study) -> str:
         return "-"
     if near(stated, cell.published):
         return "stated"
-    able = [
-        one.name.split()[0]
-        for one in HYPOTHESES
-        if near(supposed(cell, one, study.outcomes, study.requests), cell.published)
-    ]
-    return ", ".join(able) or "nothing"
+    asked = [one for one in HYPOTHESES if hypothesis_pair(cell, one, study.requests) is not None]
+    found = {one.name.split()[0]: supposed(cell, one, study.outcomes, study.requests) for one in asked}
+    able = [name for name, value in found.items() if near(value, cell.published)]
+    return ", ".join(able) or ("open" if None in found.values() else "nothing")
 
 
 def _end_to_end(study: Study) -> Iterator[str]:
@@ -121,7 +120,8 @@ def _hypotheses(study: Study) -> Iterator[str]:
     yield (
         "Guesses at how a figure was made; none is stated by the source, none is a default of a machine, "
         "none was tuned. A cell says what the ratio becomes if one of them holds and all else stays as "
-        "published; `-`: it changes nothing there, or was not run."
+        "published; `-`: it changes nothing there, or was not run. The last column: what brings the cell "
+        "near; `open`: nothing that was run, and some was not."
     )
     yield ""
     yield from (f"- **{one.name}** {one.text}" for one in HYPOTHESES)
