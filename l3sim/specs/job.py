@@ -43,7 +43,8 @@ class JobSpec:
         ),
     ] = ""
     policy: Annotated[
-        str, Option("--policy", "l3, adaptive, fill, serial, chunked, static, or one of your own.", empty=False)
+        str,
+        Option("--policy", "l3, adaptive, fill, serial, chunked, static, or one of your own.", empty=False),
     ] = DEFAULT_POLICY
     seed: Annotated[int, Option("--seed", "Root of all random streams.", "S", 0, 2**64 - 1)] = 0
     tp: Annotated[

@@ -58,6 +58,7 @@ def slow_report(job: SmallJob, replicas: Sequence[SlowReplica]) -> dict[str, Any
             "prompt": sum(life.prompt for life in lives),
             "output": output,
             "recomputed": sum(life.recomputed for life in lives),
+            "moved": 0,
         },
         "makespan_s": makespan / PS,
         "throughput_tokens_per_s": close(Fraction(output * PS, makespan)),

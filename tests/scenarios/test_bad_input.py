@@ -42,7 +42,7 @@ ROWS: list[tuple[str, str]] = [
     ("submit fixed:16:8 --model gpt.yaml", "model: no file 'gpt.yaml'"),
     (
         "submit fixed:16:8 --policy best",
-        "policy: unknown policy 'best' (there are: chunked, fill, l3, serial, static)",
+        "policy: unknown policy 'best' (there are: adaptive, chunked, fill, l3, serial, static)",
     ),
     (
         "run fixed:16:8 --machine l4",

@@ -80,7 +80,7 @@ def test_processes_give_the_same() -> None:
         ({"requests": 0}, "--requests: must be 1 to 10000000, got 0"),
         ({"settings": {"attention": 1}}, "--set: must be slot.key=value, got 'attention=1'"),
         ({"overrides": {"dimm-09.ccd_l_tck": 1}, "machine": "l3-mini"}, "override: unknown slot 'dimm-09'"),
-        ({"policy": "l4", "machine": "l3-mini"}, "policy: unknown policy 'l4' (there are: chunked, "),
+        ({"policy": "l4", "machine": "l3-mini"}, "policy: unknown policy 'l4' (there are: adaptive, "),
         (
             {"in_process": False, "overrides": {"gpu.x": 1}, "machine": "l3-mini"},
             "gpu.x: unknown key 'x'",

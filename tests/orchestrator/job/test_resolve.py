@@ -61,7 +61,8 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     (
         "l3-mini",
         {"policy": "fil"},
-        "policy: unknown policy 'fil'; did you mean 'fill'? (there are: chunked, fill, l3, serial, static)",
+        "policy: unknown policy 'fil'; did you mean 'fill'? (there are: adaptive, chunked, fill, l3, serial, "
+        "static)",
     ),
     (
         "l3-mini",
@@ -74,7 +75,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         "l3-mini",
         {"settings": (("scheduler.horizons", "8"),)},
         "scheduler.horizons: unknown key 'horizons'; did you mean 'horizon'? (there are: "
-        "admission, admit_watermark, aging_s, alignment, chunking, horizon, kv_reserve_tokens, "
+        "admission, admit_watermark, aging_s, alignment, chunking, gpu_kv_share, horizon, kv_reserve_tokens, "
         "max_chunk_tokens, max_requests, min_chunk_tokens, predictor, prefix_sharing, selection, step, "
         "sub_batches, token_budget)",
     ),

@@ -96,5 +96,5 @@ def test_a_gpu_without_its_constants_is_refused() -> None:
 
 
 def test_a_file_of_this_level_that_lacks_a_constant_is_refused_by_its_name() -> None:
-    with pytest.raises(InvalidInput, match=r"gpu\.attacc_sms: h200: missing; level attacc needs it"):
-        load_group("h200", 8, {"level": "attacc"})
+    with pytest.raises(InvalidInput, match=r"gpu\.attacc_sms: rtx-4090: missing; level attacc needs it"):
+        load_group("rtx-4090", 8, {"level": "attacc"})

@@ -65,7 +65,7 @@ def is_complete(
 
 def test_work_that_has_its_costs_is_complete() -> None:
     assert is_complete()
-    assert is_complete({"p": 7, "kv": 2}, prefills=1)
+    assert is_complete({"ATTEND_PREFILL": 7, "kv": 2}, prefills=1)
     assert is_complete({"d": 0, "u": 0}, on_gpu=True)
 
 
@@ -74,7 +74,7 @@ def test_work_without_a_cost_is_not(name: str) -> None:
     assert not is_complete({name: 0})
 
 
-@pytest.mark.parametrize("name", ["p", "kv"])
+@pytest.mark.parametrize("name", ["ATTEND_PREFILL", "kv"])
 def test_a_cost_without_work_is_not(name: str) -> None:
     assert not is_complete({name: 9})
     assert not is_complete({name: 9}, prefills=1)

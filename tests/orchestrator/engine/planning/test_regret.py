@@ -61,7 +61,8 @@ def test_at_most_so_many_points_evenly_spread() -> None:
 def test_a_bad_choice_is_seen() -> None:
     """One sub-batch leaves both sides idle half of the time; two of them are better."""
     model = small_model(kv_heads=4)
-    machine = small_machine(attention__ccd_l_tck=6400, gpu__level="roofline", gpu__kernel_overhead_us=20.0)
+    gpu = {"gpu__level": "roofline", "gpu__kernel_overhead_us": 20.0}
+    machine = small_machine(attention__ccd_l_tck=6400, attention__n_hc=8, **gpu)
     job = SmallJob(JobSpec(listed([200] * 8, [20] * 8), model=model, policy="serial"), machine)
     points = judged(job.but(regret_plans=8))
     late = [point for point in points if point["because"] == "chunk"][-1]
