@@ -36,7 +36,7 @@ def answered(words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         ("l3 run openr1 --policy s", ["serial", "static"]),
         ("l3 run dol", ["dolphin", "dolphin-short"]),
         ("l3 submit fi", ["fixed:"]),
-        ("l3 machine show r-", ["r-pim-dgx-a100"]),
+        ("l3 machine show r-", ["r-pim-as-published", "r-pim-dgx-a100"]),
         ("l3 probe gpu --model gpt", ["gpt-175b"]),
         ("l3 run --machine nothing-begins-so", []),
     ],
@@ -61,7 +61,9 @@ def test_policies_are_those_of_the_engine_and_of_installed_packages(monkeypatch:
     for name in completion.POLICIES:
         policies.policy_named(name)
     shipped = {path.stem for path in Path(policies.__file__).parent.glob("*.py")}
-    assert shipped - {"__init__", "base", "admission", "partition", "last_chunks"} == set(completion.POLICIES)
+    parts = {"__init__", "base", "admission", "partition", "last_chunks"}
+    parts |= {"balance", "forecast", "homes", "round_time"}
+    assert shipped - parts == set(completion.POLICIES)
     assert completion.POLICY_GROUP == policies.GROUP
 
     class Point:

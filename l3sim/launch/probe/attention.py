@@ -43,9 +43,7 @@ def probe(
     pim = machine.attention
     layout = layout_for(machine, model, tp, dp)
     caller = caller_of(pim, model, layout)
-    groups = spread(machine, model, layout, batch, context)
-    if isinstance(pim, HbmPimConfig):
-        groups = channel_loads(machine, model, layout, batch, context)[..., None]
+    groups = loads_of(machine, model, layout, batch, context)
     loads, ranks = np.unique(busy_ranks(groups), axis=0, return_counts=True)
     calls = [caller.call(*tokens_of(layout, load, context)) for load in loads]
     slowest = max(calls, key=lambda call: call.time_us)
@@ -74,6 +72,13 @@ def probe(
         "peak_share": bandwidth / peak,
         **_whole_machine(calls, ranks.tolist()),
     }
+
+
+def loads_of(machine: Machine, model: ModelShape, layout: Layout, batch: int, context: int) -> Int64s:
+    """What `spread` gives; of HBM stacks the heads of each channel, in the same form."""
+    if isinstance(machine.attention, HbmPimConfig):
+        return channel_loads(machine, model, layout, batch, context)[..., None]
+    return spread(machine, model, layout, batch, context)
 
 
 def busy_ranks(groups: Int64s) -> Int64s:

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 
 from l3sim.errors import InvalidInput
-from l3sim.launch.probe.attention import busy_ranks, caller_of, layout_for, tokens_of
+from l3sim.launch.probe.attention import busy_ranks, caller_of, layout_for, loads_of, tokens_of
 from l3sim.launch.probe.calls import PARTS
-from l3sim.launch.probe.spread import spread
 from l3sim.services.dram.command.trace import HEAD, Line, folded, lines_of
 from l3sim.services.dram.command.trace import text_of as line_text
 from l3sim.specs.machine import Machine
@@ -30,7 +29,7 @@ def listing(machine: Machine, model: ModelShape, values: Mapping[str, Any]) -> l
     caller = caller_of(machine.attention, model, layout)
     kernel = caller.kernel
     assert kernel is not None, "a trace is of level command"
-    groups = busy_ranks(spread(machine, model, layout, values["batch"], values["context"]))
+    groups = busy_ranks(loads_of(machine, model, layout, values["batch"], values["context"]))
     loads = [tokens_of(layout, load, values["context"]) for load in np.unique(groups, axis=0)]
     tokens, appends = max(loads, key=lambda load: int(load[0].sum()))
     shares = [caller.share(one) for one in tokens.tolist()]

@@ -38,8 +38,8 @@ def test_a_device_that_conforms(link: str, tmp_path: Path, capsys: pytest.Captur
     assert main(["conformance", link, "--idle", "0", "--junit", str(file)]) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[0] == f"interconnect link-0 (role link) at {link}"
-    assert out[-1] == "20 passed, 0 failed, 2 skipped"
-    assert len(out) == 24
+    assert out[-1] == "21 passed, 0 failed, 2 skipped"
+    assert len(out) == 25
     assert ET.parse(file).getroot()[0].get("tests") == "22"
 
 

@@ -38,4 +38,4 @@ def test_a_model_is_described_by_its_shape(capsys: pytest.CaptureFixture[str]) -
 
 def test_the_description_of_a_gpu_is_that_of_its_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["gpu", "list"]) == 0
-    assert "a100-80gb  NVIDIA A100 80 GB, SXM4\n" in capsys.readouterr().out
+    assert "a100-80gb    NVIDIA A100 80 GB, SXM4\n" in capsys.readouterr().out

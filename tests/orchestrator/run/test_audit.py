@@ -30,7 +30,7 @@ def replica_with(gaps: int, **changes: Any) -> Replica:
     metrics.active_ps = metrics.last_event_ps = 100
     for name, value in changes.items():
         metrics.busy_ps[name] = value
-    kv = SimpleNamespace(shape=SimpleNamespace(room_bytes=np.ones(4)), check_integrity=list)
+    kv = SimpleNamespace(shape=SimpleNamespace(rank_room_bytes=np.ones(4)), check_integrity=list)
     return cast(Replica, SimpleNamespace(index=2, metrics=metrics, kv=kv))
 
 

@@ -49,7 +49,11 @@ def changed(session: Hello, **change: Any) -> Hello:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("level", "exact", "dimm-00.level: unknown level 'exact' (there are: command, fast, roofline)"),
+        (
+            "level",
+            "exact",
+            "dimm-00.level: unknown level 'exact' (there are: command, fast, ideal, roofline)",
+        ),
         ("ccd_l_tck", 0, "dimm-00.ccd_l_tck: d0: Expected `int` >= 1, got 0"),
         ("colour", "red", "dimm-00.colour: d0: unknown key 'colour'"),
         ("softmax_elements_per_s", 1e-12, "check the rates of its configuration"),

@@ -61,8 +61,12 @@ def test_at_most_so_many_points_evenly_spread() -> None:
 def test_a_bad_choice_is_seen() -> None:
     """One sub-batch leaves both sides idle half of the time; two of them are better."""
     model = small_model(kv_heads=4)
-    gpu = {"gpu__level": "roofline", "gpu__kernel_overhead_us": 20.0}
-    machine = small_machine(attention__ccd_l_tck=6400, attention__n_hc=8, **gpu)
+    machine = small_machine(
+        attention__ccd_l_tck=6400,
+        attention__n_hc=8,
+        gpu__level="roofline",
+        gpu__kernel_overhead_us=20.0,
+    )
     job = SmallJob(JobSpec(listed([200] * 8, [20] * 8), model=model, policy="serial"), machine)
     points = judged(job.but(regret_plans=8))
     late = [point for point in points if point["because"] == "chunk"][-1]

@@ -43,8 +43,14 @@ def test_the_head_goes_to_gpu_memory_while_it_has_room() -> None:
 
 def test_what_is_expected_later_bounds_who_enters() -> None:
     """Ranks hold 2,000 tokens in all: answers are taken to have 62, so 20 of 40 tokens find room, not 40."""
-    chunks = {"max_chunk_tokens": 4096, "token_budget": 4096}
-    plan = plan_of(view_of(waiting=[40] * 60, room_tokens=500, layout=small_layout(), **chunks))
+    view = view_of(
+        waiting=[40] * 60,
+        room_tokens=500,
+        layout=small_layout(),
+        max_chunk_tokens=4096,
+        token_budget=4096,
+    )
+    plan = plan_of(view)
     assert plan.blocked == "kv"
     assert 10 < len(plan.admitted) < 40
 

@@ -46,7 +46,12 @@ NEEDS = "for 8 queries a KV head"
             "K and V are read whole, and nothing is collected; leave it on",
         ),
         ({"result_buffer_bytes": 31}, 128, "result_buffer_bytes", f"31 hold no token's sums {NEEDS}"),
-        ({"shared_buffer_bytes": 2050}, 128, "shared_buffer_bytes", f"2050 hold no Q and S {NEEDS}"),
+        (
+            {"shared_buffer_bytes": 2050, "n_hc": 1},
+            128,
+            "shared_buffer_bytes",
+            f"2050 hold no Q and S {NEEDS}",
+        ),
         (
             {"score_buffer_bytes": 8191},
             128,
