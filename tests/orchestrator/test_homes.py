@@ -28,7 +28,7 @@ def home_jobs(draw: st.DrawFn) -> SmallJob:
 SEEN: Counter[str] = Counter()
 
 
-@settings(max_examples=40, derandomize=True, deadline=None, phases=[__import__("hypothesis").Phase.generate])
+@settings(max_examples=40, derandomize=True, deadline=None)
 @given(home_jobs())
 def test_tokens_come_once_and_nothing_is_over_its_capacity(job: SmallJob) -> None:
     told: Counter[str] = Counter()

@@ -368,8 +368,11 @@ class KvLedger:
         held = int(self.held_bytes().sum())
         self.peak_bytes = max(self.peak_bytes, held)
         if self.sharing.any:
-            alone = int(self.shape.layout.blocks(self._table.held[self.rows]).sum())
-            saved = alone * int(self.shape.block_bytes[0].sum()) - held
+            layout, places = self.shape.layout, self.places(self.rows)
+            blocks = self.shape.blocks(self.held_tokens(self.rows), places)
+            runs = places, np.zeros_like(blocks), blocks
+            alone = runs_at(*runs, layout.stripe_blocks, layout.ranks, self._size)
+            saved = int(bytes_of(alone, self.shape.block_bytes).sum()) - held
             self.sharing.saved_peak_bytes = max(self.sharing.saved_peak_bytes, saved)
 
     def check_integrity(self) -> list[str]:
