@@ -28,6 +28,10 @@ VIDUR = '--origin "Vidur\'s public profiles, MIT"'
 
 #: Commands of each page in order, and how CI runs them: here, or in the test named.
 COMMANDS: dict[str, list[tuple[str, str]]] = {
+    "docs/reproduce.md": [
+        ("./l3 reproduce --out reproduce.md --jobs 2", SMALLER),
+        ('./l3 reproduce --only "dolphin-short qwen-72b l3" --requests 3 --json', AS_WRITTEN),
+    ],
     "README.md": [
         ("./l3 demo", AS_WRITTEN),
         ("./l3 test", "tests/test_repository.py::test_ci_runs_what_people_run"),

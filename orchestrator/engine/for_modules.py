@@ -9,6 +9,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from l3sim.orchestrator.engine.kv.in_flight import KvInFlight
+from l3sim.orchestrator.engine.kv.ledger import KvLedger
+from l3sim.orchestrator.engine.kv.staging import GpuMemory
+from l3sim.orchestrator.engine.membership import Pending
+from l3sim.orchestrator.engine.timeline.base import Outcome
+from l3sim.placement import Layout
 from l3sim.units import Int64s
 from l3sim.work import Chunk, SubBatch, Window
 
@@ -37,6 +43,41 @@ def for_modules(
         ),
         releases=tuple(releases),
     )
+
+
+def heard_by_modules(window: Window, kv: KvLedger, pending: Pending) -> Window:
+    """A replica's next window as modules hear it.
+
+    Args:
+        pending: what the window tells of comings and goings.
+    """
+    if kv.shape.layout.gpu_place is None:
+        return window
+    left = (request for request, on_gpus in pending.releases if not on_gpus)
+    return for_modules(window, kv.on_gpus, left, pending.moves)
+
+
+def alone_for_modules(window: Window, layout: Layout) -> Window:
+    """The same of a window that stands alone, with a placement for each of its requests."""
+    if layout.gpu_place is None:
+        return window
+    there = np.array([placed.request for placed in window.places if placed.offset == layout.ranksets])
+    return for_modules(window, lambda requests: np.isin(requests, there), ())
+
+
+def arrive(modules: Window, outcome: Outcome, kv: KvLedger, in_flight: KvInFlight, memory: GpuMemory) -> None:
+    """KV that moved is on its way down: what decodes waits for it, and the GPUs keep it until then."""
+    if not kv.arriving:
+        return
+    for batch in modules.sub_batches:
+        moved = tuple(chunk for chunk in batch.chunks if chunk.request in kv.arriving)
+        number = outcome.batches[batch.index]
+        if moved:
+            in_flight.add(number, moved)
+        for chunk in moved:
+            memory.add_batch(chunk.request, number)
+            memory.close(chunk.request)
+    kv.arrived()
 
 
 def _part(batch: SubBatch, on_gpus: OnGpus, moves: tuple[Chunk, ...]) -> SubBatch:

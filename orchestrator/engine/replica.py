@@ -22,7 +22,7 @@ import numpy as np
 from l3sim.errors import InvariantBroken
 from l3sim.orchestrator.engine.asks import Ask, AuditAsk, GridAsk, StudyAsk, TrainingAsk, WindowAsk
 from l3sim.orchestrator.engine.costs.assembler import Assembler
-from l3sim.orchestrator.engine.for_modules import for_modules
+from l3sim.orchestrator.engine.for_modules import alone_for_modules, arrive, heard_by_modules
 from l3sim.orchestrator.engine.host_stages import Limits
 from l3sim.orchestrator.engine.kv.in_flight import KvInFlight
 from l3sim.orchestrator.engine.kv.occupancy import Occupancy
@@ -162,7 +162,7 @@ class Replica:
                 self.planner.log.closed(self.now_ps)
                 return None
         if windows := self.planner.study.questions():
-            return StudyAsk(windows, [self._for_modules(window) for window in windows])
+            return StudyAsk(windows, [alone_for_modules(window, self.kv.shape.layout) for window in windows])
         return self._next_window(self._open)
 
     # -- scheduling points ---------------------------------------------------------------------------
@@ -216,14 +216,6 @@ class Replica:
 
     # -- windows -------------------------------------------------------------------------------------
 
-    def _for_modules(self, window: Window) -> Window:
-        """As modules hear a window that stands alone, with a placement for each of its requests."""
-        if self.kv.shape.layout.gpu_place is None:
-            return window
-        ranksets = self.kv.shape.layout.ranksets
-        there = np.array([placed.request for placed in window.places if placed.offset == ranksets])
-        return for_modules(window, lambda requests: np.isin(requests, there), ())
-
     def _next_window(self, opened: OpenPlan) -> WindowAsk:
         held = self._books.table.held
         batches = tuple(
@@ -239,10 +231,7 @@ class Replica:
         self.commits = ()
         releases = tuple(request for request, _ in pending.releases)
         window = Window(number, self.index, rounds, batches, pending.places, releases, commits)
-        if self.kv.shape.layout.gpu_place is None:
-            return WindowAsk(window, window)
-        left = (request for request, on_gpus in pending.releases if not on_gpus)
-        return WindowAsk(window, for_modules(window, self.kv.on_gpus, left, pending.moves))
+        return WindowAsk(window, heard_by_modules(window, self.kv, pending))
 
     def _start_of(self, window: Window) -> tuple[int, int]:
         """When a window's first round starts, and the host's time between a join and the next."""
@@ -277,43 +266,21 @@ class Replica:
         self.metrics.add_host(self._limits.host, window.sub_batches, outcome.rounds, self._idle)
         self._idle = False
         self.planner.commit(window, costs, outcome)
-        self._arrive(asked, outcome)
+        arrive(asked.modules, outcome, self.kv, self._in_flight, self._books.gpu)
         self._members.end(
             [one for batch in window.sub_batches for one in self._tokens.commit(batch, outcome)]
         )
         self.commits = (Commit(window.window_id, outcome.rounds),)
-        self._count_books(opened.plan, outcome)
+        # What is held after the rounds; `now_ps` is still the join before them.
+        self.kv.note_peak()
+        lasted = np.diff(outcome.join_ps, prepend=self.now_ps)
+        self.occupancy.add(lasted, *self.kv.in_ranks(opened.plan.decode))
         self._join(opened, outcome)
-
-    def _arrive(self, asked: WindowAsk, outcome: Outcome) -> None:
-        """KV that moved is on its way down: what decodes waits for it, and the GPUs keep it until then."""
-        if not self.kv.arriving:
-            return
-        for batch in asked.modules.sub_batches:
-            moved = tuple(chunk for chunk in batch.chunks if chunk.request in self.kv.arriving)
-            number = outcome.batches[batch.index]
-            if moved:
-                self._in_flight.add(number, moved)
-            for chunk in moved:
-                self._books.gpu.add_batch(chunk.request, number)
-                self._books.gpu.close(chunk.request)
-        self.kv.arrived()
 
     def _note_history(self, window: Window, plan: Plan, outcome: Outcome) -> None:
         sampled = sum(batch.sampled for batch in window.sub_batches)
         waits = len(self._members.queue) + self._books.arrivals.left > 0
         self.history.add(self.now_ps, outcome.join_ps, len(plan.decode), sampled, waits)
-
-    def _count_books(self, plan: Plan, outcome: Outcome) -> None:
-        """Count what is held after the rounds; `now_ps` is still the join before them."""
-        kv, held, growing = self.kv, self._books.table.held, plan.decode
-        kv.note_peak()
-        lasted = np.diff(outcome.join_ps, prepend=self.now_ps)
-        ranks = kv.shape.rank_count  # GPU memory beside them is left out
-        blocks = int(kv.held_blocks()[:ranks].sum())
-        tokens = kv.tokens_at(kv.rows, held[kv.rows])[:ranks]
-        growing = growing[kv.places(growing) < ranks]
-        self.occupancy.add(lasted, blocks, tokens, held[growing], kv.places(growing))
 
     def _join(self, opened: OpenPlan, outcome: Outcome) -> None:
         """Come to the join of the last round taken, which may be a scheduling point."""
