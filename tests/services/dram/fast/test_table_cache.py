@@ -59,7 +59,7 @@ CALLS = ([1], [70, 3, 40], [900], [4500], [600, 600, 600])
 @pytest.mark.parametrize("key", DimmPimConfig.__struct_fields__)
 def test_a_digest_changes_with_what_changes_a_cycle(key: str) -> None:
     value = OTHER.get(key, getattr(pim_of(), key))
-    if key not in OTHER:
+    if key not in OTHER and key != "silicon":  # which is areas: no cycle depends on them
         value = value * 2 + 1 if isinstance(value, int) else value * 0.4
     one, other = kernel(8), kernel(8, **{key: value})
     moved = any(
