@@ -150,14 +150,20 @@ def _check_operations(machine: Machine, slot: FilledSlot) -> None:
     )
 
 
-def check_partition(slots: Sequence[FilledSlot], layout: Layout) -> None:
-    """Refuse devices that do not know KV in stripes where the layout has them.
+def check_layout(slots: Sequence[FilledSlot], layout: Layout) -> None:
+    """Refuse devices that cannot do what a job's layout asks for: KV in stripes, GPUs beside modules.
 
     Raises:
         NotReady: names the first.
     """
     for slot in slots:
         device = slot.device
+        lacking = sorted(needed_operations(slot.role, layout.decode) - set(device.operations))
+        if lacking:
+            raise NotReady(
+                f"{slot.slot}: {device.device_id} of kind {device.kind} does not list {', '.join(lacking)}, "
+                "and the job's GPUs attend beside modules; use one that does, or scheduler.gpu_kv_share: 0"
+            )
         if layout.striped and BLOCK not in device.partitions:
             raise NotReady(
                 f"{slot.slot}: {device.device_id} of kind {device.kind} does not list partition "

@@ -14,7 +14,7 @@ from l3sim.orchestrator.engine.prediction.estimate_grid import Grid, GridAnswers
 from l3sim.orchestrator.engine.prediction.predictor import Tables
 from l3sim.orchestrator.job.memory_budget import kv_shape
 from l3sim.orchestrator.job.resolve import ResolvedJob
-from l3sim.orchestrator.job.slots import FilledSlot, check_partition, fill_slots
+from l3sim.orchestrator.job.slots import FilledSlot, check_layout, fill_slots
 from l3sim.placement import rank_assignments
 from l3sim.ports import DevicePort, DeviceSource
 from l3sim.rank_map import RankMap
@@ -74,7 +74,7 @@ class Sessions:
             L3Error: what a device answered; DeviceLost when it did not.
         """
         filled = fill_slots(job.machine, source.present())
-        check_partition(filled, job.layout)
+        check_layout(filled, job.layout)
         at: dict[str, list[FilledSlot]] = defaultdict(list)
         for slot in filled:
             at[slot.address].append(slot)

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from l3sim.errors import NotReady
-from l3sim.orchestrator.job.slots import assign_slots, check_partition, count_roles, fill_slots, natural
+from l3sim.orchestrator.job.slots import assign_slots, check_layout, count_roles, fill_slots, natural
+from l3sim.placement import DecodePlacement
 from l3sim.specs.catalog import load_machine
 from l3sim.specs.machine import Machine
 from l3sim.testing.builders import small_layout
@@ -50,12 +51,24 @@ def test_equal_numbers_written_differently_stay_apart() -> None:
 def test_a_device_without_stripes_is_named_where_the_layout_has_them() -> None:
     known = [(at, replace(one, partitions=("block",))) for at, one in mini_devices()]
     striped = small_layout(stripe_tokens=4)
-    check_partition(fill_slots(MINI, known), striped)
+    check_layout(fill_slots(MINI, known), striped)
     unknown = [(at, replace(one, partitions=()) if one.role == "link" else one) for at, one in known]
-    check_partition(fill_slots(MINI, unknown), small_layout())
+    check_layout(fill_slots(MINI, unknown), small_layout())
     text = r"^link: link-0 of kind interconnect does not list partition 'block', KV in stripes over ranks"
     with pytest.raises(NotReady, match=text):
-        check_partition(fill_slots(MINI, unknown), striped)
+        check_layout(fill_slots(MINI, unknown), striped)
+
+
+def test_gpus_that_cannot_attend_are_named_where_they_attend_beside_modules() -> None:
+    both = small_layout(decode=DecodePlacement.BOTH)
+    dense = [Op.EMBED, Op.BLOCK_IN, Op.ATTEND_PREFILL, Op.BLOCK_OUT, Op.HEAD]
+    unable = [
+        (at, replace(one, operations=tuple(dense)) if one.role == "gpu" else one)
+        for at, one in mini_devices()
+    ]
+    check_layout(fill_slots(MINI, unable), small_layout())
+    with pytest.raises(NotReady, match=r"^gpu: gpu-0 of kind gpu does not list attend_decode, and the job's"):
+        check_layout(fill_slots(MINI, unable), both)
 
 
 def test_spare_devices_fill_nothing() -> None:
