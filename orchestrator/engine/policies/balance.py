@@ -8,6 +8,7 @@ on one side.
 import numpy as np
 
 from l3sim.jit import jit
+from l3sim.orchestrator.engine.policies.partition import add_to_ranks, fullest_with
 from l3sim.units import Floats, Int64s
 
 
@@ -15,17 +16,6 @@ def _example() -> tuple[Int64s, Floats, Int64s, Floats]:
     """One request on one rank."""
     square = np.ones((1, 1))
     return np.zeros(1, dtype=np.int64), square, np.ones((1, 1), dtype=np.int64), square
-
-
-@jit(no_refs=True)
-def _add(loads: Floats, place: int, cost: Floats, index: int, groups: Int64s, pace: Floats) -> None:
-    """Add the request of a row of `cost` to the loads of all (offset, rank)."""
-    ranks = len(groups)
-    offset, first = place // ranks, place % ranks
-    for step in range(cost.shape[1]):
-        for rank in range(ranks):
-            more = groups[(first + step) % ranks, rank] * cost[index, step]
-            loads[offset, rank] += more * pace[offset, rank]
 
 
 @jit(cache=True, example=_example)
@@ -38,9 +28,9 @@ def rank_loads(place: Int64s, cost: Floats, groups: Int64s, pace: Floats) -> Flo
         groups: head groups on rank r of first rank b, shape (ranks, ranks).
         pace: slowness of the rank that serves (offset, rank), shape (R, ranks).
     """
-    loads = np.zeros(pace.shape)
+    loads, ranks = np.zeros(pace.shape), len(groups)
     for index in range(len(place)):
-        _add(loads, place[index], cost, index, groups, pace)
+        add_to_ranks(loads, groups, pace, place[index] // ranks, place[index] % ranks, cost, index)
     return loads
 
 
@@ -56,15 +46,10 @@ def deal(place: Int64s, cost: Floats, groups: Int64s, pace: Floats) -> Int64s:
     for index in range(len(place)):
         offset, first = place[index] // ranks, place[index] % ranks
         full = np.zeros(2)
-        for rank in range(ranks):
-            more = 0.0
-            for step in range(cost.shape[1]):
-                more += groups[(first + step) % ranks, rank] * cost[index, step]
-            if more > 0:
-                for s in range(2):
-                    full[s] = max(full[s], loads[s, offset, rank] + more * pace[offset, rank])
+        for s in range(2):
+            full[s] = fullest_with(loads[s], groups, pace, offset, first, cost, index)
         s = 1 if full[1] < full[0] or (full[1] == full[0] and total[1] < total[0]) else 0
-        _add(loads[s], place[index], cost, index, groups, pace)
+        add_to_ranks(loads[s], groups, pace, offset, first, cost, index)
         total[s] += cost[index].sum()
         side[index] = s
     return side

@@ -46,7 +46,7 @@ def partition_lighter(tokens: Int64s) -> Int64s:
 
 
 @jit(no_refs=True)
-def _add(
+def add_to_ranks(
     bins: Floats, groups: Int64s, pace: Floats, offset: int, rank: int, cost: Floats, index: int
 ) -> float:
     """Add a request, of that row of `cost`, to its bins; the longest time among them."""
@@ -96,7 +96,7 @@ def _fullest(bins: Floats, groups: Int64s, offset: int, rank: int) -> float:
 
 
 @jit(no_refs=True)
-def _fullest_with(
+def fullest_with(
     bins: Floats, groups: Int64s, pace: Floats, offset: int, rank: int, cost: Floats, index: int
 ) -> float:
     """Longest time among the bins of a placement if a request of that row of `cost` came to it."""
@@ -166,7 +166,7 @@ def _take(
     first[place] = after[index]
     ranks = groups.shape[0]
     offset, rank = place // ranks, place % ranks
-    fullest[i] = max(fullest[i], _add(bins[i], groups, pace, offset, rank, cost, index))
+    fullest[i] = max(fullest[i], add_to_ranks(bins[i], groups, pace, offset, rank, cost, index))
     # Most often requests have groups on every rank: nothing to look for.
     everywhere = 0.0
     for r in range(ranks):
@@ -233,7 +233,7 @@ def partition_aligned(
         least = _least_loaded(full[i], first, closed)
         while least != OUT:
             offset, rank = least // len(groups), least % len(groups)
-            if _fullest_with(bins[i], groups, pace, offset, rank, cost, first[least]) <= fullest[i]:
+            if fullest_with(bins[i], groups, pace, offset, rank, cost, first[least]) <= fullest[i]:
                 _take(i, least, bins, full, groups, pace, first, after, cost, side, fullest, counts, spread)
             else:
                 closed[least] = True  # for good: bins only grow
@@ -258,7 +258,7 @@ def partition_all(
         times = both(fullest, counts, beside)
         i = 1 if beside.passes == 2 and times[3] < times[1] else 0
         offset, rank = place[index] // ranks, place[index] % ranks
-        fullest[i] = max(fullest[i], _add(bins[i], groups, pace, offset, rank, cost, index))
+        fullest[i] = max(fullest[i], add_to_ranks(bins[i], groups, pace, offset, rank, cost, index))
         counts[i] += 1
         side[index] = i
     return side, both(fullest, counts, beside), len(cost)
@@ -280,5 +280,5 @@ def fullest_ranks(place: Int64s, cost: Floats, side: Int64s, groups: Int64s, pac
         i = side[index]
         if i != OUT:
             offset, rank = place[index] // ranks, place[index] % ranks
-            fullest[i] = max(fullest[i], _add(bins[i], groups, pace, offset, rank, cost, index))
+            fullest[i] = max(fullest[i], add_to_ranks(bins[i], groups, pace, offset, rank, cost, index))
     return fullest
