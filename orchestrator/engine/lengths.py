@@ -39,6 +39,16 @@ class Survival:
         result: Floats = shares * np.exp(-self._rate * beyond)
         return result
 
+    def stays(self, tokens: Int64s, more: Int64s) -> Floats:
+        """Share of answers with so many tokens that have so many more: shapes (n,), (m,) to (n, m).
+
+        Where no answer that has ended was as long, they end at the rate of the tail.
+        """
+        now = self.longer(tokens)[:, None]
+        then = self.longer((tokens[:, None] + more).ravel()).reshape(len(tokens), len(more))
+        result: Floats = np.where(now > 0, then / np.maximum(now, 1e-12), np.exp(-self._rate * more))
+        return result
+
     def left(self, tokens: Int64s) -> Floats:
         """Tokens that answers with so many are still to have, on average: shape of `tokens`."""
         at = np.searchsorted(self._lengths, tokens, side="right") - 1

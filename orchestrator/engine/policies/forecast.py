@@ -26,7 +26,6 @@ class Forecast:
     Args:
         survival: of answers; None: each is taken to have `unseen` tokens.
         most: tokens that may be held.
-        known: lengths are known; nothing is to be expected.
     """
 
     def __init__(self, survival: Survival | None, most: int) -> None:
@@ -45,8 +44,7 @@ class Forecast:
         if self._survival is None:
             stays = (then <= np.maximum(emitted[:, None], self._unseen)).astype(np.float64)
         else:
-            now = np.maximum(self._survival.longer(emitted), 1e-12)
-            stays = self._survival.longer(then.ravel()).reshape(then.shape) / now[:, None]
+            stays = self._survival.stays(emitted, AHEAD)
         result: Floats = (stays * (held[:, None] + AHEAD)).sum(axis=0)
         return result
 

@@ -28,6 +28,14 @@ def test_beyond_the_longest_the_tail_goes_on() -> None:
     assert survival.left(numbers([25])) == pytest.approx([30])
 
 
+def test_an_answer_longer_than_any_that_has_ended_stays_for_a_while() -> None:
+    """Two of 10 have ended, a tenth of whose tokens ends an answer; one is at 30 by now."""
+    survival = survival_of(numbers([10, 10]), numbers([]))
+    assert survival.stays(numbers([0, 30]), numbers([0, 5])) == pytest.approx(
+        np.array([[1, 1], [1, np.exp(-0.5)]])
+    )
+
+
 def test_few_teach_nothing_and_more_are_asked_again() -> None:
     lengths = OutputLengths()
     for _ in range(FEW - 1):
