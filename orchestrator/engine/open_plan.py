@@ -58,7 +58,7 @@ class OpenPlan:
             return Because.GPU_MEMORY
         if self._arrived and len(queue):
             head = queue.head
-            fits = kv.view().fits(self._books.table.booking(head), head)
-            if fits is not None:
+            view, booking = kv.view(), self._books.table.booking(head)
+            if view.fits(booking, head) or view.fits(booking, head, on_gpus=True):
                 return Because.ARRIVAL
         return Because.NOTHING

@@ -1,11 +1,11 @@
-"""`adaptive`: every resident decodes; where KV goes, and how many sub-batches there are, is what pays most.
+"""`adaptive`: every resident decodes, on the GPUs or in modules, in one batch or two, whichever is shorter.
 
 At each scheduling point it predicts rounds (round_time.py) and decides, in this order:
 
-    one batch or two sub-batches    the shorter round
     chunks                          as many tokens as the budget and the bound on gaps leave
-    home of the head of the queue   GPU memory or modules: where the round grows least (ties: the GPUs)
-    whether it enters               while tokens a second still grow, and gaps keep their bound
+    home of the head of the queue   GPU memory while it has room, else modules
+    whether it enters               modules: while tokens a second still grow; gaps keep their bound
+    one batch or two sub-batches    the shorter round
 
 A request enters only if what residents are expected to hold later fits (forecast.py), by the lengths that
 answers of this replica have had so far; so few lose their KV. Nothing looks at lengths to come.
