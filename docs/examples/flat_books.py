@@ -59,7 +59,7 @@ class Books:
         for place in places:
             if place.request in self.held:
                 contradiction(f"request {place.request} is placed twice")
-            self.held[place.request], self.offset[place.request] = 0, place.offset
+            self.held[place.request], self.offset[place.request] = place.held, place.offset
 
     def release(self, requests: Iterable[int]) -> None:
         """Drop requests."""

@@ -31,7 +31,7 @@ from l3sim.v1 import bus_pb2
 from l3sim.v1 import device_pb2 as pb
 from l3sim.v1 import device_pb2_grpc as pb_grpc
 
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 SERVICE = pb.DESCRIPTOR.services_by_name["DeviceService"].full_name
 DEVICE_ID, ROLE = "flat-link", "link"
 OPERATIONS = ("transfer_down", "transfer_up", "transfer_kv")

@@ -1,5 +1,6 @@
 """Swaps on a machine of `./l3 up`: its supervisor starts and stops the processes."""
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,8 @@ class LocalProvisioner(Provisioner):
                 )
                 raise InvalidInput(("--with", text))
             size = self._size or max((part["devices"] for part in self._of(new.role)), default=1)
-            processes += processes_of(new.machine, new.role, size, new.tag)
+            # In a thread: it reads which kinds there are.
+            processes += await asyncio.to_thread(processes_of, new.machine, new.role, size, new.tag)
         self._started = [process.name for process in processes]
         await ask_start(self._control, processes)
 

@@ -40,7 +40,7 @@ def test_a_device_that_conforms(link: str, tmp_path: Path, capsys: pytest.Captur
     assert out[0] == f"interconnect link-0 (role link) at {link}"
     assert out[-1] == "21 passed, 0 failed, 2 skipped"
     assert len(out) == 25
-    assert ET.parse(file).getroot()[0].get("tests") == "22"
+    assert ET.parse(file).getroot()[0].get("tests") == "23"
 
 
 def test_json_and_a_configuration_of_its_own(

@@ -136,6 +136,25 @@ def kept_of(drawn: Floats, seen: int, size: int) -> tuple[Int64s, Int64s]:
 
 
 @jit()
+def _attended(
+    place: Int64s, attended: Int64s, groups: Int64s, stripe: int, tokens: Int64s, counts: Int64s
+) -> None:
+    """Write tokens x head groups, and head groups, of each (offset, rank): shape (R, ranks)."""
+    ranks = len(groups)
+    tokens[:], counts[:] = 0, 0
+    for index in range(len(place)):
+        offset, first = place[index] // ranks, place[index] % ranks
+        for step in range(ranks if stripe > 0 else 1):
+            own = dealt(attended[index], step, stripe, ranks)
+            if own == 0:
+                continue
+            for rank in range(ranks):
+                count = groups[(first + step) % ranks, rank]
+                tokens[offset, rank] += count * own
+                counts[offset, rank] += count
+
+
+@jit()
 def slowest_rank(
     place: Int64s, context: Int64s, groups: Int64s, pace: Floats, which: Int64s, stripe: int
 ) -> tuple[Floats, Floats]:
@@ -166,25 +185,6 @@ def slowest_rank(
                     most, load[number] = here, here
                     paced[number] = counts[offset, rank] * pace[offset, rank]
     return load, paced
-
-
-@jit()
-def _attended(
-    place: Int64s, attended: Int64s, groups: Int64s, stripe: int, tokens: Int64s, counts: Int64s
-) -> None:
-    """Write tokens x head groups, and head groups, of each (offset, rank): shape (R, ranks)."""
-    ranks = len(groups)
-    tokens[:], counts[:] = 0, 0
-    for index in range(len(place)):
-        offset, first = place[index] // ranks, place[index] % ranks
-        for step in range(ranks if stripe > 0 else 1):
-            own = dealt(attended[index], step, stripe, ranks)
-            if own == 0:
-                continue
-            for rank in range(ranks):
-                count = groups[(first + step) % ranks, rank]
-                tokens[offset, rank] += count * own
-                counts[offset, rank] += count
 
 
 def _example() -> tuple[Any, ...]:
