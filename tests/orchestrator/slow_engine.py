@@ -133,8 +133,10 @@ class SlowReplica(SlowMemory):
         else:
             blocked = self.admit(passes, dropped)
         for life in sorted(decoding, key=lambda life: (-life.held, life.number)):
-            loads = [sum(other.held for other in work.decode) for work in passes]
-            passes[loads.index(min(loads))].decode.append(life)
+            fullness = [
+                (self.fullest_with(work.decode, life), sum(o.held for o in work.decode)) for work in passes
+            ]
+            passes[fullness.index(min(fullness))].decode.append(life)
         if self.rules.policy == "serial":
             passes.append(PassWork())
         return passes, blocked

@@ -35,6 +35,21 @@ class SlowMemory:
         """Which stripe a block is of."""
         return block * self.meter.block_tokens // self.meter.stripe_tokens if self.meter.stripe_tokens else 0
 
+    def fullest_with(self, others: Iterable[Life], life: Life) -> int:
+        """Tokens of the fullest of a request's own ranks if it came to these others."""
+        own = self.rank_tokens(life)
+        return max(sum(self.rank_tokens(other).get(at, 0) for other in others) + own[at] for at in own)
+
+    def rank_tokens(self, life: Life) -> dict[Place, int]:
+        """Tokens by (offset, rank), over its head groups."""
+        result: dict[Place, int] = {}
+        size = self.meter.stripe_tokens or life.held
+        for k in range(-(-life.held // size)):
+            for group in range(self.meter.groups):
+                at = life.at[0], (life.at[1] + group + k) % self.meter.ranks
+                result[at] = result.get(at, 0) + min(size, life.held - k * size)
+        return result
+
     def blocks(self, life: Life, tokens: int) -> dict[Block, int]:
         """Blocks that so many tokens of a request lie in, and the tokens in each."""
         size = self.meter.block_tokens

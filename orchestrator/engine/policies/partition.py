@@ -34,17 +34,6 @@ class Beside(NamedTuple):
     comm: Floats
 
 
-@jit(cache=True, example=lambda: (np.zeros(1, dtype=np.int64),))
-def partition_lighter(tokens: Int64s) -> Int64s:
-    """Side (0 or 1) of each request: the one with fewer tokens so far, ties 0."""
-    side = np.zeros(len(tokens), dtype=np.int64)
-    loads = np.zeros(2, dtype=np.int64)
-    for index in range(len(tokens)):
-        side[index] = 1 if loads[1] < loads[0] else 0
-        loads[side[index]] += tokens[index]
-    return side
-
-
 @jit(no_refs=True)
 def add_to_ranks(
     bins: Floats, groups: Int64s, pace: Floats, offset: int, rank: int, cost: Floats, index: int

@@ -14,7 +14,6 @@ from l3sim.orchestrator.engine.policies.partition import (
     fullest_ranks,
     partition_aligned,
     partition_all,
-    partition_lighter,
 )
 from tests.orchestrator.small_jobs import numbers
 
@@ -116,16 +115,6 @@ def floats(values: Any) -> np.ndarray:
 
 def sides_of(side: np.ndarray) -> list[list[int]]:
     return [np.flatnonzero(side == i).tolist() for i in (0, 1)]
-
-
-@settings(max_examples=50, derandomize=True)
-@given(st.lists(st.integers(1, 9), max_size=12))
-def test_lighter(tokens: list[int]) -> None:
-    side = partition_lighter(numbers(tokens))
-    loads = [0, 0]
-    for one, got in zip(tokens, side.tolist(), strict=True):
-        assert got == (1 if loads[1] < loads[0] else 0)
-        loads[got] += one
 
 
 @settings(max_examples=100, derandomize=True)
