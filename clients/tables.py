@@ -1,7 +1,7 @@
 """Jobs and devices, for people as tables and for programs as plain values."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -100,10 +100,14 @@ def devices_table(devices: Iterable[machine_pb2.DeviceState]) -> Table:
     return _table(("device", "role", "kind", "fidelity", "state", "slot", "capacity", "address"), rows)
 
 
-def print_whole(table: Table) -> None:
-    """Print a table on standard output, as wide as it needs to be: a narrower terminal wraps its lines."""
+def print_whole(table: Table, file: TextIO | None = None) -> None:
+    """Print a table, as wide as it needs to be: a narrower terminal wraps its lines.
+
+    Args:
+        file: where to; None: standard output.
+    """
     needed = Console(width=10_000).measure(table).maximum
-    console = Console(highlight=False)
+    console = Console(highlight=False, file=file)
     console.width = max(console.width, needed) if console.is_terminal else needed
     console.print(table)
 

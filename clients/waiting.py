@@ -69,8 +69,8 @@ async def follow(client: Client, job_id: str) -> job_pb2.Job:
     return succeeded(job)
 
 
-async def deliver(client: Client, job_id: str, output: OutputOptions) -> None:
-    """Print a job's report, and save it with its files where the options say so.
+async def deliver(client: Client, job_id: str, output: OutputOptions) -> Report:
+    """Print a job's report, save it with its files where the options say so, and return it.
 
     Raises:
         NotFound: there is none of that id.
@@ -89,6 +89,7 @@ async def deliver(client: Client, job_id: str, output: OutputOptions) -> None:
     else:
         print_report(report)
     refuse_broken(report)
+    return report
 
 
 async def _withdraw(client: Client, submission: "asyncio.Future[tuple[job_pb2.Job, list[str]]]") -> None:

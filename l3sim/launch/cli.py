@@ -10,7 +10,6 @@ from l3sim.clients.cli import app, main, print_json
 from l3sim.clients.groups import grouped
 from l3sim.clients.numbers import whole
 from l3sim.clients.options import JobOptions, JsonOption, OutputOptions, WorkloadArgument
-from l3sim.clients.waiting import as_called
 from l3sim.launch import signals
 from l3sim.launch.compare.app import compare
 from l3sim.launch.conformance import conformance
@@ -102,14 +101,10 @@ def run(
 @app.command()
 @grouped
 def demo(output: OutputOptions) -> None:
-    """Run the reference machine and its main job once: 200 long answers of a 175B model."""
-    from l3sim.launch.run import run_on_processes
+    """Run the reference machine and its main job once, and set it beside its GPUs alone."""
+    from l3sim.launch.demo import demo
 
-    say = sys.stderr if output.json else sys.stdout
-    print(DEMO_BEGIN, file=say, flush=True)
-    spec = JobOptions(model="gpt-175b", requests=200).spec("openr1")
-    run_on_processes(spec, MachineOptions(), output)
-    print(as_called(DEMO_END), file=say, flush=True)
+    demo(output)
 
 
 @app.command("test", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -135,19 +130,6 @@ def check_all(
     from l3sim.launch.gates import Selection, run_tests
 
     return run_tests(Selection(context.args, fast, coverage, oldest, workers))
-
-
-DEMO_BEGIN = """\
-Starting the virtual machine l3-dgx-a100 on this computer: 8 GPUs, 32 memory modules that compute, and
-the links between them. Each is a process of its own, and they speak gRPC. Then gpt-175b answers 200
-requests of the workload openr1 (short questions, answers of thousands of tokens) in virtual time."""
-
-DEMO_END = """\
-
-The machine is stopped again. To go on:
-  ./l3 run openr1 --requests 200 --policy serial   the same without interleaving: what L3 gains
-  ./l3 up --detach, ./l3 submit dolphin --wait     a machine that stays, and jobs for it
-  ./l3 --help, README.md                           all commands, and how to read the report"""
 
 
 def entry(words: Sequence[str] | None = None) -> int:

@@ -18,14 +18,15 @@ from l3sim.launch.local import LocalMachine
 from l3sim.launch.options import MachineOptions
 from l3sim.launch.plan import DeviceProcess
 from l3sim.launch.up import say
+from l3sim.reports import Report
 from l3sim.specs.job import JobSpec
 from l3sim.specs.machine import Machine
 
 T = TypeVar("T")
 
 
-def run_on_processes(spec: JobSpec, options: MachineOptions, output: OutputOptions) -> None:
-    """Run one job on a machine of processes that exists for it alone, and hand out its report.
+def run_on_processes(spec: JobSpec, options: MachineOptions, output: OutputOptions) -> Report:
+    """Run one job on a machine of processes that exists for it alone; hand out its report, and return it.
 
     Raises:
         signals.Ended: Ctrl-C or the like; the job is cancelled and everything stopped.
@@ -35,13 +36,13 @@ def run_on_processes(spec: JobSpec, options: MachineOptions, output: OutputOptio
     if output.out is not None:
         make_folder(output.out)
 
-    async def job(address: str) -> None:
+    async def job(address: str) -> Report:
         async with Client(address) as client:
             done = await submit_and_wait(client, spec)
-            await deliver(client, done.job_id, output)
+            return await deliver(client, done.job_id, output)
 
     with logs_folder() as folder:
-        signals.run(on_processes(options, planned, folder, job))
+        return signals.run(on_processes(options, planned, folder, job))
 
 
 @contextmanager

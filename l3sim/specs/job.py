@@ -7,7 +7,8 @@ from l3sim.specs.model import ModelShape
 from l3sim.specs.option import Option, check_bounds
 from l3sim.specs.workload import WorkloadSpec, check_workload
 
-DEFAULT_POLICY = "l3"
+#: `adaptive` where devices of their own attend, else `chunked`.
+DEFAULT_POLICY = "auto"
 DEFAULT_MAX_WINDOW = 4096
 MAX_DEGREE = 1024
 #: Latencies of a request that an objective may bound; tbt_s is its longest gap between two tokens.
@@ -24,7 +25,7 @@ class JobSpec:
         machine: the machine that it is meant for; refused when another one answers.
         model: a name from `models/`, a shape, or "" for the machine's default model.
         seed: root of all random streams.
-        tp, dp: 0: by model and machine.
+        tp, dp: 0: by estimate (`l3sim.orchestrator.job.parallel`), and as many replicas as GPUs make.
         max_window: upper bound of rounds in a window; 1 is lockstep. Changes no result.
         settings: (`slot.key`, value as YAML text) above the machine file.
         spans_rounds: tasks of each replica's first K rounds are kept; 0: none.
@@ -44,15 +45,16 @@ class JobSpec:
     ] = ""
     policy: Annotated[
         str,
-        Option("--policy", "l3, adaptive, fill, serial, chunked, static, or one of your own.", empty=False),
+        Option(
+            "--policy",
+            "adaptive, l3, fill, serial, chunked, static, one of your own; auto: adaptive, or chunked where "
+            "GPUs attend.",
+            empty=False,
+        ),
     ] = DEFAULT_POLICY
     seed: Annotated[int, Option("--seed", "Root of all random streams.", "S", 0, 2**64 - 1)] = 0
-    tp: Annotated[
-        int, Option("--tp", "Tensor parallel; default: by model and machine.", "N", 1, MAX_DEGREE)
-    ] = 0
-    dp: Annotated[
-        int, Option("--dp", "Data parallel; default: by model and machine.", "N", 1, MAX_DEGREE)
-    ] = 0
+    tp: Annotated[int, Option("--tp", "Tensor parallel; default: by estimate.", "N", 1, MAX_DEGREE)] = 0
+    dp: Annotated[int, Option("--dp", "Data parallel; default: all GPUs.", "N", 1, MAX_DEGREE)] = 0
     max_window: Annotated[
         int,
         Option(

@@ -28,8 +28,7 @@ class ModelShape(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=T
         gated: the FFN has a gate (three matrices of hidden x ffn), else two.
         learned_positions: rows of the learned position embedding, 0 when positions are rotary.
         biases: linear layers and norms carry biases.
-        default_tp: tensor-parallel degree on eight GPUs (arXiv 2504.17584, evaluation); 0: the least that
-            holds the weights.
+        default_tp: tensor-parallel degree of a job that names none; 0: by estimate, on its machine.
         experts, experts_per_token: FFNs of a layer and how many of them each token takes; 0: dense.
         qkv_biases, norm_biases: where not all have biases, those that do all the same.
         parallel_attention: attention and FFN read the same input and are summed.

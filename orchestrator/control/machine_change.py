@@ -87,8 +87,7 @@ class MachineChange:
 
     async def _greet(self, machine: Machine) -> None:
         """Say Hello to all devices as a small job would, so that none refuses the first real one."""
-        policy = "chunked" if machine.placement == "gpu" else "l3"
-        spec = JobSpec(WorkloadSpec("fixed:1:1", count=1), policy=policy)
+        spec = JobSpec(WorkloadSpec("fixed:1:1", count=1))
         job = await asyncio.to_thread(resolve, spec, machine)
         sessions = await Sessions.open(job, self._source)
         await sessions.abort()

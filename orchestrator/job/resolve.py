@@ -13,14 +13,14 @@ from l3sim.orchestrator.job.memory_budget import (
     check_sizes,
     gpu_kv_room,
     prefill_room,
-    usable_bytes,
     weight_room,
 )
+from l3sim.orchestrator.job.parallel import parallel
 from l3sim.orchestrator.job.slo import check_slo
 from l3sim.origin import code_of
 from l3sim.placement import DecodePlacement, Layout, layout_of
 from l3sim.specs.catalog import load_model, parse_value
-from l3sim.specs.job import JobSpec, check_job
+from l3sim.specs.job import DEFAULT_POLICY, JobSpec, check_job
 from l3sim.specs.machine import Machine, digest_of
 from l3sim.specs.model import ModelShape
 from l3sim.specs.option import deciding_options, shown_options
@@ -41,6 +41,7 @@ class ResolvedJob:
     """A job that is checked against its machine and ready to run.
 
     Attributes:
+        spec: as asked for, with the policy that `auto` came to.
         machine: with the job's settings on top.
         weight_room_bytes: GPU memory of a replica for prefill KV on its way.
         gpu_kv_bytes: for KV of requests that attend on the GPUs beside modules.
@@ -117,12 +118,13 @@ def resolve(spec: JobSpec, machine: Machine) -> ResolvedJob:
     settings = tuple((key, parse_value(key, value)) for key, value in spec.settings)
     machine = machine.with_settings(settings)
     model = load_model(spec.model or machine.default_model) if isinstance(spec.model, str) else spec.model
+    spec = replace(spec, policy=policy_for(spec.policy, machine))
     policy = policy_named(spec.policy)
     _check_placement(spec, policy, machine)
     _check_scheduler(spec, policy, machine)
     check_slo(spec.slo, HostStages.of(machine.host))
     table = requests_of(spec.workload, spec.seed)
-    tp, dp = _parallel(spec, machine, model)
+    tp, dp = parallel(spec, machine, model, table)
     layout = layout_of(machine.attention, model, tp, dp)
     if policy.stripes and machine.attention.may_stripe and layout.groups < layout.ranks:
         machine = machine.with_settings(((PARTITION, BLOCK),))
@@ -151,6 +153,13 @@ def resolve(spec: JobSpec, machine: Machine) -> ResolvedJob:
     )
 
 
+def policy_for(policy: str, machine: Machine) -> str:
+    """The policy of a job on a machine: what was asked for; by default what suits the devices that attend."""
+    if policy != DEFAULT_POLICY:
+        return policy
+    return "chunked" if machine.placement is DecodePlacement.GPU else "adaptive"
+
+
 def _check_placement(spec: JobSpec, policy: type[Policy], machine: Machine) -> None:
     """Refuse a policy that is not for the devices that attend."""
     if machine.placement not in policy.placements:
@@ -164,8 +173,9 @@ def _check_scheduler(spec: JobSpec, policy: type[Policy], machine: Machine) -> N
     given = {key.partition(".")[2] for key, _ in spec.settings if key.startswith("scheduler.")}
     reads = policy.reads | ENGINE_KEYS
     for name in sorted(given - reads):
+        others = ", ".join(other for other in POLICIES if name in POLICIES.get(other).reads)
         text = f"policy {spec.policy!r} does not read it (it reads: {', '.join(sorted(reads))})"
-        raise InvalidInput((f"scheduler.{name}", text))
+        raise InvalidInput((f"scheduler.{name}", f"{text}; use --policy {others}" if others else text))
     for (key, value), without in policy.excludes:
         clash = sorted(given & set(without))
         if clash and getattr(machine.scheduler, key) == value:
@@ -175,32 +185,6 @@ def _check_scheduler(spec: JobSpec, policy: type[Policy], machine: Machine) -> N
     if spec.oracle_lengths and (reserve := machine.scheduler.kv_reserve_tokens):
         text = f"{reserve} tokens contradict --oracle-lengths, which books what each request will hold; use 0"
         raise InvalidInput(("scheduler.kv_reserve_tokens", text))
-
-
-def _parallel(spec: JobSpec, machine: Machine, model: ModelShape) -> tuple[int, int]:
-    """TP and DP: as asked, or the model's TP and as many replicas as the GPUs make."""
-    gpus = machine.gpu.gpus
-    if spec.dp and not 1 <= spec.dp <= gpus:
-        raise InvalidInput(("dp", f"must be 1 to {gpus} (the machine's GPUs), got {spec.dp}"))
-    tp = spec.tp or (gpus // spec.dp if spec.dp else _default_tp(machine, model))
-    if not 1 <= tp <= gpus:
-        raise InvalidInput(("tp", f"must be 1 to {gpus} (the machine's GPUs), got {tp}"))
-    if model.heads % tp:
-        raise InvalidInput(("tp", f"{tp} does not divide the {model.heads} heads of {model.name}"))
-    dp = spec.dp or gpus // tp
-    if tp * dp > gpus:
-        raise InvalidInput(("dp", f"{tp} x {dp} GPUs are more than the machine's {gpus}"))
-    return tp, dp
-
-
-def _default_tp(machine: Machine, model: ModelShape) -> int:
-    """The model's own TP; else the least that divides heads and GPUs and holds the weights, or the most."""
-    gpus: int = machine.gpu.gpus
-    if model.default_tp:
-        return min(model.default_tp, gpus)
-    degrees = [tp for tp in range(1, gpus + 1) if gpus % tp == 0 and model.heads % tp == 0]
-    enough = [tp for tp in degrees if model.weight_bytes <= usable_bytes(machine, tp)]
-    return enough[0] if enough else degrees[-1]
 
 
 def _warnings(spec: JobSpec, model: ModelShape, machine: Machine, table: Requests) -> list[str]:

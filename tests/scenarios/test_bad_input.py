@@ -95,7 +95,7 @@ ROWS: list[tuple[str, str]] = [
         "--cv: needs --rate: it says how bursty an open loop's arrivals are",
     ),
     (
-        "submit fixed:16:8 --set scheduler.selection=all --set scheduler.step=3",
+        "submit fixed:16:8 --policy l3 --set scheduler.selection=all --set scheduler.step=3",
         "scheduler.step: contradicts scheduler.selection=all; set one of them",
     ),
     # What no empty machine can hold.
@@ -220,7 +220,7 @@ ROWS: list[tuple[str, str]] = [
         "submit fixed:16:8 --policy serial --set scheduler.selection=all",
         "scheduler.selection: policy 'serial' does not read it "
         "(it reads: admit_watermark, aging_s, kv_reserve_tokens, max_chunk_tokens, min_chunk_tokens, "
-        "prefix_sharing)",
+        "prefix_sharing); use --policy l3",
     ),
     (
         "submit fixed:16:8 --oracle-lengths --set scheduler.kv_reserve_tokens=8",

@@ -16,7 +16,7 @@ MACHINE, MODEL, TP, DP = "gpu-only-dgx-a100", "llama-2-70b", 4, 2
 
 
 def report(**options: Any) -> dict[str, Any]:
-    options = {"model": MODEL, "requests": 64, "policy": "serial", **options}
+    options = {"model": MODEL, "requests": 64, "policy": "serial", "tp": TP, **options}
     found = run_one(JobOptions(**options).spec("fixed:1024:256"), MACHINE, "")
     assert found.report is not None, found.refused
     assert found.report.invariants == "ok"

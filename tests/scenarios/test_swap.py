@@ -25,8 +25,8 @@ from tests.root import ROOT
 
 CPU = "cpu-dgx-a100"
 JOB = ["fixed:64:4", "--requests", "4", "--model", "llama-2-7b"]
-#: Reads no table of costs, which would be built first.
-QUICK = ["--set", "attention.level=roofline"]
+#: Reads no table of costs, which would be built first, and keeps no KV on the GPU, past the link.
+QUICK = ["--policy", "l3", "--set", "attention.level=roofline"]
 FLAT = """\
 extends: l3-mini
 name: mine

@@ -8,15 +8,13 @@ from dataclasses import dataclass, replace
 
 from l3sim.clients.background import Background
 from l3sim.errors import L3Error
-from l3sim.launch.compare.limits import Rooflines, limit_of, rooflines_of
+from l3sim.launch.compare.limits import limit_of
 from l3sim.launch.in_process import devices_of, run_quietly
-from l3sim.orchestrator.job.resolve import resolve
+from l3sim.orchestrator.job.resolve import policy_for, resolve
+from l3sim.orchestrator.job.rooflines import Rooflines, rooflines
 from l3sim.reports import Report
 from l3sim.specs.catalog import load_machine
 from l3sim.specs.job import JobSpec
-from l3sim.specs.machine import Machine
-
-AUTO = "auto"
 
 
 @dataclass(frozen=True)
@@ -46,29 +44,22 @@ class Compared:
         return self.error.exit_code if self.error else 0
 
 
-def policy_for(policy: str, machine: Machine) -> str:
-    """The policy of a job on a machine: `auto` is `l3` where attention has its own slot, else `chunked`."""
-    if policy != AUTO:
-        return policy
-    return "l3" if machine.placement == "attention" else "chunked"
-
-
 def run_one(spec: JobSpec, name_or_path: str, gpu: str) -> Compared:
     """Run the job on one machine, in this process; what is refused or fails becomes part of the outcome."""
     name, policy = name_or_path, spec.policy
     try:
         machine = load_machine(name_or_path, gpu=gpu)
         name, policy = machine.name, policy_for(policy, machine)
-        resolved = resolve(replace(spec, policy=policy), machine)
+        resolved = resolve(spec, machine)
         devices = devices_of(machine)
         with Background() as background:
             report = background.run(run_quietly(resolved, devices)).report
     except L3Error as error:
         return Compared(name, policy, refused=str(error), error=error)
-    rooflines = rooflines_of(resolved)
-    limit = limit_of(report, rooflines) if rooflines else ""
+    lines = rooflines(resolved.machine, resolved.model, resolved.layout, resolved.table)
+    limit = limit_of(report, lines) if lines else ""
     faw = str(machine.section("attention").get("all_bank_faw", ""))
-    return Compared(name, policy, report, rooflines, limit, all_bank_faw=faw)
+    return Compared(name, policy, report, lines, limit, all_bank_faw=faw)
 
 
 def run_all(

@@ -1,118 +1,47 @@
-"""What bounds a machine on a job: the rooflines of the pair, and which of its parts a report points to.
+"""What bounds a machine on a job: which of its parts a report points to."""
 
-Decoding takes two steps a layer, and each has its own law over the batch size b, the requests that decode
-at once:
-
-    tokens/s |            ,------------ FC: weights are read once a batch, so b / t until compute binds
-             |    ,------/------------- attention: each request's own KV, so bandwidth / KV bytes, at any b
-             |   /      /    |
-             |  /     /      | capacity: as many requests as have room for their KV
-             +---------------+--------- b
-
-    FC(b)      = DP * b / (L * max(W / (TP * bandwidth), 2 P b / (TP * FLOP rate)))
-    attention  = KV bandwidth of the machine / (context * KV bytes a token)
-    capacity   = KV room / (context * KV bytes a token)
-
-with W and P the bytes and parameters that a token passes in one layer, L layers, and rates with their
-efficiencies. The context is the mean over all decoding rounds of all requests. Machines are slower than this:
-latencies, transfers, unbalanced ranks and waiting are not in it.
-"""
-
-from dataclasses import dataclass
-
-from l3sim.orchestrator.job.memory_budget import kv_shape
-from l3sim.orchestrator.job.resolve import ResolvedJob
-from l3sim.placement import DecodePlacement
+from l3sim.orchestrator.job.rooflines import Rooflines
 from l3sim.reports import Report
-from l3sim.specs.machine import Machine
-from l3sim.specs.model import ELEMENT_BYTES
-from l3sim.specs.requests import Requests
 
 #: KV is full for this purpose when its peak comes so close to the capacity; the admission watermark is 5 %.
 FULL = 0.9
-
-
-@dataclass(frozen=True)
-class Rooflines:
-    """Bounds of one machine on one job, over all replicas.
-
-    Attributes:
-        dp: replicas. shared: the GPUs attend as well, so that the two take turns.
-        context: mean tokens that a decoding request attends.
-        weights_s: reading all layers' weights once, on one replica. compute_s: their FLOPs for one token.
-        attention_tokens_per_s: at any batch size. capacity_requests: of that context, in KV memory.
-    """
-
-    dp: int
-    shared: bool
-    context: float
-    weights_s: float
-    compute_s: float
-    attention_tokens_per_s: float
-    capacity_requests: float
-
-    def fc_tokens_per_s(self, batch: float) -> float:
-        """Token throughput of the FC layers when so many requests decode at once on the whole machine."""
-        return batch / max(self.weights_s, self.compute_s * batch / self.dp)
-
-    @property
-    def compute_batch(self) -> float:
-        """Batch size of the whole machine from which on FLOPs bind and not weights."""
-        return self.dp * self.weights_s / self.compute_s
-
-
-def rooflines_of(job: ResolvedJob) -> Rooflines | None:
-    """The bounds of a job that was resolved against its machine; None where a kind does not say its rates."""
-    machine, model, layout = job.machine, job.model, job.layout
-    if machine.gpu.gemm_rates is None or (attention := _attention_bytes_per_s(machine)) is None:
-        return None
-    bandwidth, flops = machine.gpu.gemm_rates
-    # Of a mixture of experts a token passes some experts only, and a batch is taken to meet them all.
-    idle_experts = max(model.experts - model.experts_per_token, 0) * model.expert_parameters
-    layer = model.qkv_parameters + model.output_parameters + model.ffn_parameters
-    context = mean_context(job.table)
-    token_bytes = context * model.kv_bytes_per_token
-    room = int(kv_shape(machine, model, layout).room_bytes.sum()) * layout.dp
-    return Rooflines(
-        dp=layout.dp,
-        shared=machine.placement == "gpu",
-        context=context,
-        weights_s=layer * ELEMENT_BYTES * model.layers / (layout.tp * bandwidth),
-        compute_s=2 * (layer - idle_experts) * model.layers / (layout.tp * flops),
-        attention_tokens_per_s=attention / token_bytes,
-        capacity_requests=room / token_bytes,
-    )
-
-
-def mean_context(table: Requests) -> float:
-    """Tokens that a decoding request attends, mean over all tokens made: a request's prompt + output / 2."""
-    prompt, output = table.prompt.astype(float), table.output.astype(float)
-    return float((output * (prompt + (output + 1) / 2)).sum() / output.sum())
+#: A part of the GPUs' busy time is named alone if it takes so much of it; else with the next one: ours.
+ALONE = 0.5
 
 
 def limit_of(report: Report, rooflines: Rooflines) -> str:
     """The part that a report points to: the busiest one, and of a busy GPU what keeps it so.
 
-    A busy GPU whose batch is large enough is bound by its FLOPs. Below that it reads weights for too few
-    requests: because KV memory is full, or else because of the weights themselves.
+    A GPU that counts its time is bound by the largest part of it; of one that does not, a large enough batch
+    is bound by its FLOPs, a smaller one by weights. Where weights bind and KV memory is full, the batch could
+    not be larger: its capacity binds. An open loop that every part keeps up with is bound by its arrivals.
     """
     busy = report.utilization
     link = max(busy.link_down, busy.link_up)
-    gpu = busy.gpu - busy.attention if rooflines.shared else busy.gpu
-    top = max(gpu, busy.attention, link)
+    decode_on_gpu = busy.attention if rooflines.shared else 0.0
+    top = max(busy.gpu - decode_on_gpu, busy.attention, link)
+    if report.rate.offered is not None and not report.saturated:
+        return "arrivals"
     if busy.attention == top:
         return "attention bandwidth"
     if link == top:
         return "link"
-    if report.batch.mean_requests * rooflines.dp >= rooflines.compute_batch:
-        return "GPU compute"
+    return _limit_of_gpu(report, rooflines)
+
+
+def _limit_of_gpu(report: Report, rooflines: Rooflines) -> str:
+    spent = dict(report.gpu_time_s)
+    if rooflines.shared:
+        spent.pop("attention", None)
+    whole = sum(report.gpu_time_s.values())
+    parts = sorted(spent, key=lambda name: -spent[name])
+    if not whole:
+        enough = report.batch.mean_requests * rooflines.dp >= rooflines.compute_batch
+        parts = ["compute" if enough else "weights"]
     kv = report.kv
-    return "KV capacity" if kv.peak_bytes >= FULL * kv.capacity_bytes else "GPU weights"
-
-
-def _attention_bytes_per_s(machine: Machine) -> float | None:
-    if machine.placement is DecodePlacement.GPU:
-        of_one: float | None = getattr(machine.gpu, "memory_bytes_per_s", None)
-        return None if of_one is None else float(machine.gpu.gpus * of_one)
-    rate: float | None = machine.attention.kv_bytes_per_s
-    return rate
+    if parts[0] == "weights" and kv.peak_bytes >= FULL * kv.capacity_bytes:
+        return "KV capacity"
+    if not whole:
+        return f"GPU {parts[0]}"
+    shares = [f"{name} {spent[name] / whole:.0%}" for name in parts[:2]]
+    return f"GPU {shares[0]}" if spent[parts[0]] >= ALONE * whole else f"GPU {shares[0]}, {shares[1]}"

@@ -24,6 +24,8 @@ MEASURES: dict[str, Callable[[Report], float | None]] = {
 }
 #: What has no ratio.
 FACTS: dict[str, Callable[[Report], Any]] = {
+    "tp": lambda report: report.parallel.tp,
+    "dp": lambda report: report.parallel.dp,
     "batch_mean_requests": lambda report: report.batch.mean_requests,
     "kv_capacity_bytes": lambda report: report.kv.capacity_bytes,
     "kv_peak_bytes": lambda report: report.kv.peak_bytes,
@@ -82,7 +84,17 @@ def csv_of(outcomes: Sequence[Compared]) -> str:
 def table_of(outcomes: Sequence[Compared]) -> Table:
     """What matters most, with ratios in brackets."""
     table = Table(box=None, pad_edge=False)
-    heads = ("tokens/s", "iteration ms", "TBT p99 ms", "TTFT s", "J/token", "batch", "KV TB", "limit")
+    heads = (
+        "TPxDP",
+        "tokens/s",
+        "iteration ms",
+        "TBT p99 ms",
+        "TTFT s",
+        "J/token",
+        "batch",
+        "KV TB",
+        "limit",
+    )
     table.add_column("machine", no_wrap=True)
     for head in heads:
         table.add_column(head, justify="left" if head == "limit" else "right", no_wrap=True)
@@ -95,8 +107,9 @@ def table_of(outcomes: Sequence[Compared]) -> Table:
             _cell(row[name], row[f"{name}_ratio"], scale)
             for name, scale in zip(MEASURES, scales, strict=True)
         ]
+        spread = f"{row['tp']}x{row['dp']}"
         batch, capacity = f"{row['batch_mean_requests']:.4g}", f"{row['kv_capacity_bytes'] / 1e12:.3g}"
-        table.add_row(row["machine"], *cells, batch, capacity, row["limit"])
+        table.add_row(row["machine"], spread, *cells, batch, capacity, row["limit"])
     return table
 
 

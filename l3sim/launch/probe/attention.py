@@ -110,13 +110,13 @@ def _whole_machine(calls: Sequence[Call], ranks: Sequence[int]) -> dict[str, Any
 
 
 def layout_for(machine: Machine, model: ModelShape, tp: int | None, dp: int | None) -> Layout:
-    """How a job would lie on the machine: the model's TP, and as many replicas as its GPUs make.
+    """How a job would lie on the machine: all its GPUs a replica if TP is not given, and all replicas.
 
     Raises:
         InvalidInput: more GPUs than there are, or an uneven share.
     """
     gpus = machine.gpu.gpus
-    tp = tp or (gpus // dp if dp else min(model.default_tp, gpus))
+    tp = tp or (gpus // dp if dp else model.default_tp or gpus)
     dp = dp or max(gpus // max(tp, 1), 1)
     if tp < 1 or tp * dp > gpus:
         raise InvalidInput(("--tp", f"{tp} x {dp} GPUs are more than the {gpus} of {machine.name}"))

@@ -15,10 +15,10 @@ from dataclasses import replace
 from functools import cache
 
 from l3sim.clients.job_spec import job_spec
-from l3sim.launch.compare.limits import mean_context
 from l3sim.launch.reproduce.runs import Outcome, Run
 from l3sim.orchestrator.job.memory_budget import kv_shape
 from l3sim.orchestrator.job.resolve import ResolvedJob
+from l3sim.orchestrator.job.rooflines import mean_context
 from l3sim.specs.lengths import BOUND, PUBLISHED
 from l3sim.specs.workload import requests_of
 

@@ -1,5 +1,6 @@
 """The published figures, as the data file has them."""
 
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -31,9 +32,23 @@ class EndToEnd(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_field
         return {system: value for system, value in found.items() if value is not None}
 
 
-class Published(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The whole file; rows beside the first part are plain mappings, each with its source."""
+class Degrees(msgspec.Struct, frozen=True, rename="kebab", forbid_unknown_fields=True):
+    """GPUs of a replica by model."""
 
+    gpt_175b: int
+    qwen_72b: int
+    opt_66b: int
+    source: str
+
+    def of(self, model: str) -> int:
+        """Of one model; 0: not published."""
+        return int(getattr(self, model.replace("-", "_"), 0))
+
+
+class Published(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The whole file; rows beside the first two parts are plain mappings, each with its source."""
+
+    tp: Degrees
     end_to_end: tuple[EndToEnd, ...]
     capacity: tuple[dict[str, Any], ...]
     scaling: tuple[dict[str, Any], ...]
@@ -46,6 +61,7 @@ class Published(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     area: tuple[dict[str, Any], ...]
 
 
+@cache
 def load_published() -> Published:
     """Read the file that comes with the package."""
     raw = YAML(typ="safe", pure=True).load(DATA / "published.yaml")

@@ -20,6 +20,7 @@ from l3sim.clients.background import Background
 from l3sim.clients.job_spec import job_spec
 from l3sim.errors import L3Error
 from l3sim.launch.in_process import devices_of, run_quietly
+from l3sim.launch.reproduce.published import load_published
 from l3sim.orchestrator.job.resolve import ResolvedJob, resolve
 from l3sim.places import PACKAGE
 from l3sim.reports import Report
@@ -72,7 +73,7 @@ def _machine(name: str, modules: int) -> Machine:
 @cache
 def _resolved(run: Run) -> ResolvedJob:
     options: dict[str, Any] = {"model": run.model, "policy": run.policy, "requests": run.requests}
-    options["concurrency"] = run.concurrency or None
+    options |= {"concurrency": run.concurrency or None, "tp": load_published().tp.of(run.model) or None}
     return resolve(job_spec(run.workload, settings=run.settings, **options), run.on())
 
 

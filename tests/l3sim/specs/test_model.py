@@ -9,22 +9,22 @@ from l3sim.errors import InvalidInput
 from l3sim.specs.catalog import load_model, model_names
 from l3sim.specs.model import ModelShape, model_from
 
-#: Layers, heads, KV heads, hidden, FFN, vocabulary, TP; weights in GB; KV bytes a token.
+#: Layers, heads, KV heads, hidden, FFN, vocabulary; weights in GB; KV bytes a token.
 TABLE = {
-    "opt-66b": (64, 72, 72, 9216, 36864, 50272, 2, 131.4, 2_359_296),
-    "qwen-72b": (80, 64, 8, 8192, 24576, 152064, 4, 125.8, 327_680),
-    "gpt-175b": (96, 96, 96, 12288, 49152, 50257, 8, 349.2, 4_718_592),
-    "llama-2-70b": (80, 64, 8, 8192, 28672, 32000, 4, 138.0, 327_680),
-    "llama-2-7b": (32, 32, 32, 4096, 11008, 32000, 1, 13.5, 524_288),
+    "opt-66b": (64, 72, 72, 9216, 36864, 50272, 131.4, 2_359_296),
+    "qwen-72b": (80, 64, 8, 8192, 24576, 152064, 125.8, 327_680),
+    "gpt-175b": (96, 96, 96, 12288, 49152, 50257, 349.2, 4_718_592),
+    "llama-2-70b": (80, 64, 8, 8192, 28672, 32000, 138.0, 327_680),
+    "llama-2-7b": (32, 32, 32, 4096, 11008, 32000, 13.5, 524_288),
 }
 
 
 @pytest.mark.parametrize("name", sorted(TABLE))
 def test_published_sizes(name: str) -> None:
     model = load_model(name)
-    layers, heads, kv_heads, hidden, ffn, vocabulary, tp, weights_gb, kv_bytes = TABLE[name]
+    layers, heads, kv_heads, hidden, ffn, vocabulary, weights_gb, kv_bytes = TABLE[name]
     assert (model.layers, model.heads, model.kv_heads) == (layers, heads, kv_heads)
-    assert (model.hidden, model.ffn, model.vocabulary, model.default_tp) == (hidden, ffn, vocabulary, tp)
+    assert (model.hidden, model.ffn, model.vocabulary, model.default_tp) == (hidden, ffn, vocabulary, 0)
     assert model.head_size == 128
     assert round(model.weight_bytes / 1e9, 1) == weights_gb
     assert model.kv_bytes_per_token == kv_bytes

@@ -28,7 +28,7 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
 async def test_a_job_runs_from_submission_to_report(api: Api) -> None:
     accepted = (await api.submit(seed=5)).job
     assert (accepted.job_id, accepted.state) == ("job-000001", job.JOB_STATE_QUEUED)
-    assert (accepted.model, accepted.policy, accepted.workload) == ("llama-2-7b", "l3", "fixed:8:4")
+    assert (accepted.model, accepted.policy, accepted.workload) == ("llama-2-7b", "adaptive", "fixed:8:4")
     _, observer = await api.engine.begun.get()
     observer.progress(PROGRESS)
     running = (await api.jobs.GetJob(job.GetJobRequest(job_id="job-000001"), timeout=20)).job

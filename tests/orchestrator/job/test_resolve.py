@@ -25,10 +25,10 @@ def resolved(on: Any = REFERENCE, **changes: Any) -> ResolvedJob:
     ("machine", "changes", "expected"),
     [
         (REFERENCE, {}, ("gpt-175b", 8, 1)),
-        (REFERENCE, {"model": "opt-66b"}, ("opt-66b", 2, 4)),
-        (REFERENCE, {"model": "qwen-72b"}, ("qwen-72b", 4, 2)),
-        (REFERENCE, {"model": "llama-2-70b"}, ("llama-2-70b", 4, 2)),
-        (REFERENCE, {"model": "llama-2-7b"}, ("llama-2-7b", 1, 8)),
+        (REFERENCE, {"model": "opt-66b"}, ("opt-66b", 8, 1)),
+        (REFERENCE, {"model": "qwen-72b"}, ("qwen-72b", 8, 1)),
+        (REFERENCE, {"model": "llama-2-70b"}, ("llama-2-70b", 8, 1)),
+        (REFERENCE, {"model": "llama-2-7b"}, ("llama-2-7b", 8, 1)),
         (REFERENCE, {"model": "llama-2-7b", "tp": 4}, ("llama-2-7b", 4, 2)),
         (REFERENCE, {"model": "llama-2-7b", "dp": 2}, ("llama-2-7b", 4, 2)),
         (REFERENCE, {"model": "llama-2-7b", "tp": 2, "dp": 2}, ("llama-2-7b", 2, 2)),
@@ -40,12 +40,12 @@ def test_defaults_are_those_of_model_and_machine(
 ) -> None:
     job = resolved(machine, **changes)
     assert (job.model.name, job.layout.tp, job.layout.dp) == expected
-    assert (job.policy, job.requests, job.output_tokens) == ("l3", 3, 30)
+    assert (job.policy, job.requests, job.output_tokens) == ("adaptive", 3, 30)
 
 
 @pytest.mark.parametrize("model", model_names())
 def test_gpu_memory_beside_the_weights(model: str) -> None:
-    job = resolved(REFERENCE, model=model)
+    job = resolved(REFERENCE, model=model, policy="l3")
     usable = int(80 * 2**30 * 0.94) * job.layout.tp
     assert job.weight_room_bytes == usable - job.model.weight_bytes > 0
 
@@ -69,7 +69,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         {"policy": "fill", "settings": (("scheduler.horizon", "8"),)},
         "scheduler.horizon: policy 'fill' does not read it "
         "(it reads: admit_watermark, aging_s, kv_reserve_tokens, max_chunk_tokens, min_chunk_tokens, "
-        "prefix_sharing)",
+        "prefix_sharing); use --policy l3",
     ),
     (
         "l3-mini",
@@ -81,7 +81,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ),
     (
         "l3-mini",
-        {"settings": (("scheduler.selection", "all"), ("scheduler.step", "4"))},
+        {"policy": "l3", "settings": (("scheduler.selection", "all"), ("scheduler.step", "4"))},
         "scheduler.step: contradicts scheduler.selection=all; set one of them",
     ),
     (
@@ -133,7 +133,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ),
     (
         "l3-dgx-a100",
-        {"model": "opt-66b", "workload": replace(WORKLOAD, concurrency=3)},
+        {"model": "opt-66b", "tp": 2, "workload": replace(WORKLOAD, concurrency=3)},
         "workload.concurrency: 3 clients are fewer than the 4 replicas; each needs one at least",
     ),
     (
@@ -186,9 +186,9 @@ def test_the_largest_request_that_fits_is_accepted_and_one_token_more_refused_by
 def test_gpu_memory_must_hold_one_layer_of_a_prompt_recomputed_at_its_longest() -> None:
     layer = small_model().layer_kv_bytes
     machine, model = small_room(1000, 100 * layer)
-    assert resolve(JobSpec(listed([91], [10]), model=model), machine).requests == 1
+    assert resolve(JobSpec(listed([91], [10]), model=model, policy="l3"), machine).requests == 1
     with pytest.raises(InvalidInput) as refused:
-        resolve(JobSpec(listed([5, 92], [5, 10]), model=model), machine)
+        resolve(JobSpec(listed([5, 92], [5, 10]), model=model, policy="l3"), machine)
     assert str(refused.value) == (
         f"workload.requests[1]: line 2: needs {101 * layer} bytes of GPU memory for one layer's prefill KV, "
         f"{100 * layer} are left of it"
@@ -221,14 +221,13 @@ def test_warnings_of_what_a_configuration_says() -> None:
 @pytest.mark.parametrize(
     ("machine", "sample", "tp"),
     [
-        (REFERENCE, "llama-3.1-8b", 1),
-        (REFERENCE, "falcon-40b", 2),
-        (REFERENCE, "mixtral-8x7b", 2),
+        (REFERENCE, "llama-3.1-8b", 8),
+        (REFERENCE, "falcon-40b", 8),
         (REFERENCE, "falcon-7b", 1),  # 71 heads: no other degree divides them
         (MINI, "llama-3.1-8b", 1),
     ],
 )
-def test_the_least_tp_that_holds_the_weights(machine: Any, sample: str, tp: int) -> None:
+def test_a_model_without_a_tp_gets_the_best_estimate(machine: Any, sample: str, tp: int) -> None:
     job = resolved(machine, model=load_model(str(MODELS / "samples" / f"{sample}.json")))
     assert (job.layout.tp, job.layout.dp) == (tp, machine.gpu.gpus // tp)
     assert job.weight_room_bytes > 0

@@ -59,10 +59,11 @@ def jobs() -> Iterator[tuple[str, JobSpec]]:
         yield machine, replace(SHORT, settings=settings)
     for predictor in ("learned", "tables", "oracle"):
         settings = (*SHORT.settings, ("scheduler.predictor", predictor))
-        yield "l3-mini", replace(LONG, settings=settings, regret_plans=2)
+        yield "l3-mini", replace(LONG, policy="l3", settings=settings, regret_plans=2)
     aligned = (*SHORT.settings, ("scheduler.admission", "aligned"), ("scheduler.prefix_sharing", "longest"))
     prefixes = [(1, 40), (0, 0), (1, 40), (0, 0)] * 3
-    yield "l3-mini", replace(SHORT, workload=listed(PROMPT, OUTPUT, None, prefixes), settings=aligned)
+    workload = listed(PROMPT, OUTPUT, None, prefixes)
+    yield "l3-mini", replace(SHORT, policy="l3", workload=workload, settings=aligned)
     yield "l3-mini", replace(SHORT, spans_rounds=2, oracle_lengths=True, max_window=1)
     yield "l3-mini", replace(SHORT, settings=(("attention.level", "command"),))
 

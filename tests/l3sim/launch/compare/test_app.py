@@ -11,7 +11,7 @@ from l3sim.clients.cli import main
 from l3sim.launch.compare.jobs import run_one
 
 JOB = ["compare", "fixed:64:8", "--requests", "4", "--workers", "1", "--policy", "auto"]
-SLOWER = "extends: l3-mini\nname: slower\ndescription: slower transfers\nlink: {setup_us: 500}\n"
+SLOWER = "extends: l3-mini\nname: slower\ndescription: a slower host\nhost: {schedule_us: 500}\n"
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def test_ratios_files_and_whole_reports(
     assert main([*words, "--csv", str(table), "--plot", str(plot)]) == 0
     first, second = json.loads(capsys.readouterr().out)["machines"]
     assert (first["machine"], second["machine"]) == ("l3-mini", "slower")
-    assert first["policy"] == second["policy"] == "l3"
+    assert first["policy"] == second["policy"] == "adaptive"
     assert first["throughput_tokens_per_s_ratio"] == 1
     measured = [one["report"]["throughput_tokens_per_s"] for one in (first, second)]
     assert second["throughput_tokens_per_s_ratio"] == measured[1] / measured[0] < 1

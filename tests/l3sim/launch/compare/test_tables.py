@@ -31,9 +31,10 @@ def test_requests_of_one_token_have_no_time_between_tokens() -> None:
     none = replace(golden().tbt_s, **dict.fromkeys(Distribution.__struct_fields__))
     outcomes = [Compared("a", "l3", golden(tbt_s=none)), Compared("b", "l3", golden())]
     rows = shown(*outcomes)
-    # The machine, two cells with ratios, then the one that nothing was counted for.
-    assert rows[1][5] == "-"
-    assert rows[2][5] == "62"
+    # The machine, its spread, two cells with ratios, then the one that nothing was counted for.
+    assert rows[1][1] == "8x1"
+    assert rows[1][6] == "-"
+    assert rows[2][6] == "62"
     assert len(csv_of(outcomes).splitlines()) == 3
 
 

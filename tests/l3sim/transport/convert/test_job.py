@@ -105,7 +105,7 @@ def test_every_plain_option_has_a_field_of_its_name(spec: type, message: Any) ->
 def test_what_is_left_out_has_its_default() -> None:
     listed = pb.ListedRequests(prompt_tokens=[5, 6], output_tokens=[7, 8])
     spec = spec_from_proto(pb.JobSpec(workload=pb.Workload(listed=listed)))
-    assert spec.policy == "l3"
+    assert spec.policy == "auto"
     assert spec.max_window == 4096
     assert spec.workload.speed == 1.0
     assert spec.workload.rate is None
