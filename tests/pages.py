@@ -35,8 +35,8 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
     "README.md": [
         ("./l3 demo", AS_WRITTEN),
         ("./l3 test", "tests/test_repository.py::test_ci_runs_what_people_run"),
-        ("./l3 run fixed:128:64 --machine l3-mini --requests 20 --in-process", AS_WRITTEN),
-        ("./l3 run fixed:128:64 --machine l3-mini --requests 20", AS_WRITTEN),
+        ("./l3 run fixed:128:64 --machine l3-mini --requests 20 --policy l3 --in-process", AS_WRITTEN),
+        ("./l3 run fixed:128:64 --machine l3-mini --requests 20 --policy l3", AS_WRITTEN),
         ("./l3 up --machine l3-mini --detach", AS_WRITTEN),
         ("./l3 status", AS_WRITTEN),
         ("./l3 devices", AS_WRITTEN),
@@ -152,7 +152,7 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
     ],
     "docs/machines.md": [
         ("cp machines/l3-mini.yaml mine.yaml", AS_WRITTEN),
-        ("./l3 run fixed:128:64 --machine ./mine.yaml --requests 20", AS_WRITTEN),
+        ("./l3 run fixed:128:64 --machine ./mine.yaml --requests 20 --policy l3", AS_WRITTEN),
         ("./l3 machine list", AS_WRITTEN),
         ("./l3 machine show l3-dgx-a100-pcie5", AS_WRITTEN),
         ("./l3 machine show l3-dgx-a100-pcie5 --json", AS_WRITTEN),
@@ -176,15 +176,15 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
             SMALLER,
         ),
         (
-            "./l3 run fixed:128:64 --machine l3-mini --requests 20 --set link.overlap=off --in-process",
+            "./l3 run fixed:128:64 --machine l3-mini --requests 20 --policy l3 --set link.overlap=off --in-process",
             AS_WRITTEN,
         ),
         (
-            "./l3 run fixed:128:64 --machine l3-mini --requests 20 --override dimm-02.ccd_l_tck=16",
+            "./l3 run fixed:128:64 --machine l3-mini --requests 20 --policy l3 --override dimm-02.ccd_l_tck=16",
             AS_WRITTEN,
         ),
         (
-            "./l3 run fixed:128:64 --machine l3-mini --requests 20 --set link.pcie_bytes_per_s=null "
+            "./l3 run fixed:128:64 --machine l3-mini --requests 20 --policy l3 --set link.pcie_bytes_per_s=null "
             "--set link.pcie_generation=5 --set link.pcie_lanes=16 --in-process",
             AS_WRITTEN,
         ),

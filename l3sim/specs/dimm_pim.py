@@ -17,7 +17,7 @@ from l3sim.specs.section import Bytes, Count, NonNegative, Positive, Share
 from l3sim.specs.silicon import SILICON_KEYS, Silicon
 
 #: Tokens of a stripe, up to whole blocks: ours, by measurement (docs/kv.md).
-STRIPE_TOKENS = 1024
+STRIPE_TOKENS = 4096
 
 
 class DimmPimConfig(RankConfig, AttentionSection, frozen=True, forbid_unknown_fields=True, kw_only=True):

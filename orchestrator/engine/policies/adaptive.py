@@ -78,7 +78,7 @@ def _considered(
         "in_modules": now.inside,
         "chunk_budget": budget,
         "expected_output": point.expected,
-        "expected_tokens": float(point.forecast.tokens.max()),
+        "expected_tokens": point.forecast.peak(point.forecast.tokens),
         "admitted_to_gpus": sum(not point.in_modules(placed) for placed in prefills.admitted),
     }
 
