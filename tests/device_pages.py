@@ -30,7 +30,8 @@ DEVICE_PAGES: dict[str, list[tuple[str, str]]] = {
         ("./l3 down", AS_WRITTEN),
         ("kill $!", AS_WRITTEN),
         (
-            "./l3 run fixed:128:64 --machine l3-mini --requests 20 --policy l3 --override dimm-02.ccd_l_tck=16",
+            "./l3 run fixed:128:64 --machine l3-mini --requests 20 --policy l3 "
+            "--override dimm-02.ccd_l_tck=16",
             AS_WRITTEN,
         ),
     ],
@@ -54,7 +55,10 @@ DEVICE_PAGES: dict[str, list[tuple[str, str]]] = {
             AS_WRITTEN,
         ),
         ("kill $!", AS_WRITTEN),
-        ("./l3 run fixed:128:64 --machine ./cxl-mini.yaml --requests 20 --policy l3 --in-process", AS_WRITTEN),
+        (
+            "./l3 run fixed:128:64 --machine ./cxl-mini.yaml --requests 20 --policy l3 --in-process",
+            AS_WRITTEN,
+        ),
         ("./l3 run fixed:128:64 --machine ./cxl-mini.yaml --requests 20 --policy l3", AS_WRITTEN),
         (
             "./l3 run fixed:128:64 --machine ./cxl-mini.yaml --requests 20 --policy l3 --override "

@@ -176,16 +176,19 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
             SMALLER,
         ),
         (
-            "./l3 run fixed:128:64 --machine l3-mini --requests 20 --policy l3 --set link.overlap=off --in-process",
+            "./l3 run fixed:128:64 --machine l3-mini --requests 20 --policy l3 "
+            "--set link.overlap=off --in-process",
             AS_WRITTEN,
         ),
         (
-            "./l3 run fixed:128:64 --machine l3-mini --requests 20 --policy l3 --override dimm-02.ccd_l_tck=16",
+            "./l3 run fixed:128:64 --machine l3-mini --requests 20 --policy l3 "
+            "--override dimm-02.ccd_l_tck=16",
             AS_WRITTEN,
         ),
         (
-            "./l3 run fixed:128:64 --machine l3-mini --requests 20 --policy l3 --set link.pcie_bytes_per_s=null "
-            "--set link.pcie_generation=5 --set link.pcie_lanes=16 --in-process",
+            "./l3 run fixed:128:64 --machine l3-mini --requests 20 --policy l3 "
+            "--set link.pcie_bytes_per_s=null --set link.pcie_generation=5 --set link.pcie_lanes=16 "
+            "--in-process",
             AS_WRITTEN,
         ),
         ("./l3 model list", AS_WRITTEN),

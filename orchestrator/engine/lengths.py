@@ -12,7 +12,7 @@ from l3sim.units import Floats, Int64s
 #: Answers that must have ended before they are believed.
 FEW = 8
 #: Tokens that every answer is taken to have until then. Ours: the two errors do not cost the same. Where
-#: answers are short the first end soon and teach; where they are long, what was let in too early loses its KV.
+#: answers are short the first end soon and teach; where they are long, what came in too early loses its KV.
 UNSEEN = 8192
 #: The estimate is made anew when so many more (a share) have ended.
 GROWN = 0.05

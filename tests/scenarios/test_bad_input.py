@@ -223,6 +223,34 @@ ROWS: list[tuple[str, str]] = [
         "prefix_sharing); use --policy l3",
     ),
     (
+        "submit fixed:16:8 --set scheduler.gpu_kv_share=1",
+        "scheduler.gpu_kv_share: l3-mini: Expected `float` <= 0.95, got 1",
+    ),
+    (
+        "submit fixed:16:8 --set scheduler.token_budget=0",
+        "scheduler.token_budget: l3-mini: Expected `int` >= 1, got 0",
+    ),
+    (
+        "run fixed:16:8 --machine hbm-pim-dgx-a100 --in-process --set attention.partition=block",
+        "attention.partition: has no partition: a head's KV of a layer lies on one module here; "
+        "only dimm-pim has stripes",
+    ),
+    (
+        "submit fixed:16:8 --set attention.partition=block --set attention.stripe_tokens=100",
+        "attention.stripe_tokens: a KV block has 512 tokens (attention.kv_block_tokens); "
+        "use a multiple of that, not 100",
+    ),
+    (
+        "submit openr1:max=100",
+        "workload: no lengths up to 100 have a mean of 12684.1 and a standard deviation of 8464.6; "
+        "use a bound of 18700 or more; or give a trace file",
+    ),
+    (
+        "run fixed:16:8 --machine gpu-only-dgx-a100 --policy adaptive --in-process",
+        "policy: 'adaptive' is not for GPUs that attend themselves; use one of: chunked, fill, "
+        "serial, static",
+    ),
+    (
         "submit fixed:16:8 --oracle-lengths --set scheduler.kv_reserve_tokens=8",
         "scheduler.kv_reserve_tokens: 8 tokens contradict --oracle-lengths, which books what each request "
         "will hold; use 0",

@@ -41,12 +41,13 @@ def test_few_teach_nothing_and_more_are_asked_again() -> None:
     for _ in range(FEW - 1):
         lengths.add(8)
     assert lengths.survival(numbers([])) is None
-    lengths.add(8)
-    first = lengths.survival(numbers([]))
+    for _ in range(33):
+        lengths.add(8)
+    first = lengths.survival(numbers([]))  # of forty
     assert first is not None
     assert first.longer(numbers([7, 8])).tolist() == [1, 0]
     lengths.add(100)  # one more is less than a twentieth
     assert lengths.survival(numbers([])) is first
     lengths.add(100)
     assert lengths.survival(numbers([])) is not first
-    assert len(lengths) == FEW + 2
+    assert len(lengths) == FEW + 34
