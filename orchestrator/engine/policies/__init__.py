@@ -6,6 +6,7 @@ from l3sim.errors import InvalidInput
 from l3sim.orchestrator.engine.policies import adaptive, chunked, fill, l3, serial, static
 from l3sim.orchestrator.engine.policies.base import NO_HORIZON, POLICIES, PassPlan, Plan, PlanView, Policy
 from l3sim.orchestrator.engine.reasons import Blocked
+from l3sim.specs.job import DEFAULT_POLICY
 
 __all__ = [
     "GROUP",
@@ -60,6 +61,8 @@ def load_entry_points() -> None:
             raise InvalidInput(("policy", f"{what} cannot be loaded: {error!r}")) from error
         if not (isinstance(found, type) and issubclass(found, Policy)):
             raise InvalidInput(("policy", f"{what} is no subclass of l3sim.orchestrator.policies.Policy"))
+        if point.name == DEFAULT_POLICY:
+            raise InvalidInput(("policy", f"{what}: that name stands for the default policy; rename it"))
         if point.name not in POLICIES:
             POLICIES.register(point.name)(found)
         elif POLICIES.get(point.name) is not found:  # the same one: its module has registered it by itself

@@ -61,6 +61,12 @@ def test_a_taken_name_is_refused(installed: list[EntryPoint]) -> None:
         policy_named("another")
 
 
+def test_the_name_of_the_default_is_refused(installed: list[EntryPoint]) -> None:
+    installed.append(point("auto", f"{__name__}:Elsewhere"))
+    with pytest.raises(InvalidInput, match="that name stands for the default policy; rename it"):
+        policy_named("another")
+
+
 def test_one_may_have_registered_itself(installed: list[EntryPoint]) -> None:
     POLICIES.register("elsewhere")(Elsewhere)
     installed.append(point("elsewhere", f"{__name__}:Elsewhere"))
