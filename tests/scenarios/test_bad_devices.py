@@ -96,7 +96,7 @@ async def machine(slot: str, misdeed: Misdeed) -> AsyncIterator[Local]:
 
 
 async def run(source: Local) -> JobResult:
-    job = resolve(JobSpec(WorkloadSpec("fixed:16:8", count=3)), MINI)
+    job = resolve(JobSpec(WorkloadSpec("fixed:16:8", count=3), policy="l3"), MINI)
     return await run_job(job, source, Silent(), asyncio.Event())
 
 
