@@ -14,14 +14,18 @@ from tests.commands import Commands
 
 #: Preemptions, DP 2, aligned plans that leave somebody out, arrivals while rounds run.
 JOBS = {
-    "mini": ["fixed:48:24", "--requests", "12", "--machine", "l3-mini"],
+    "mini": ["fixed:48:24", "--requests", "12", "--machine", "l3-mini", "--policy", "l3"],
     "mini, Poisson, tight memory": [
         *["fixed:300:300", "--requests", "16", "--machine", "l3-mini", "--rate", "40", "--seed", "3"],
-        *["--set", "attention.capacity_bytes=2400000000", "--set", "scheduler.horizon=3"],
+        *["--set", "attention.capacity_bytes=2400000000", "--set", "scheduler.horizon=3", "--policy", "l3"],
+    ],
+    "two homes, KV that moves": [
+        *["fixed:300:300", "--requests", "16", "--machine", "l3-mini", "--rate", "40", "--seed", "3"],
+        *["--set", "scheduler.gpu_kv_share=0.02"],
     ],
     "KV in stripes, tight memory": [
         *["fixed:300:300", "--requests", "16", "--machine", "l3-mini", "--rate", "40", "--seed", "3"],
-        *["--set", "attention.capacity_bytes=2400000000", "--set", "scheduler.horizon=3"],
+        *["--set", "attention.capacity_bytes=2400000000", "--set", "scheduler.horizon=3", "--policy", "l3"],
         *["--set", "attention.partition=block", "--set", "attention.kv_block_tokens=16"],
         *["--set", "attention.stripe_tokens=64"],
     ],
@@ -58,6 +62,7 @@ def test_shared_prefixes_are_shared_alike_over_the_wire(l3: Commands) -> None:
     (l3.folder / "chat.jsonl").write_text("\n".join(lines))
     job = [str(l3.folder / "chat.jsonl"), "--machine", "l3-mini", "--set", "attention.kv_block_tokens=16"]
     job += ["--set", "attention.capacity_bytes=1200000000", "--set", "scheduler.prefix_sharing=longest"]
+    job += ["--policy", "l3"]
     expected = report(l3, *job, "--in-process")
     assert expected["kv"]["prefix"]["hit_rate"] > 0.5
     assert expected["preemptions"] > 0

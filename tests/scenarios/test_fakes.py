@@ -87,7 +87,7 @@ def run(role: str, cheat: Cheat, **spec: Any) -> tuple[JobResult, list[Wrapped]]
             wrapped.append(device)
         devices[process.name] = device
     workload = spec.pop("workload", WorkloadSpec("fixed:32:160", count=6))
-    job = resolve(JobSpec(workload, **spec), machine)
+    job = resolve(JobSpec(workload, **({"policy": "l3"} | spec)), machine)
     return asyncio.run(run_job(job, InProcessSource(devices), Silent(), asyncio.Event())), wrapped
 
 

@@ -23,8 +23,8 @@ FAILS_WITHIN_S = 5.0
 
 
 def spec(output_tokens: int) -> JobSpec:
-    """A job of a message a round."""
-    return JobSpec(workload_spec(f"fixed:16:{output_tokens}", requests=2), max_window=1)
+    """A job of a message a round to every device."""
+    return JobSpec(workload_spec(f"fixed:16:{output_tokens}", requests=2), policy="l3", max_window=1)
 
 
 @pytest.fixture
