@@ -206,7 +206,7 @@ def documented(file: str) -> list[str]:
 
 def test_the_report_page_names_every_field_and_no_other(tmp_path: Path) -> None:
     job = ["run", "fixed:64:8", "--machine", "l3-mini", "--requests", "4", "--in-process", "--spans", "1"]
-    job += ["--regret", "2", "--check-fidelity", "1"]
+    job += ["--regret", "2", "--check-fidelity", "1", "--policy", "l3"]
     assert main([*job, "--json", "--out", str(tmp_path)]) == 0
     config = YAML(typ="safe", pure=True).load(tmp_path / "config.yaml")
     spans, requests, decisions, regret = (
@@ -239,7 +239,7 @@ REFUSED = {
     "belongs to the machine": "run fixed:1:1 --set gpu.gpus=3 --in-process",
     "needs 349.2 GB": "run fixed:1:1 --model gpt-175b --machine l3-mini --in-process",
     "needs 900000 tokens": "run fixed:900000:1 --machine l3-mini --in-process",
-    "1 clients are fewer": "run fixed:1:1 --concurrency 1 --model llama-2-7b --in-process",
+    "1 clients are fewer": "run fixed:1:1 --concurrency 1 --dp 8 --model llama-2-7b --in-process",
     "mine.csv:3": "run mine.csv --in-process",
 }
 
