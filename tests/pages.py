@@ -166,7 +166,7 @@ COMMANDS: dict[str, list[tuple[str, str]]] = {
             AS_WRITTEN,
         ),
         (
-            "./l3 compare openr1 --model qwen-72b --policy auto "
+            "./l3 compare openr1 --model gpt-175b --policy auto --requests 300 "
             "--machine gpu-only-dgx-a100 "
             "--machine l3-dgx-a100 "
             "--machine hbm-pim-dgx-a100 "
