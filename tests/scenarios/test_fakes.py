@@ -101,7 +101,7 @@ def test_in_lockstep_every_device_counts_a_window_a_round(role: str) -> None:
 
 
 def test_with_two_replicas_a_module_counts_the_rounds_of_its_own() -> None:
-    spec = {"machine": "l3-dgx-a100", "model": "llama-2-70b", "max_window": 1}
+    spec = {"machine": "l3-dgx-a100", "model": "llama-2-70b", "tp": 4, "max_window": 1}
     result, modules = run("attention", Cheat(), workload=WorkloadSpec("fixed:16:9", count=5), **spec)
     counted = [device.closed[0].rounds for device in modules]
     # 32 modules, 16 a replica: three requests on the first, two on the second.

@@ -25,7 +25,7 @@ from l3sim.units import Int64s
 
 #: Periods that are tabled at least and at most.
 LEAST, MOST = 3, 40
-#: Share of a call by which a table may be wrong where the first one is not exact: a buffer that takes many
+#: Share of a call by which a table may be wrong where the first two are not exact: a buffer that takes many
 #: periods to be full slows all that follow by a few cycles each. Ours.
 CLOSE = 0.002
 
@@ -44,8 +44,8 @@ def build(kernel: Kernel) -> AttendTable:
     wrong = f"does not repeat within {MOST} row blocks"
     table: AttendTable | None = None
     for tried, table in enumerate(_candidates(quiet)):
-        # Nearly right will do where twice the periods made none exact.
-        wrong = _found_wrong(quiet, table, CLOSE if tried else 0.0)
+        # Nearly right will do where four times the periods made none exact.
+        wrong = _found_wrong(quiet, table, CLOSE if tried > 1 else 0.0)
         if not wrong:
             break
     if wrong or table is None:
