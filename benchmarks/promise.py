@@ -23,7 +23,7 @@ from benchmarks.promise_page import page
 from benchmarks.speed import CODE, CONVERSATION
 from l3sim.errors import L3Error
 
-#: Requests of each cell: enough that memory decides, few enough that a page takes an hour.
+#: Requests of each cell: enough that memory decides, few enough for an hour or two on two cores.
 CELLS: Mapping[tuple[str, str], int] = {
     ("qwen-72b", "openr1"): 3000,
     ("qwen-72b", "openthoughts"): 1000,

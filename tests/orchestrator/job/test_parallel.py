@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from l3sim.errors import InvalidInput
+from l3sim.orchestrator.job.parallel import _estimate as estimate_of
 from l3sim.orchestrator.job.parallel import best_tp, parallel
 from l3sim.specs.catalog import load_machine, load_model
 from l3sim.specs.job import JobSpec
@@ -34,6 +35,12 @@ def test_kv_that_two_replicas_hold_needs_no_more() -> None:
 
 def test_more_replicas_than_requests_would_idle() -> None:
     assert best_tp(GPUS, load_model("llama-2-7b"), table_of(16, 1, 1)) == 8
+
+
+def test_replicas_without_a_request_are_worth_nothing() -> None:
+    model, table = load_model("llama-2-7b"), table_of(16, 16, 100)
+    assert estimate_of(GPUS, model, 1, table, most=7) == 0
+    assert (estimate_of(GPUS, model, 1, table, most=8) or 0) > 0
 
 
 def test_no_more_replicas_than_clients() -> None:
